@@ -12,7 +12,6 @@ from face_perception.affect import (
     ExpressionSmoother,
     FaceMeasures,
     LandmarkActionUnits,
-    derive_valence_arousal,
     measure_face,
     median_measures,
 )
@@ -29,7 +28,7 @@ from face_perception.faces import (
     recompute_for_camera,
 )
 from face_perception.gaze import GEOMETRIC, GazeEstimator, estimate_gazes, load_gaze
-from face_perception.inference import load
+from face_perception.inference import load, log_terms
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.results import FrameResult
 from face_perception.types import ActionUnits, Blendshapes, Face, Frame, Gaze, Neutral
@@ -101,6 +100,7 @@ class Perception:
         max_faces: int = MAX_FACES,
         neutral: FaceMeasures | None = None,
         blendshapes: bool = False,
+        affect: str = "expression",
     ) -> Perception:
         """Makes a ``Perception`` with the default models and settings.
 
@@ -110,12 +110,15 @@ class Perception:
         - ``person``: id of the person whose calibration is used; empty uses none.
         - ``max_faces``: largest number of faces.
         - ``neutral``: measures of the neutral face, for example from ``affect.median_measures``.
+        - ``affect``: an expression network by the name or path of its card.
 
         The other arguments are those of the class. Raises inference.ModelError, naming the command
         that fetches it, if a model is missing. Raises InputError if ``person`` is not a valid id or
         has no calibration for ``gaze``.
         """
         estimator = load_gaze(gaze, threads=threads)
+        expressions = load(affect, threads=threads)
+        log_terms(expressions.card.terms)
         store = people or CalibrationStore()
         known = PersonRegistry(
             store,
@@ -134,7 +137,7 @@ class Perception:
             load_tracker(FaceTrackerSettings(max_faces=max_faces), threads=threads),
             estimator,
             LandmarkActionUnits(),
-            ExpressionNet(load("expression", threads=threads)),
+            ExpressionNet(expressions),
             ExpressionSmoother(),
             AttentionTracker(),
             people=known,
@@ -178,15 +181,19 @@ class Perception:
         blendshapes = self._blendshapes.estimate(faces) if self._blendshapes else []
         units = self._units(stamp, faces, blendshapes)
         crops = [crop_face(frame.image, face) for face in faces]
-        expressions = self._smooth_expressions(self._expressions.estimate(crops), stamp)
+        affects = [
+            self._smooth_expressions.update_affect(expression, affect, stamp)
+            for expression, affect in self._expressions.estimate_affect(crops)
+        ]
+        self._smooth_expressions.keep(ids)
         return FrameResult(
             stamp=stamp,
             camera=frame.camera,
             faces=tuple(faces),
             gazes=tuple(gazes),
             action_units=tuple(units),
-            expressions=tuple(expressions),
-            valence_arousal=tuple(derive_valence_arousal(found) for found in expressions),
+            expressions=tuple(expression for expression, _ in affects),
+            valence_arousal=tuple(affect for _, affect in affects),
             attention=tuple(self._attention.update(stamp, faces, gazes)),
             blendshapes=tuple(blendshapes),
         )

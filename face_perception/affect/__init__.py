@@ -2,7 +2,12 @@
 
 from face_perception.affect.action_units import LandmarkActionUnits
 from face_perception.affect.blendshapes import BlendshapesNet
-from face_perception.affect.expression import SMOOTHING, ExpressionNet, ExpressionSmoother
+from face_perception.affect.expression import (
+    SMOOTHING,
+    ExpressionNet,
+    ExpressionSmoother,
+    expression_input,
+)
 from face_perception.affect.face_measures import FaceMeasures, measure_face, median_measures
 from face_perception.affect.multitask import (
     FaceAffect,
@@ -28,6 +33,7 @@ __all__ = [
     "RateLimitedExpressions",
     "SequenceSettings",
     "derive_valence_arousal",
+    "expression_input",
     "load_multitask",
     "measure_face",
     "median_measures",

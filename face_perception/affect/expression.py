@@ -11,11 +11,13 @@ import numpy as np
 
 from face_perception import faces
 from face_perception.affect.confidence import entropy_confidence
+from face_perception.affect.valence_arousal import derive_valence_arousal
 from face_perception.errors import InputError, shortened
-from face_perception.inference import Model, ModelError
-from face_perception.types import Expression, FaceCrop, FloatArray
+from face_perception.inference import Model, ModelError, infer_batch
+from face_perception.types import Expression, FaceCrop, FloatArray, ValenceArousal
 
 _CROP = (160, 160, 3)
+_VALENCE_AROUSAL = "valence_arousal"
 
 
 class ExpressionNet:
@@ -23,9 +25,9 @@ class ExpressionNet:
 
     ``model`` is the card ``expression``, ``expression_fer``, or one with their input and output:
     ``face`` [N, side, side, 3] (RGB) or [N, side, side, 1] (gray), 0 to 255, and ``probability``
-    [N, 7] in the order of ``types.EXPRESSIONS``. The fact ``window`` of its card is the square of
-    the crop that the network sees: [first row, first column, side] in pixels. Raises ModelError for
-    any other model.
+    [N, 7] in the order of ``types.EXPRESSIONS``. It may also return ``valence_arousal`` [N, 2], -1
+    to 1. The fact ``window`` of its card is the square of the crop that the network sees: [first
+    row, first column, side] in pixels. Raises ModelError for any other model.
 
     >>> from face_perception.faces import crop_face, load_tracker
     >>> from face_perception.inference import load, sample_photo
@@ -54,9 +56,6 @@ class ExpressionNet:
         self._model = model
         self._side, self._gray = int(port.shape[1] or 0), port.shape[3] == 1
         self._window = _window(model)
-        # INTER_AREA takes five times as long and is needed only to shrink the image a lot.
-        shrink = (self._window[0].stop - self._window[0].start) / self._side
-        self._interpolation = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
 
     def estimate(self, crops: Sequence[FaceCrop]) -> list[Expression]:
         """Returns the expression of each crop, in order, from one run of the network.
@@ -64,27 +63,54 @@ class ExpressionNet:
         ``source`` is the model's name; ``confidence`` is ``entropy_confidence`` of the
         probabilities. Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
+        return [expression for expression, _ in self.estimate_affect(crops)]
+
+    def estimate_affect(self, crops: Sequence[FaceCrop]) -> list[tuple[Expression, ValenceArousal]]:
+        """Returns what ``estimate`` does, and valence and arousal of each crop.
+
+        They are those of the network, with the confidence of the expression, or derived from the
+        expression if the network does not estimate them.
+        """
         if not crops:
             return []
-        batch = np.stack([self._input(crop) for crop in crops])
-        probabilities = self._model.infer({"face": batch})["probability"].astype(np.float64)
+        batch = np.stack(
+            [expression_input(c, self._window, self._side, gray=self._gray) for c in crops]
+        )
+        found = infer_batch(self._model, {"face": batch})
+        name = self._model.name
+        expressions = [
+            Expression(crop.face_id, name, p, entropy_confidence(p))
+            for crop, p in zip(crops, found["probability"].astype(np.float64), strict=True)
+        ]
+        if _VALENCE_AROUSAL not in found:
+            return [(e, derive_valence_arousal(e)) for e in expressions]
         return [
-            Expression(crop.face_id, self._model.name, p, entropy_confidence(p))
-            for crop, p in zip(crops, probabilities, strict=True)
+            (e, ValenceArousal(e.face_id, name, float(valence), float(arousal), e.confidence))
+            for e, (valence, arousal) in zip(expressions, found[_VALENCE_AROUSAL], strict=True)
         ]
 
-    def _input(self, crop: FaceCrop) -> FloatArray:
-        """Returns the network's input for a crop: float32 [side, side, 1 or 3], 0 to 255."""
-        if crop.image.shape != _CROP or crop.image.dtype != np.uint8:
-            raise InputError(
-                f"a face crop must be RGB uint8 {list(_CROP)}, not {crop.image.dtype} "
-                f"{list(crop.image.shape)}: make it with faces.crop_face"
-            )
-        image = crop.image[self._window]
-        if self._gray:
-            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(image, (self._side, self._side), interpolation=self._interpolation)
-        return np.asarray(small, np.float32).reshape(self._side, self._side, -1)
+
+def expression_input(
+    crop: FaceCrop, window: tuple[int, int, int], side: int, *, gray: bool = False
+) -> FloatArray:
+    """Returns what an expression network takes of a crop: float32 [side, side, 1 or 3], 0 to 255.
+
+    ``window`` is the square of the crop that it sees: first row, first column, side in pixels.
+    Raises InputError if the crop is not RGB uint8 [160, 160, 3].
+    """
+    if crop.image.shape != _CROP or crop.image.dtype != np.uint8:
+        raise InputError(
+            f"a face crop must be RGB uint8 {list(_CROP)}, not {crop.image.dtype} "
+            f"{list(crop.image.shape)}: make it with faces.crop_face"
+        )
+    row, column, size = window
+    image = crop.image[row : row + size, column : column + size]
+    if gray:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    # INTER_AREA takes five times as long and is needed only to shrink the image a lot.
+    interpolation = cv2.INTER_AREA if size / side > 1.5 else cv2.INTER_LINEAR
+    small = cv2.resize(image, (side, side), interpolation=interpolation)
+    return np.asarray(small, np.float32).reshape(side, side, -1)
 
 
 SMOOTHING = 0.5  # seconds; default time constant, because single images give unsteady results
@@ -117,6 +143,7 @@ class ExpressionSmoother:
 
     def reset(self) -> None:
         """Forgets all faces."""
+        # Stamp, and probabilities, valence and arousal, of each face.
         self._last: dict[str, tuple[float, FloatArray]] = {}
 
     def __call__(self, expressions: Sequence[Expression], stamp: float) -> list[Expression]:
@@ -139,12 +166,28 @@ class ExpressionSmoother:
         its stamp goes back, after ``faces.ID_EXPIRES_AFTER`` seconds without the face, and after
         probabilities that are NaN.
         """
-        since, before = self._last.pop(new.face_id, (math.nan, new.probability))
-        mean = before + self._share(stamp - since) * (new.probability - before)
-        smoothed = replace(new, probability=mean, confidence=entropy_confidence(mean))
+        return self.update_affect(new, derive_valence_arousal(new), stamp)[0]
+
+    def update_affect(
+        self, new: Expression, affect: ValenceArousal, stamp: float
+    ) -> tuple[Expression, ValenceArousal]:
+        """Returns what ``update`` does, and valence and arousal smoothed in the same way."""
+        values = np.array([*new.probability, affect.valence, affect.arousal])
+        since, before = self._last.pop(new.face_id, (math.nan, values))
+        mean = before + self._share(stamp - since) * (values - before)
+        probability = mean[:-2]
+        confidence = entropy_confidence(probability)
         if np.isfinite(mean).all():
             self._last[new.face_id] = (stamp, mean)
-        return smoothed
+        return (
+            replace(new, probability=probability, confidence=confidence),
+            replace(
+                affect,
+                valence=float(mean[-2]),
+                arousal=float(mean[-1]),
+                confidence=confidence,
+            ),
+        )
 
     def _share(self, elapsed: float) -> float:
         """Returns the weight of a new value after ``elapsed`` seconds; 1 ignores the last one."""
@@ -153,8 +196,8 @@ class ExpressionSmoother:
         return 1 - math.exp(-elapsed / self._time_constant)
 
 
-def _window(model: Model) -> tuple[slice, slice]:
-    """Returns the rows and columns of the crop, from the fact ``window`` of the card."""
+def _window(model: Model) -> tuple[int, int, int]:
+    """Returns first row, first column and side, from the fact ``window`` of the card."""
     fact = model.card.facts.get("window")
     if (
         not isinstance(fact, list)
@@ -169,4 +212,4 @@ def _window(model: Model) -> tuple[slice, slice]:
             f"side] of a square in the crop of {_CROP[0]} pixels, not {shortened(fact)}"
         )
     row, column, side = fact
-    return slice(row, row + side), slice(column, column + side)
+    return row, column, side

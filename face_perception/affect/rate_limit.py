@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from face_perception.affect.expression import SMOOTHING, ExpressionNet, ExpressionSmoother
 from face_perception.errors import InputError
 from face_perception.settings import setting
-from face_perception.types import Expression, FaceCrop
+from face_perception.types import Expression, FaceCrop, ValenceArousal
 
 _EARLY = 0.95  # share of the period after which a face is due, because stamps jitter
 
@@ -83,7 +83,8 @@ class RateLimitedExpressions:
         self.change_rate(rate)
         self._network = network
         self._smooth = smooth
-        self._last: dict[str, tuple[float, Expression]] = {}  # stamp of the last run, its result
+        # Stamp of the last run of each face, and its results.
+        self._last: dict[str, tuple[float, tuple[Expression, ValenceArousal]]] = {}
 
     def change_rate(self, rate: float) -> None:
         """Uses another rate from the next image on. Raises InputError as the class does."""
@@ -96,9 +97,16 @@ class RateLimitedExpressions:
 
         Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
+        return [expression for expression, _ in self.estimate_affect(crops, stamp)]
+
+    def estimate_affect(
+        self, crops: Sequence[FaceCrop], stamp: float
+    ) -> list[tuple[Expression, ValenceArousal]]:
+        """Returns what ``estimate`` does, and valence and arousal of each crop."""
         due = [crop for crop in crops if self._is_due(crop.face_id, stamp)]
-        for found in self._network.estimate(due):
-            self._last[found.face_id] = (stamp, self._smooth.update(found, stamp))
+        for found, affect in self._network.estimate_affect(due):
+            smoothed = self._smooth.update_affect(found, affect, stamp)
+            self._last[found.face_id] = (stamp, smoothed)
         self._last = {crop.face_id: self._last[crop.face_id] for crop in crops}
         self._smooth.keep(self._last)
         return [self._last[crop.face_id][1] for crop in crops]

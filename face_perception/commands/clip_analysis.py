@@ -59,6 +59,7 @@ class ClipAnalyser:
             perception = Perception.load(
                 threads=args.threads,
                 gaze=args.gaze,
+                affect=args.affect,
                 people=CalibrationStore(args.people, lambda text: print(text, file=sys.stderr)),
                 person=args.person,
                 max_faces=args.max_faces,

@@ -38,6 +38,7 @@ SYSTEMS = {
     "multitask-rnn": "Import the multitask CNN-RNN networks, which use several frames.",
     "mimamo": "Import MIMAMO-Net (valence and arousal from video).",
     "musetalk": "Import MuseTalk (lip sync of the talking face).",
+    "onnx": "Import a gaze or expression network from an ONNX file, as a card describes it.",
 }
 
 # Systems for which learning/random_weights.py can make weights (`--random`).
@@ -49,7 +50,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = add_command(
         subparsers,
         "import",
-        "Make a model for the nodes from a published checkpoint. Needs torch and onnx.",
+        "Make a model for the nodes from a published checkpoint or an ONNX file. Needs torch and "
+        "onnx.",
     )
     systems = parser.add_subparsers(metavar="SYSTEM", required=True, parser_class=_SystemParser)
     for system, text in SYSTEMS.items():
@@ -96,7 +98,7 @@ def _import(args: argparse.Namespace) -> int:
     def report(step: str) -> None:
         print(f"{args.system}: {step}", file=sys.stderr)
 
-    if hasattr(args, "name"):
+    if getattr(args, "name", ""):
         check_model_name(args.name)
     with _random_files(args, report):
         for made in _module(args.system).make(args, report):
@@ -157,9 +159,11 @@ MODULES = {
     "multitask": "face_perception.learning.multitask.checkpoint",
     "multitask-rnn": "face_perception.learning.multitask.checkpoint_rnn",
     "musetalk": "face_perception.learning.musetalk.checkpoint",
+    "onnx": "face_perception.learning.onnx_file.checkpoint",
 }
 
 
 def _module(system: str) -> Any:
-    with extra(f"importing {system}", "pip install torch==2.13.0 onnx"):
+    packages = "onnx" if system == "onnx" else "torch==2.13.0 onnx"
+    with extra(f"importing {system}", f"pip install {packages}"):
         return importlib.import_module(MODULES[system])

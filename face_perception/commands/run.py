@@ -70,6 +70,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "network, such as geddnet or dilated_net",
     )
     parser.add_argument(
+        "--affect",
+        default="expression",
+        metavar="NAME",
+        help="expression network: expression (default), expression_fer, or the name or card of an "
+        "expression network that was imported with `face-perception import onnx`",
+    )
+    parser.add_argument(
         "--person",
         default="",
         metavar="ID",

@@ -5,6 +5,7 @@ from face_perception.gaze.estimator_prior import NETWORK_PRIOR, AxisPrior, Estim
 from face_perception.gaze.eye_contact import EyeContact, EyeContactSettings
 from face_perception.gaze.eyeballs import EYEBALL_BEHIND
 from face_perception.gaze.eyelids import LidCue, measure_lids
+from face_perception.gaze.face_pictures import FacePicture, make_face_picture
 from face_perception.gaze.gaze_memory import GazeSettings
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
 from face_perception.gaze.network import NetworkGaze
@@ -33,6 +34,7 @@ __all__ = [
     "EstimatorPrior",
     "EyeContact",
     "EyeContactSettings",
+    "FacePicture",
     "GazeCrops",
     "GazeEstimator",
     "GazeSettings",
@@ -43,6 +45,7 @@ __all__ = [
     "eye_points",
     "from_normalized_angles",
     "load_gaze",
+    "make_face_picture",
     "make_gaze_crops",
     "make_gaze_crops_from_points",
     "measure_gaze",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
 from face_perception.gaze.network import NetworkGaze
-from face_perception.inference import load
+from face_perception.inference import load, log_terms
 from face_perception.types import Face, Frame, Gaze
 
 GazeEstimator = GeometricGaze | NetworkGaze
@@ -24,7 +24,9 @@ def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
     """
     if name == GEOMETRIC:
         return GeometricGaze()
-    return NetworkGaze(load(name, threads=threads))
+    model = load(name, threads=threads)
+    log_terms(model.card.terms)
+    return NetworkGaze(model)
 
 
 def estimate_gazes(estimator: GazeEstimator, frame: Frame, faces: Sequence[Face]) -> list[Gaze]:

@@ -1,7 +1,8 @@
-"""Estimates gaze with a network that takes crops from the normalized camera.
+"""Estimates gaze with a network that takes pictures of a face.
 
-GEDDnet takes the face and both eyes, Dilated-Net only the eyes, others the eyes and what landmarks
-tell. The inputs of the model tell which.
+GEDDnet takes gray crops of the face and both eyes from the normalized camera, Dilated-Net only the
+eyes, others the eyes and what landmarks tell, and imported ONNX files one colour picture of the
+face. The inputs of the model tell which.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from face_perception.gaze.eyeballs import (
     usable_pose,
     visibility_of_eyes,
 )
+from face_perception.gaze.face_pictures import PICTURE, make_face_picture, picture_of
 from face_perception.gaze.gaze_memory import GazeMemory, GazeSettings
 from face_perception.gaze.network_crops import (
     EYE_SHAPE,
@@ -32,7 +34,7 @@ from face_perception.gaze.network_crops import (
 )
 from face_perception.gaze.network_measures import GAZE_MEASURES, measure_gaze_of_eyes
 from face_perception.gaze.normalized_camera import from_normalized_angles
-from face_perception.inference import Model, ModelError
+from face_perception.inference import Model, ModelError, infer_batch
 from face_perception.types import Face, FloatArray, Frame, Gaze, HeadPose
 
 # Shapes of the inputs that a gaze network may have: gray crops, histogram equalised, 0 to 255.
@@ -49,7 +51,7 @@ _OUTPUT, _ANGLES = "gaze", (None, 2)
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """Inputs of one face by name, and the axes [3, 3] of its normalized camera."""
+    """Inputs of one face by name, and the axes [3, 3] that the network's angles are in."""
 
     rotation: FloatArray
     arrays: dict[str, FloatArray]
@@ -73,7 +75,9 @@ class NetworkGaze(GazeMemory):
     [N, 1, 64, 96] (float32, gray, histogram equalised, 0 to 255) and returns ``gaze`` [N, 2]: pitch
     (positive up) and yaw (positive to the image's left), radians, in the normalized camera of each
     face. It may also take ``measures`` [N, 7] (float32, see ``GAZE_MEASURES``) and return ``sigma``
-    [N, 2], the standard deviations of pitch and yaw, radians.
+    [N, 2], the standard deviations of pitch and yaw, radians. Instead of all these it may take
+    ``picture`` [N, size, size, 3] (float32, RGB, 0 to 255), which the fact ``picture`` of its card
+    describes; that also states the axes of its angles.
 
     While both eyes are closed or the head is turned away, ``valid`` is false and the last direction
     is held, as in ``GeometricGaze``. The same happens if an input cannot be made. ``refused`` has
@@ -101,6 +105,7 @@ class NetworkGaze(GazeMemory):
         super().__init__(settings)
         _check(model)
         self._model = model
+        self._cut = picture_of(model.card) if PICTURE in model.inputs else None
         self.name = model.name
         self.refused: Mapping[str, str] = {}
 
@@ -158,6 +163,9 @@ class NetworkGaze(GazeMemory):
         self, frame: Frame, face: Face, pose: HeadPose, open_eyes: list[EyeReading]
     ) -> _Inputs:
         """Returns what the network takes of one face. Raises CropsUnavailable."""
+        if self._cut is not None:
+            picture, axes = make_face_picture(frame.image, frame.camera, face, pose, self._cut)
+            return _Inputs(axes, {PICTURE: picture.astype(np.float32)})
         names = [name for name in self._model.inputs if name in _CROPS]
         made = make_gaze_crops(frame.image, frame.camera, face, names)
         arrays = {name: crop[None].astype(np.float32) for name, crop in made.crops.items()}
@@ -171,11 +179,12 @@ class NetworkGaze(GazeMemory):
         """Returns what the network tells about each face."""
         if not inputs:
             return {}
-        found = self._model.infer(
+        found = infer_batch(
+            self._model,
             {
                 name: np.stack([face.arrays[name] for face in inputs.values()])
                 for name in self._model.inputs
-            }
+            },
         )
         angles = np.asarray(found[_OUTPUT], np.float64)
         sigmas = np.asarray(found.get(_SIGMA, np.full_like(angles, np.nan)), np.float64)
@@ -207,17 +216,23 @@ def _check(model: Model) -> None:
     outputs = {name: port.shape for name, port in model.outputs.items()}
     if (
         inputs
-        and all(_INPUTS.get(name) == shape for name, shape in inputs.items())
+        and (_takes_picture(inputs) or all(_INPUTS.get(n) == shape for n, shape in inputs.items()))
         and all(port.dtype == "float32" for port in model.inputs.values())
-        and outputs.get(_OUTPUT) == _ANGLES
+        and outputs.get(_OUTPUT, ())[1:] == _ANGLES[1:]
     ):
         return
     raise ModelError(
         f"model {model.name} is not a gaze network: it takes {_listed(inputs)} and returns "
-        f"{_listed(outputs)}; a gaze network takes one or more of {_listed(_INPUTS)} and returns "
-        f"{_listed({_OUTPUT: _ANGLES})}. Use geometric, or a network made with "
-        "`face-perception import geddnet` or `face-perception import dilated-net`"
+        f"{_listed(outputs)}; a gaze network takes one or more of {_listed(_INPUTS)}, or "
+        f"{PICTURE} [N, size, size, 3] alone, and returns {_listed({_OUTPUT: _ANGLES})}. Use "
+        "geometric, or a network made with `face-perception import geddnet`, `dilated-net` or "
+        "`onnx`"
     )
+
+
+def _takes_picture(inputs: Mapping[str, tuple[int | None, ...]]) -> bool:
+    shape = inputs.get(PICTURE, ())
+    return len(inputs) == 1 and len(shape) == 4 and shape[3] == 3 and shape[1] == shape[2]
 
 
 def _listed(ports: Mapping[str, tuple[int | None, ...]]) -> str:

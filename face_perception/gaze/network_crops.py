@@ -186,8 +186,9 @@ def make_gaze_crops_from_points(
     )
     windows: dict[str, FloatArray] = {"face": _window(columns, rows, 0)}
     windows |= {name: square.window for name, square in squares.items()}
+    turn = rotation @ _TO_RAYS
     to_image = {
-        name: _to_image(camera, rotation, window)
+        name: map_to_image(camera, turn, window)
         for name, window in windows.items()
         if name == "face" or name in names
     }
@@ -390,13 +391,14 @@ def _equalised(patch: Image, margin_y: int, margin_x: int) -> Image:
     return np.ascontiguousarray(gray[margin_y:-margin_y, margin_x:-margin_x])
 
 
-def _to_image(camera: Camera, rotation: FloatArray, window: FloatArray) -> FloatArray:
-    """Returns the map [3, 3] from pixels of the virtual image to pixels of the image.
+def map_to_image(camera: Camera, turn: FloatArray, window: FloatArray) -> FloatArray:
+    """Returns the map [3, 3] from pixels of a virtual image to pixels of the image.
 
-    If the lens has distortion, returns the homography that fits best in ``window`` (first and last
-    corner, [2, 2]); in so small a part of the image the distortion is nearly a homography.
+    ``turn`` [3, 3] maps pixels of the virtual image to rays in the optical frame. If the lens has
+    distortion, returns the homography that fits best in ``window`` (first and last corner, [2, 2]);
+    in so small a part of the image the distortion is nearly a homography. Raises CropsUnavailable
+    if it cannot be undone there.
     """
-    turn = rotation @ _TO_RAYS
     if not any(camera.distortion):
         straight: FloatArray = camera.matrix @ turn
         return straight
@@ -416,7 +418,7 @@ def _refuse_missing(camera: Camera, crops: Mapping[str, FloatArray]) -> None:
     ``crops`` has maps [3, 3] by name from the unit square to pixels of the image.
     """
     for name, crop in crops.items():
-        share = 0.0 if _is_inside(camera, crop) else _missing(camera, crop)
+        share = share_outside(camera, crop)
         if share > _MISSING[name]:
             what = name.replace("_", " ")
             raise CropsUnavailable(f"{share:.0%} of its {what} is outside the image")
@@ -431,8 +433,13 @@ def _is_inside(camera: Camera, crop: FloatArray) -> bool:
     )
 
 
-def _missing(camera: Camera, crop: FloatArray) -> float:
-    """Returns the share of the crop that is outside the image."""
+def share_outside(camera: Camera, crop: FloatArray) -> float:
+    """Returns the share of a crop that is outside the image.
+
+    ``crop`` [3, 3] maps the unit square to pixels of the image.
+    """
+    if _is_inside(camera, crop):
+        return 0.0
     inside = _inside(camera, *(crop[:, :2] @ _GRID.T + crop[:, 2:]))
     return 1 - np.count_nonzero(inside) / len(_GRID)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -168,6 +169,31 @@ class Model:
             )
 
 
+class Inferring(Protocol):
+    """A model: anything with its ``inputs`` and its ``infer``."""
+
+    @property
+    def inputs(self) -> Mapping[str, Port]: ...
+
+    def infer(self, inputs: dict[str, Array], /) -> dict[str, Array]: ...
+
+
+def infer_batch(model: Inferring, inputs: dict[str, Array]) -> dict[str, Array]:
+    """Runs a network on a batch, whether or not it takes one.
+
+    A network whose batch size is fixed at 1 runs once for each sample. ``inputs`` and the result
+    are as in ``Model.infer``; the batch must not be empty.
+    """
+    count = len(next(iter(inputs.values())))
+    if count == 1 or all(port.shape[0] != 1 for port in model.inputs.values()):
+        return model.infer(inputs)
+    each = [
+        model.infer({name: value[k : k + 1] for name, value in inputs.items()})
+        for k in range(count)
+    ]
+    return {name: np.concatenate([found[name] for found in each]) for name in each[0]}
+
+
 @contextlib.contextmanager
 def record_inputs() -> Iterator[dict[str, list[dict[str, Array]]]]:
     """Records copies of the inputs of all networks of this process, by model.
@@ -265,6 +291,13 @@ def load(
     else:
         model.infer(zero_inputs(card))
     return model
+
+
+@functools.cache
+def log_terms(terms: str) -> None:
+    """Writes ``Card.terms`` to the log, once in a process. Nodes write it to their own log."""
+    if terms:
+        _log.warning("%s", terms)
 
 
 def onnxruntime_version() -> str:

@@ -45,6 +45,8 @@ class NetworkLoader:
         model = inference.load(name, **self.arguments())
         if not model.card.trained:
             self._node.get_logger().warning(f"model {model.name} has {inference.UNTRAINED}")
+        if model.card.terms:
+            self._node.get_logger().warning(model.card.terms)
         return model
 
     def _show_progress(self, name: str, step: str, share: float) -> None:

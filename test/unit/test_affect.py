@@ -34,6 +34,7 @@ from face_perception.types import (
     HeadPose,
     Image,
     Neutral,
+    ValenceArousal,
 )
 
 UNITS = (1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45)
@@ -612,9 +613,9 @@ class Watched:
     def __init__(self, net: ExpressionNet) -> None:
         self.net, self.asked = net, []
 
-    def estimate(self, crops: list[FaceCrop]) -> list[Expression]:
+    def estimate_affect(self, crops: list[FaceCrop]) -> list[tuple[Expression, ValenceArousal]]:
         self.asked += [crop.face_id for crop in crops]
-        return self.net.estimate(crops)
+        return self.net.estimate_affect(crops)
 
 
 def test_the_network_runs_no_more_often_than_its_rate(net: ExpressionNet) -> None:

@@ -128,6 +128,13 @@ class Card:
         """False if the weights are random, so that the outputs mean nothing."""
         return self.facts.get("trained") is not False
 
+    @property
+    def terms(self) -> str:
+        """What the licence of an imported network forbids, for the log; empty if nothing."""
+        if self.facts.get("commercial_use") is False:
+            return f"model {self.name} is not for commercial use: {self.licence}"
+        return ""
+
     def count_fact(self, name: str, default: int, most: int = 10_000) -> int:
         """Returns a fact that is a number of things, from 1 to ``most``.
 

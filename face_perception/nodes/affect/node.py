@@ -17,7 +17,6 @@ from face_perception.affect import (
     MultitaskSequence,
     RateLimitedExpressions,
     SequenceSettings,
-    derive_valence_arousal,
     load_multitask,
 )
 from face_perception.inference import NetworkSettings
@@ -40,7 +39,8 @@ class _Networks(NetworkSettings):
         "expression",
         "Model card. `expression`: the default. `expression_fer`: faster and less accurate. Both "
         "estimate expressions, and valence and arousal are derived from these. `multitask` and "
-        "`multitask_rnn` also estimate action units; `face-perception import` makes them.",
+        "`multitask_rnn` also estimate action units; `face-perception import` makes them. `import "
+        "onnx` makes a card of your own expression network, with or without valence and arousal.",
     )
     action_units: str = setting(
         "network",
@@ -181,13 +181,11 @@ class AffectNode(PerceptionNode[AffectParameters]):
         stamp = messages.seconds(header.stamp)
         self._count = len(crops)
         if self._multitask is None:
-            expressions = self._expressions_of.estimate(crops, stamp)
-            self._publish_affect(
-                header, expressions, [derive_valence_arousal(e) for e in expressions]
-            )
+            found = self._expressions_of.estimate_affect(crops, stamp)
+            self._publish_affect(header, [e for e, _ in found], [affect for _, affect in found])
         elif isinstance(self._multitask, MultitaskSequence):
-            for about, found in self._multitask.estimate(header, stamp, crops):
-                self._publish_multitask(about, found)
+            for about, results in self._multitask.estimate(header, stamp, crops):
+                self._publish_multitask(about, results)
         else:
             self._publish_multitask(header, self._multitask.estimate(crops))
 
