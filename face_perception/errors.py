@@ -52,7 +52,7 @@ class UnknownNameError(FacePerceptionError, LookupError):
 class MissingDependencyError(FacePerceptionError, RuntimeError):
     """An optional package or device is missing. The message says how to get it.
 
-    >>> from face_perception.commands.optional_modules import extra
+    >>> from face_perception.optional_modules import extra
     >>> try:
     ...     with extra("a web page", "pip install websockets"):
     ...         raise ImportError(name="websockets")  # stands for `import websockets`

@@ -399,11 +399,12 @@ class Attention:
 
     ``angle`` is between its gaze and the line from its eyes to the robot, radians. ``distance`` is
     from its eyes to the robot, metres. ``target_id`` is the id of the face that it looks at, if
-    ``target`` is FACE. ``target_since`` and ``engagement_since`` are the stamps, seconds, of the
-    last change. ``confidence`` is the probability that ``target`` is right. ``source`` is the
-    source of the gaze, "eyes_closed", or "head_pose" if only the head pose is known;
-    ``looking_at_robot`` is then false and ``confidence`` at most 0.5. ``speaking`` is the
-    probability that the person speaks, estimated by ``speaking_source`` (empty: by nothing).
+    ``target`` is FACE. ``target_since`` is the stamp, seconds, of the image in which the target
+    began, and ``engagement_since`` that of the last change of engagement. ``confidence`` is the
+    probability that ``target`` is right. ``source`` is the source of the gaze, "eyes_closed", or
+    "head_pose" if only the head pose is known; ``looking_at_robot`` is then false and
+    ``confidence`` at most 0.5. ``speaking`` is the probability that the person speaks, estimated by
+    ``speaking_source`` (empty: by nothing).
     """
 
     face_id: str

@@ -137,8 +137,9 @@ class LookedAt:
     A candidate becomes the ``target`` once it was the most probable one, with at least
     ``enter_probability``, for ``enter_time``. It stays the target until its probability was below
     ``leave_probability``, or another candidate was clearly more probable, for ``leave_time``.
-    ``since`` is the stamp, seconds, of the last change. ``confidence`` is the probability of the
-    target in the last image.
+    ``since`` is the stamp, seconds, of the image in which the target began: that in which it was
+    seen first, not that in which it had lasted long enough. ``confidence`` is the probability of
+    the target in the last image.
     """
 
     target: Choice = UNKNOWN
@@ -162,7 +163,8 @@ class LookedAt:
         """
         choice = self._most_probable(probabilities, settings)
         if self._is_accepted(stamp, choice, settings, at_once=at_once):
-            self.target, self.since = choice, stamp
+            self.since = self._began(stamp, choice, at_once=at_once)
+            self.target = choice
             self._away_since = math.nan
         self.confidence = probabilities.get(self.target, 0.0)
 
@@ -208,3 +210,12 @@ class LookedAt:
             or stamp - self._pending_since >= wait
             or stamp - self._away_since >= settings.leave_time
         )
+
+    def _began(self, stamp: float, choice: Choice, *, at_once: bool) -> float:
+        """Returns the stamp of the image in which ``choice``, which is accepted now, began.
+
+        Looking at nothing begins when the last target was left.
+        """
+        if at_once or self.target == UNKNOWN:
+            return stamp
+        return self._away_since if choice in (NONE, UNKNOWN) else self._pending_since

@@ -11,8 +11,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from face_perception.commands.optional_modules import extra
 from face_perception.commands.subcommands import add_command
+from face_perception.optional_modules import extra
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

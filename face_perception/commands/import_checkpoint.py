@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from face_perception.commands.optional_modules import extra
 from face_perception.commands.subcommands import add_command
 from face_perception.inference import (
     UNTRAINED,
@@ -27,6 +26,7 @@ from face_perception.inference import (
     check_model_name,
     install_model,
 )
+from face_perception.optional_modules import extra
 
 # Name of a published system: the help text of its subcommand.
 SYSTEMS = {

@@ -25,6 +25,7 @@ BASE = {
     "settings",
     "gaze_probability",
     "camera_messages",
+    "optional_modules",
 }
 # What a process and the parent that watches it agree on.
 PROCESS = {"exit_codes", "heartbeat"}
@@ -56,8 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     "avatar": BASE | {"inference", "faces", "media", "speech"},
     "overlay": {"errors", "types", "geometry", "faces"},
     "hri": BASE | {"faces", "attention"},
-    "results": {"types"},
-    "results_table": BASE | {"results"},
+    "optional_modules": {"errors"},
+    "results": BASE,
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
     "learning": BASE | SENSES | {"inference", "faces", "media"},
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
@@ -65,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "nodes": BASE | PROCESS | SENSES
     | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
-    | {"results_table", "bringup", "ros", "nodes", "learning", "exit_codes"},
+    | {"bringup", "ros", "nodes", "learning", "exit_codes"},
     "cli": {"commands", "errors"},
 }  # fmt: skip
 
@@ -86,7 +87,7 @@ ROS = {
 RESERVED: dict[str, set[str]] = {
     **dict.fromkeys(ROS, KNOW_ROS),
     "torch": {"learning"},
-    "pyarrow": {"learning", "commands"},
+    "pyarrow": {"learning", "results"},
     "pytorch_lightning": {"learning"},
     "scipy": {"learning"},
     "mitsuba": {"learning"},

@@ -17,10 +17,10 @@ import face_perception
 
 PACKAGE = Path(face_perception.__file__).parent
 
-MODULES = ("types", "geometry", "errors", "settings", "pipeline", "results")
+MODULES = ("types", "geometry", "errors", "settings", "pipeline")
 ROOMS = (
     *("faces", "gaze", "people", "affect", "motion", "attention", "speech", "avatar"),
-    *("inference", "media", "overlay"),
+    *("inference", "media", "overlay", "results"),
 )
 # The folders and modules whose public classes must have an example.
 EXPLAINED = ("pipeline", "errors", "faces", "gaze", "people", "affect", "avatar", "inference")

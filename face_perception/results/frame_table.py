@@ -9,38 +9,24 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from face_perception.errors import InputError
 from face_perception.files import open_regular
 from face_perception.outside_files import one_error
-from face_perception.results import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_FIELDS, JsonField
+from face_perception.results.columns import Column, Value, with_degrees
+from face_perception.results.schema import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_FIELDS, JsonField
 
-_FIX = "give the file that `face-perception run --output` wrote"
+FIX = "give the file that `face-perception run --output` wrote"
 _LONGEST = 1 << 22  # bytes of a line; ten faces with landmarks have 200 kB
 _UNITS = {
     "action_units": "intensity",
     "action_unit_probability": "probability",
     "action_unit_confidence": "confidence",
 }
-
-Value = float | str | bool | int | None
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the table: its name, the type of its values, its unit and meaning."""
-
-    name: str
-    type: type[Any]
-    unit: str
-    meaning: str
-    value: Callable[[Any], Value]  # from the row: the line with one face, or with None
 
 
 def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -53,7 +39,7 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         number = 0
         while line := file.readline(_LONGEST + 1):
             number += 1
-            with one_error(f"{os.fspath(path)}, line {number}", _FIX):
+            with one_error(f"{os.fspath(path)}, line {number}", FIX):
                 if len(line) > _LONGEST:
                     raise InputError(f"it has more than {_LONGEST} bytes")
                 found = json.loads(line)
@@ -71,7 +57,9 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
                 yield {**row, "face": None}
 
 
-def columns(paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False) -> list[Column]:
+def frame_columns(
+    paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False
+) -> list[Column]:
     """Returns the columns of a table of some files, which are read once for that.
 
     They are the same for all files of one version, but for the action units, which depend on the
@@ -82,7 +70,7 @@ def columns(paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False) -
     blendshapes = False
     clips: dict[str, Any] = {}
     for path in paths:
-        clip = _clip_of(path)
+        clip = clip_name(path)
         if clip in clips:
             raise InputError(
                 f"{clips[clip]} and {path} would be the same clip in the table: rename one"
@@ -92,7 +80,7 @@ def columns(paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False) -
             face = row["face"]
             if face is None:
                 continue
-            with one_error(f"{os.fspath(path)}, frame {row['frame']}", _FIX):
+            with one_error(f"{os.fspath(path)}, frame {row['frame']}", FIX):
                 codes |= {int(code) for name in _UNITS for code in face[name] or ()}
             blendshapes |= BLENDSHAPES_FIELD.name in face
     fields = (*FACE_FIELDS, BLENDSHAPES_FIELD) if blendshapes else FACE_FIELDS
@@ -104,20 +92,20 @@ def columns(paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False) -
         out += _columns(field, field.name, lambda row: row, sorted(codes))
     for field in fields:
         out += _columns(field, field.name, lambda row: row["face"], sorted(codes))
-    return list(_with_degrees(out)) if degrees else out
+    return list(with_degrees(out)) if degrees else out
 
 
-def rows(path: str | os.PathLike[str], wanted: Sequence[Column]) -> Iterator[list[Value]]:
+def frame_rows(path: str | os.PathLike[str], wanted: Sequence[Column]) -> Iterator[list[Value]]:
     """Yields the rows of one file; None means unknown. Raises what ``read_rows`` raises."""
-    clip = _clip_of(path)
+    clip = clip_name(path)
     for row in read_rows(path):
         row["clip"] = clip
-        with one_error(f"{os.fspath(path)}, frame {row['frame']}", _FIX):
+        with one_error(f"{os.fspath(path)}, frame {row['frame']}", FIX):
             values = [column.value(row) for column in wanted]
         yield values
 
 
-def _clip_of(path: str | os.PathLike[str]) -> str:
+def clip_name(path: str | os.PathLike[str]) -> str:
     """Returns the name of a file without its ending, as text: names may have any bytes."""
     return os.fsencode(Path(path).stem).decode(errors="backslashreplace")
 
@@ -155,15 +143,3 @@ def _element(owner: Callable[[Any], Any], key: str, place: int, row: Any) -> Any
     if isinstance(values, list):
         return values[place]
     return values.get(key) if values else None
-
-
-def _with_degrees(found: Sequence[Column]) -> Iterator[Column]:
-    for column in found:
-        yield column
-        if column.unit == "rad":
-
-            def in_degrees(row: Any, of: Callable[[Any], Any] = column.value) -> Value:
-                angle = of(row)
-                return None if angle is None else round(math.degrees(angle), 3)
-
-            yield Column(f"{column.name}_deg", float, "deg", column.meaning, in_degrees)

@@ -13,8 +13,7 @@ from gaze_scene import CAMERA, Actor
 
 from face_perception import cli
 from face_perception.errors import InputError
-from face_perception.results import FrameResult
-from face_perception.results_table import columns, rows
+from face_perception.results import FrameResult, frame_columns, frame_rows
 from face_perception.types import ActionUnit, ActionUnits, Expression, Neutral
 
 UNITS = ActionUnits("ada", "landmarks", {12: ActionUnit(0.75, 0.5, 0.25)}, neutral=Neutral.LEARNED)
@@ -103,10 +102,10 @@ def test_any_name_will_do(
 
 
 def test_every_value_has_the_type_of_its_column(results: Path) -> None:
-    wanted = columns([results], degrees=True)
+    wanted = frame_columns([results], degrees=True)
     names = [column.name for column in wanted]
     assert len(names) == len(set(names))
-    for row in rows(results, wanted):
+    for row in frame_rows(results, wanted):
         for column, value in zip(wanted, row, strict=True):
             kinds = (int, float) if column.type is float else (column.type,)
             assert value is None or type(value) in kinds, column.name
@@ -130,16 +129,16 @@ def test_what_is_not_a_result_is_named(results: Path, line: str, reason: str) ->
     first = results.read_text().splitlines()[0]
     results.write_text(f"{first}\n{line}\n")
     with pytest.raises(InputError, match=rf"clip\.jsonl.*{reason}"):
-        columns([results])
+        frame_columns([results])
 
 
 def test_a_value_of_another_kind_is_named(results: Path) -> None:
-    wanted = columns([results])
+    wanted = frame_columns([results])
     found: dict[str, Any] = json.loads(results.read_text().splitlines()[0])
     found["faces"][0]["gaze"] = 5
     results.write_text(json.dumps(found) + "\n")
     with pytest.raises(InputError, match=r"clip\.jsonl, frame 0 cannot be read"):
-        list(rows(results, wanted))
+        list(frame_rows(results, wanted))
 
 
 def test_wrong_files_are_refused(
@@ -149,6 +148,7 @@ def test_wrong_files_are_refused(
     same = write(tmp_path / "b" / "clip.jsonl", [])
     for arguments, said in (
         ([results, "--output", tmp_path / "t.xlsx"], ".csv or .parquet"),
+        ([results, "--output", tmp_path / "t.csv", "--format", "csv"], "is for a folder"),
         ([results, same, "--output", tmp_path / "t.csv"], "the same clip"),
         ([tmp_path / "none.jsonl", "--output", tmp_path / "t.csv"], "none.jsonl"),
         ([tmp_path, "--output", tmp_path / "t.csv"], str(tmp_path)),

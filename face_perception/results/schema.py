@@ -198,6 +198,8 @@ CAMERA_FIELD = JsonField(
         ),
         JsonField("fx", "focal length along x", lambda c: _number(c.fx, 2), "px"),
         JsonField("fy", "focal length along y", lambda c: _number(c.fy, 2), "px"),
+        JsonField("width", "width of the image", lambda c: c.width, "px"),
+        JsonField("height", "height of the image", lambda c: c.height, "px"),
     ),
 )
 
@@ -391,6 +393,13 @@ _ATTENTION = (
         "id of the other face if `target` is `face`; else empty",
         lambda a: a.target_id,
         type=str,
+    ),
+    JsonField(
+        "target_since",
+        "`stamp` of the frame in which `target` began, which is before the frame that reports it "
+        "first; null if unknown",
+        lambda a: _number(a.target_since, 6),
+        "s",
     ),
     JsonField(
         "engagement",

@@ -1,0 +1,47 @@
+"""Results of clips: the JSON lines of ``face-perception run``, and the tables made of them."""
+
+from face_perception.results.clip import Clip, Sample, read_clip
+from face_perception.results.events import Event, EventKind, EventSettings, find_events
+from face_perception.results.frame_table import frame_columns, frame_rows, read_rows
+from face_perception.results.persons import (
+    Amount,
+    Mean,
+    PersonSummary,
+    TargetShare,
+    summarise_persons,
+)
+from face_perception.results.quality import Quality
+from face_perception.results.schema import (
+    FACE_FIELDS,
+    FrameResult,
+    fields_as_markdown,
+)
+from face_perception.results.study_tables import Table, study_tables
+from face_perception.results.table_files import SUFFIXES, write_dictionary, write_table
+
+__all__ = [
+    "FACE_FIELDS",
+    "SUFFIXES",
+    "Amount",
+    "Clip",
+    "Event",
+    "EventKind",
+    "EventSettings",
+    "FrameResult",
+    "Mean",
+    "PersonSummary",
+    "Quality",
+    "Sample",
+    "Table",
+    "TargetShare",
+    "fields_as_markdown",
+    "find_events",
+    "frame_columns",
+    "frame_rows",
+    "read_clip",
+    "read_rows",
+    "study_tables",
+    "summarise_persons",
+    "write_dictionary",
+    "write_table",
+]

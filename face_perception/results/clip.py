@@ -1,0 +1,243 @@
+"""Reads the JSON lines of one clip into samples: one for each face in each frame, by person."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from face_perception.outside_files import one_error
+from face_perception.results.frame_table import FIX, clip_name, read_rows
+
+# A frame that is followed by a longer gap does not fill the gap: nobody knows what happened there.
+_LONGEST_FRAME = 0.5  # seconds
+_LONGEST_OF_USUAL = 3.0  # times the usual time between frames, for clips of a low rate
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one frame says about one face. Angles in radians, NaN or empty if unknown.
+
+    - ``start``, ``end``: from the stamp of the frame to that of the next one, seconds.
+    - ``gaze_yaw``, ``gaze_pitch``: of the gaze, in the camera's optical frame.
+    - ``eyes_at``, ``gaze_to``: origin [3], metres, and direction [3] of the gaze.
+    - ``eyes``: as in ``Gaze``; ``closed`` from the first frame of an eye closure on.
+    - ``target``, ``target_id``, ``target_name``, ``target_since``, ``target_confidence``: of the
+      attention; ``attention_source`` is its source.
+    - ``action_units``, ``unit_probability``, ``unit_confidence``: by FACS number, of units whose
+      confidence is not 0.
+    """
+
+    frame: int
+    start: float
+    end: float
+    face_id: str
+    person_id: str
+    confidence: float
+    face_width: float
+    head_yaw: float
+    head_pitch: float
+    gaze_valid: bool
+    gaze_source: str
+    gaze_yaw: float
+    gaze_pitch: float
+    eyes_at: tuple[float, ...]
+    gaze_to: tuple[float, ...]
+    calibrated: bool
+    eyes: str
+    target: str
+    target_id: str
+    target_name: str
+    target_since: float
+    target_confidence: float
+    attention_source: str
+    engagement: str
+    distance: float
+    speaking: float
+    action_units: Mapping[int, float]
+    unit_probability: Mapping[int, float]
+    unit_confidence: Mapping[int, float]
+    neutral: str
+    expression: str
+    expression_confidence: float
+    valence: float
+    arousal: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the frame lasts, seconds."""
+        return self.end - self.start
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the eyes are shut, in a blink or for longer."""
+        return self.eyes in ("blink", "closed")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The results of one clip.
+
+    - ``starts``, ``ends``: of all frames, also of those without a face, seconds.
+    - ``persons``: the samples of each person in the order of time. The key is the id of the person;
+      of a face that is not linked to a person it is the id of the face. A face belongs to one
+      person for all its frames: to that of its last link.
+    - ``person_of``: the person of each face id.
+    - ``camera_assumed``: whether the camera of any frame was not calibrated.
+    """
+
+    name: str
+    starts: Sequence[float]
+    ends: Sequence[float]
+    persons: Mapping[str, Sequence[Sample]]
+    person_of: Mapping[str, str]
+    camera_assumed: bool
+
+    @property
+    def interval(self) -> float:
+        """The usual time between two frames, seconds; 0 for a picture."""
+        return _usual_interval(self.starts)
+
+    @property
+    def seconds(self) -> float:
+        """The time that the frames fill, seconds."""
+        return sum(self.ends) - sum(self.starts)
+
+
+@dataclass
+class _Frames:
+    numbers: list[int] = field(default_factory=list)
+    stamps: list[float] = field(default_factory=list)
+    faces: list[list[Sample]] = field(default_factory=list)
+    assumed: bool = False
+
+
+def read_clip(path: str | os.PathLike[str]) -> Clip:
+    """Reads the results of one clip. Raises what ``read_rows`` raises.
+
+    A frame lasts until the next one. Before a gap of more than half a second, or of three times the
+    usual time between frames if that is longer, it lasts the usual time; so does the last frame.
+    """
+    frames = _Frames()
+    for row in read_rows(path):
+        number, face = row["frame"], row["face"]
+        with one_error(f"{os.fspath(path)}, frame {number}", FIX):
+            if not frames.numbers or frames.numbers[-1] != number:
+                frames.numbers.append(number)
+                frames.stamps.append(float(row["stamp"]))
+                frames.faces.append([])
+                frames.assumed |= bool(row["camera"]["assumed"])
+            if face is not None:
+                frames.faces[-1].append(_sample(number, float(row["stamp"]), face))
+    ends = _ends(frames.stamps)
+    linked: dict[str, str] = {}
+    for faces in frames.faces:
+        linked.update({sample.face_id: sample.person_id for sample in faces if sample.person_id})
+    persons: dict[str, list[Sample]] = {}
+    person_of: dict[str, str] = {}
+    for faces, end in zip(frames.faces, ends, strict=True):
+        for sample in faces:
+            person = linked.get(sample.face_id, "")
+            person_of[sample.face_id] = person or sample.face_id
+            persons.setdefault(person or sample.face_id, []).append(
+                replace(sample, end=end, person_id=person)
+            )
+    return Clip(
+        clip_name(path),
+        tuple(frames.stamps),
+        tuple(ends),
+        {person: _with_whole_closures(samples) for person, samples in persons.items()},
+        person_of,
+        frames.assumed,
+    )
+
+
+def _with_whole_closures(samples: Sequence[Sample]) -> list[Sample]:
+    """Returns the samples with eyes that are closed from the first frame in which they were shut.
+
+    In a frame it is not yet known that the eyes will stay shut for longer than a blink.
+    """
+    out: list[Sample] = []
+    for shut, group in itertools.groupby(samples, lambda sample: sample.is_shut):
+        run = list(group)
+        if shut and any(sample.eyes == "closed" for sample in run):
+            run = [replace(sample, eyes="closed") for sample in run]
+        out += run
+    return out
+
+
+def _usual_interval(stamps: Sequence[float]) -> float:
+    steps = [b - a for a, b in itertools.pairwise(stamps) if b > a]
+    return statistics.median(steps) if steps else 0.0
+
+
+def _ends(stamps: Sequence[float]) -> list[float]:
+    usual = _usual_interval(stamps)
+    longest = max(_LONGEST_FRAME, _LONGEST_OF_USUAL * usual)
+    follows = [*stamps[1:], math.inf][: len(stamps)]
+    return [
+        after if 0 < after - stamp <= longest else stamp + usual
+        for stamp, after in zip(stamps, follows, strict=True)
+    ]
+
+
+def _sample(frame: int, stamp: float, face: Mapping[str, Any]) -> Sample:
+    pose, gaze = face["head_pose"] or {}, face["gaze"] or {}
+    attention = face["attention"] or {}
+    sure = {code for code, value in face["action_unit_confidence"].items() if value}
+    return Sample(
+        frame=frame,
+        start=stamp,
+        end=stamp,
+        face_id=str(face["face_id"]),
+        person_id=str(gaze.get("person_id") or ""),
+        confidence=_number(face["confidence"]),
+        face_width=_number(face["roi"][2]),
+        head_yaw=_number(pose.get("yaw")),
+        head_pitch=_number(pose.get("pitch")),
+        gaze_valid=bool(gaze.get("valid")),
+        gaze_source=str(gaze.get("source") or ""),
+        gaze_yaw=_number(gaze.get("yaw")),
+        gaze_pitch=_number(gaze.get("pitch")),
+        eyes_at=_vector(gaze.get("origin")),
+        gaze_to=_vector(gaze.get("direction")),
+        calibrated=bool(gaze.get("calibrated")),
+        eyes=str(gaze.get("eyes") or "unknown"),
+        target=str(attention.get("target") or "unknown"),
+        target_id=str(attention.get("target_id") or ""),
+        target_name=str(attention.get("target_name") or ""),
+        target_since=_number(attention.get("target_since")),
+        target_confidence=_number(attention.get("confidence")),
+        attention_source=str(attention.get("source") or ""),
+        engagement=str(attention.get("engagement") or "unknown"),
+        distance=_number(attention.get("distance")),
+        speaking=_number(attention.get("speaking")),
+        action_units=_codes(face["action_units"], sure),
+        unit_probability=_codes(face["action_unit_probability"], sure),
+        unit_confidence=_codes(face["action_unit_confidence"], sure),
+        neutral=str(face["action_unit_neutral"] or ""),
+        expression=str(face["expression_label"] or ""),
+        expression_confidence=_number(face["expression_confidence"]),
+        valence=_number(face["valence"]),
+        arousal=_number(face["arousal"]),
+    )
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _vector(values: Any) -> tuple[float, ...]:
+    return tuple(map(_number, values or (None, None, None)))
+
+
+def _codes(values: Mapping[str, Any] | None, sure: set[str]) -> dict[int, float]:
+    return {
+        int(code): float(value)
+        for code, value in (values or {}).items()
+        if value is not None and code in sure
+    }

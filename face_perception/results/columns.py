@@ -1,0 +1,42 @@
+"""Describes the columns of a table, with unit and meaning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Value = float | str | bool | int | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, the type of its values, its unit and meaning.
+
+    ``value`` returns the value from what a row is made of. None means unknown.
+    """
+
+    name: str
+    type: type[Any]
+    unit: str
+    meaning: str
+    value: Callable[[Any], Value]
+
+
+def with_degrees(found: Sequence[Column]) -> Iterator[Column]:
+    """Yields the columns, and one whose name ends in ``_deg`` after each column in radians."""
+    for column in found:
+        yield column
+        if column.unit == "rad":
+
+            def in_degrees(row: Any, of: Callable[[Any], Any] = column.value) -> Value:
+                angle = of(row)
+                return None if angle is None else round(math.degrees(angle), 3)
+
+            yield Column(f"{column.name}_deg", float, "deg", column.meaning, in_degrees)
+
+
+def rounded(value: float, digits: int = 6) -> float | None:
+    """Returns a number for a table; None if it is not finite."""
+    return round(value, digits) if math.isfinite(value) else None
