@@ -5,8 +5,8 @@
 For each installed network and precision: builds the engine, compares its outputs with those of ONNX
 Runtime (the accuracy gate), and times both in turns. Then runs the composed graph with each
 backend. The engines are built in an empty cache, so that every build is timed. FP16 variants that
-are missing are made in the model cache. Each network runs in a separate process, because an error of
-CUDA makes all later calls of its process fail.
+are missing are made in the model cache. Each network runs in a separate process, because an error
+of CUDA makes all later calls of its process fail.
 
 Writes `gpu_check-DATE-COMMIT.json` and `.txt` to `bench/results`, or to the folder after --output.
 `bench/compare.py` compares two of the JSON files. Exit code 0: every network passed in FP32, and

@@ -22,7 +22,9 @@ _FRAME = RATE // 100  # samples of 10 ms
 def run(context: Context) -> Findings:
     files = [f for f in context.files(SPEECH, "*.wav") if f.with_suffix(".scv").exists()]
     if not files:
-        raise Missing("not measured: no .wav of the test set has its labels (.scv) in the same folder")
+        raise Missing(
+            "not measured: no .wav of the test set has its labels (.scv) in the same folder"
+        )
     context.use(SPEECH, [*files, *(f.with_suffix(".scv") for f in files)])
     listener = VoiceActivity(load("voice_activity", threads=1))
     heard = [_hear(listener, file) for file in counted(files, NAME)]

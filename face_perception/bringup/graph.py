@@ -306,8 +306,9 @@ def process_environment(*, sends_images: bool = True) -> dict[str, str]:
     Set them before a process starts. The Fast DDS profile enlarges the shared-memory segment: with
     the default (512 KB), best-effort readers lose larger images and reliable readers are slow. The
     malloc thresholds halve the time that a Python reader needs for an image. The limit of arenas
-    keeps threads that start later from reserving memory for themselves: without it, a composed process
-    grew by 6 MB with each new source of its camera (13 sources), with it not after the third (8).
+    keeps threads that start later from reserving memory for themselves: without it, a composed
+    process grew by 6 MB with each new source of its camera (13 sources), with it not after the
+    third (8).
     """
     profile = dds_profile.profile_for(sends_images)
     return {

@@ -46,7 +46,7 @@ def recipe_of_run(kind: type[_Recipe], file: Path, out: Path, *first: str, resum
 
 
 def data_of(out: Path) -> Path:
-    """Returns the path of the data set of the run in ``out``. Raises InputError if it names none."""
+    """Returns the path of the data set of the run in ``out``. Raises InputError if unknown."""
     if not (out / DATA).exists():
         raise InputError(f"{out / DATA} is missing: give --data")
     with one_error(f"{out / DATA}", "give --data"):

@@ -171,7 +171,7 @@ def _choose_topic(path: Path, topic: str, found: dict[str, str]) -> str:
 
 
 def _info_topic(topic: str, found: dict[str, str]) -> str:
-    """Returns the camera_info topic in the namespace of an image topic; empty if the bag has none."""
+    """Returns the camera_info topic in the namespace of an image topic; empty if not found."""
     spaces = topic.split("/")[:-1]
     # /camera/image_raw/compressed has its camera_info two levels up.
     for depth in (len(spaces), len(spaces) - 1):

@@ -1,4 +1,4 @@
-"""Keeps the gate's verdict on an engine in a file next to it, so that a start does not gate again."""
+"""Keeps the gate's verdict on an engine in a file, so that a start does not gate again."""
 
 from __future__ import annotations
 
