@@ -8,21 +8,33 @@ from face_perception.errors import InputError
 from face_perception.types import Camera
 
 
-def usable_camera(info: Any, width: int, height: int) -> Camera:
+def is_rectified(topic: str) -> bool:
+    """Returns whether an image topic has rectified images, by the names of ROS's image_proc.
+
+    >>> is_rectified("/camera/image_rect_color"), is_rectified("/rectory/image_raw")
+    (True, False)
+    """
+    return "_rect" in topic.removesuffix("/compressed").rpartition("/")[2]
+
+
+def usable_camera(info: Any, width: int, height: int, rectified: bool = False) -> Camera:
     """Returns the camera of images of ``width`` x ``height`` pixels from their CameraInfo.
+
+    ``rectified`` images have no distortion, and P instead of K.
 
     Raises InputError if it is for images of another size, if K is zero or NaN, or if its distortion
     model is not known.
     """
-    camera = camera_from_message(info)
-    camera.check_distortion()
+    sensor = sensor_from_message(info, rectified=rectified)
+    camera = _of_images(sensor, info)
+    camera.check_calibration()
     # Some drivers set roi or binning, but K, width and height for the images.
-    for known in (camera, sensor_from_message(info)):
+    for known in (camera, sensor):
         if (known.width, known.height) == (width, height):
             return known
-    size, sensor = f"{camera.width}x{camera.height}", f"{info.width}x{info.height}"
-    if size != sensor:
-        size += f" (of {sensor}, by its roi and binning)"
+    size, whole = f"{camera.width}x{camera.height}", f"{info.width}x{info.height}"
+    if size != whole:
+        size += f" (of {whole}, by its roi and binning)"
     raise InputError(
         f"it is for {size} images, but the images are {width}x{height}: use the camera_info of "
         "this camera"
@@ -37,12 +49,16 @@ def camera_from_message(info: Any, assumed: bool = False) -> Camera:
     means 1. If ``roi`` does not lie within width and height, K, width and height are those of the
     images already. Raises InputError if K is zero or NaN.
     """
-    camera = sensor_from_message(info, assumed)
+    return _of_images(sensor_from_message(info, assumed), info)
+
+
+def _of_images(sensor: Camera, info: Any) -> Camera:
+    """Returns the camera of the images, given that of the whole sensor."""
     roi = info.roi
     width, height = roi.width or info.width, roi.height or info.height
     if roi.x_offset + width > info.width or roi.y_offset + height > info.height:
-        return camera
-    return camera.window(
+        return sensor
+    return sensor.window(
         roi.x_offset,
         roi.y_offset,
         width,
@@ -52,12 +68,16 @@ def camera_from_message(info: Any, assumed: bool = False) -> Camera:
     )
 
 
-def sensor_from_message(info: Any, assumed: bool = False) -> Camera:
+def sensor_from_message(info: Any, assumed: bool = False, rectified: bool = False) -> Camera:
     """Returns the camera of a CameraInfo for the whole sensor, without ``roi`` and binning.
 
-    Raises InputError if K is zero or NaN.
+    ``rectified`` takes P instead of K and D, unless P is not set. Raises InputError if K is zero or
+    NaN.
     """
     k = info.k
+    if rectified and info.p[0]:
+        p = info.p
+        return Camera(int(info.width), int(info.height), p[0], p[5], p[2], p[6], assumed=assumed)
     return Camera(
         width=int(info.width),
         height=int(info.height),

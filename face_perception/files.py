@@ -11,7 +11,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 _SEAL = "seal: "
 
@@ -67,6 +67,31 @@ def _check_regular(path: str | os.PathLike[str], found: os.stat_result) -> None:
     # With EISDIR and ELOOP, OSError(...) makes the subclass that callers expect.
     number = {"a folder": errno.EISDIR, "a symbolic link": errno.ELOOP}.get(kind, errno.EINVAL)
     raise OSError(number, f"it is {kind}, not a file", os.fspath(path))
+
+
+@contextlib.contextmanager
+def open_lines(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Opens a file for writing lines of text, to use in ``with``.
+
+    Flush each line: an error on closing is ignored, because it repeats that of the last flush.
+    Raises OSError if it cannot be written, also if it is a named pipe that nobody reads, instead of
+    waiting for a reader.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        number = os.open(path, flags, 0o666)  # before the umask
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        unread = "it is a named pipe that nobody reads: start the reader first"
+        raise OSError(errno.ENXIO, unread, os.fspath(path)) from error
+    os.set_blocking(number, True)
+    file = open(number, "w", encoding="utf-8")  # noqa: SIM115 (errors on closing are ignored)
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:

@@ -49,6 +49,10 @@ _COEFFICIENTS = {
     "rational_polynomial": (8, 12, 14),
     "equidistant": (4,),
 }
+# Focal lengths as multiples of the size of the image: from a view of 169 degrees to that of a small
+# window of a long lens. How far outside of such a window the principal point may be, likewise.
+_FOCAL_LENGTHS = (0.05, 1000.0)
+_FARTHEST_CENTRE = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,25 @@ class Camera:
             raise InputError(
                 f"distortion model {self.distortion_model} has {' or '.join(map(str, known))} "
                 f"coefficients, not {len(self.distortion)}: correct the camera info"
+            )
+
+    def check_calibration(self) -> None:
+        """Raises InputError if this is no calibration of a lens: see also ``check_distortion``.
+
+        Drivers that were not calibrated send the identity matrix, for example, with which a face
+        would be a millimetre away.
+        """
+        self.check_distortion()
+        shortest, longest = _FOCAL_LENGTHS
+        if not (
+            shortest <= self.fx / self.width <= longest
+            and shortest <= self.fy / self.height <= longest
+            and abs(self.cx) <= _FARTHEST_CENTRE * self.width
+            and abs(self.cy) <= _FARTHEST_CENTRE * self.height
+        ):
+            raise InputError(
+                f"fx={self.fx:g}, fy={self.fy:g}, cx={self.cx:g}, cy={self.cy:g} are not those of "
+                f"a lens for {self.width}x{self.height} images: calibrate the camera"
             )
 
     @classmethod

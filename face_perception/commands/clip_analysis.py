@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from face_perception.errors import InputError
+from face_perception.files import open_lines
 
 if TYPE_CHECKING:
     from face_perception.media import FrameReader, FrameWriter
@@ -159,12 +160,15 @@ def _open_lines(
         stream = sys.stdout
     else:
         refuse_overwriting(Path(task.output), clip)
-        stream = open(task.output, "w", encoding="utf-8")  # noqa: SIM115 (closed by the stack)
-        stack.callback(stream.close)
+        stream = stack.enter_context(open_lines(task.output))
 
     def write(line: str) -> None:
-        stream.write(line + "\n")
-        stream.flush()
+        try:
+            stream.write(line + "\n")
+            stream.flush()
+        except OSError as error:  # the disk is full, for example; the error names no file
+            name = "standard output" if task.output == "-" else task.output
+            raise OSError(error.errno, error.strerror, name) from error
 
     return write
 

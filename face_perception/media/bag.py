@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from face_perception.camera_messages import usable_camera
+from face_perception.camera_messages import is_rectified, usable_camera
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.files import open_regular
 from face_perception.media.eight_bits import BitDepth
@@ -93,8 +93,10 @@ class Bag:
                 continue
             read += 1
             height, width = image.shape[:2]
+            camera = None
             try:
-                camera = usable_camera(info, width, height) if info is not None else None
+                if info is not None:
+                    camera = usable_camera(info, width, height, is_rectified(self.topic))
             except InputError as error:
                 raise InputError(
                     f"{self._name}, {self._info_topic}: {error}; or give --camera-info"

@@ -49,7 +49,7 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
             distortion=_numbers(data, "distortion_coefficients", needed=False),
             distortion_model=str(data.get("distortion_model") or ""),
         )
-        camera.check_distortion()
+        camera.check_calibration()
         return camera
 
 

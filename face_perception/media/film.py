@@ -6,6 +6,8 @@ and the shape of the pixels. It is the same in all versions; OpenCV 4.6 turns fi
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import itertools
 import os
 import statistics
@@ -78,6 +80,7 @@ class Film:
         try:
             self._stream = self._choose_stream()
             self._codec = self._choose_codec()
+            self._decode_times = self._find_decode_times()
             self._first_packets = self._read_first_packets()
             self.rate = self._find_rate()
             self.count = max(int(self._stream.frames), 0)
@@ -142,12 +145,12 @@ class Film:
         )
 
     def _choose_stream(self) -> Any:
-        films = [s for s in self._container.streams.video if not _is_cover(s)]
-        if not films and self._missing:
-            raise self._unreadable(None)
-        if not films:
+        # FFmpeg's choice: what the file marks as default, before thumbnails and covers.
+        stream = self._container.streams.best("video")
+        if stream is None or _is_cover(stream):
+            if self._missing:
+                raise self._unreadable(None)
             raise InputError(f"{self._name} has no film in it, only sound: give a film")
-        stream = films[0]
         if stream.codec_context is None:
             raise InputError(
                 f"{self._name} is a film in a format that PyAV cannot decode: convert it to H.264"
@@ -174,6 +177,15 @@ class Film:
             codec.options = {**codec.options, "err_detect": "explode"}
         codec.thread_type, codec.thread_count = "NONE", 1
         return codec
+
+    def _find_decode_times(self) -> list[Fraction] | None:
+        """Returns an empty heap for the times of decoding, if the file has no times of display.
+
+        AVI has none. With B-frames, frames are decoded in another order than they are shown in: the
+        first frame that the decoder returns is shown at the smallest time, and so on.
+        """
+        out_of_order = self._container.format.name == "avi" and self._codec.has_b_frames
+        return [] if out_of_order else None
 
     def _most_pixels(self) -> int:
         memory = _MEMORY_OF_SMALL_FILE
@@ -218,20 +230,27 @@ class Film:
 
     def _frames(self) -> Iterator[tuple[Image, Fraction | None]]:
         """Yields each frame and its time in the container, seconds; None if it has no time."""
+        times = self._decode_times
         for packet in itertools.chain(self._first_packets, self._packets):
+            if times is not None and packet is not None and packet.dts is not None:
+                heapq.heappush(times, packet.dts * packet.time_base)
             try:
                 decoded = self._codec.decode(packet)
             except EOFError:
                 continue
             except self._av.FFmpegError:
                 self._damaged += 1
+                if times:
+                    heapq.heappop(times)
                 continue
             for frame in decoded:
+                time = None if frame.pts is None else frame.pts * frame.time_base
+                if times is not None:
+                    time = heapq.heappop(times) if times else None
                 if frame.is_corrupt:
                     self._damaged += 1
                     continue
                 self._check_size(frame.width, frame.height)
-                time = None if frame.pts is None else frame.pts * frame.time_base
                 yield self._image_of(frame), time
         self._complete = True
 
@@ -258,9 +277,12 @@ class Film:
 
     def _turn_of(self, frame: Any) -> Turn:
         matrix = b""
-        for data in frame.side_data:
-            if data.type.name == "DISPLAYMATRIX":
-                matrix = bytes(data)
+        # Not frame.side_data, which refers to the frame: such a cycle keeps all frames in memory.
+        # ValueError: a kind of data that PyAV does not know, such as EXIF of MJPEG.
+        with contextlib.suppress(ValueError):
+            for data in self._av.sidedata.sidedata.SideDataContainer(frame):
+                if data.type.name == "DISPLAYMATRIX":
+                    matrix = bytes(data)
         if matrix not in self._turns:
             self._turns[matrix] = turn_of_matrix(matrix)
         return self._turns[matrix]

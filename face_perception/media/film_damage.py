@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-# Types of the boxes that an MP4 or MOV file starts with.
+# Types of the boxes that an MP4 or MOV file starts with, and of those that follow.
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp")
+_LATER_BOXES = (*_MP4_BOXES, b"moof", b"mfra", b"sidx", b"ssix", b"meta", b"emsg", b"prft", b"udta")
 _MKV, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
@@ -42,6 +43,8 @@ def _missing_of_mp4(file: BinaryIO, size: int) -> str:
         if length == 1:
             length, header_length = int.from_bytes(header[8:16], "big"), 16
         indexed |= header[4:8] == b"moov"
+        if at + length > size and header[4:8] not in _LATER_BOXES:
+            break  # not a box: data that another program added, which players ignore
         if length == 0:  # up to the end of the file
             at = size
         elif length < header_length:

@@ -72,6 +72,8 @@ _ENCODINGS = {
     "8UC1": _Encoding(_GRAY),
     "mono16": _Encoding(_GRAY, deep=True),
     "16UC1": _Encoding(_GRAY, deep=True),
+    "16UC3": _Encoding(_convert(cv2.COLOR_BGR2RGB), 3, deep=True),
+    "16UC4": _Encoding(_convert(cv2.COLOR_BGRA2RGB), 4, deep=True),
     "rgb16": _Encoding(_as_is, 3, deep=True),
     "bgr16": _Encoding(_convert(cv2.COLOR_BGR2RGB), 3, deep=True),
     "rgba16": _Encoding(_convert(cv2.COLOR_RGBA2RGB), 4, deep=True),
@@ -143,6 +145,11 @@ def image_from_message(message: Any, depth: BitDepth | None = None) -> Array:
     try:
         return known.convert(values)  # type: ignore[no-any-return]
     except cv2.error as error:
+        if width % 2 or (known.half_rows > 2 and height % 2):
+            raise ImageError(
+                f"{width}x{height} is not a size of {message.encoding}, whose pixels share colours "
+                "in pairs: set the camera driver to an even width and height"
+            ) from error
         raise ImageError(f"{width}x{height} {message.encoding}: {error.err}") from error
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_LOSSLESS, _HIERARCHICAL = frozenset({0xC3, 0xCB}), frozenset({0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF})
 # Inserted before the end marker. It reads as various codes, so that missing blocks become visible.
 _FILLING = bytes(range(1, 200, 7)) * 8
 
@@ -24,6 +25,8 @@ class _Layout:
     restart_interval: int = 0  # blocks (MCU) between two of them; 0: no restart markers
     blocks: int = 0  # number of blocks (MCU) of the image, with all components
     size: bytes = b""  # height and width in pixels, 2 bytes each
+    process: int = 0  # marker of the frame header, which tells how the picture is compressed
+    bits: int = 8  # of a component
     has_index: bool = False  # of a Multi-Picture file: other views of the same picture follow
 
 
@@ -74,6 +77,19 @@ def jpegs_in_a_row(data: bytes) -> bool:
     return rest.startswith(b"\xff\xd8\xff") and _parse(rest).size == first.size
 
 
+def unusual_jpeg(data: bytes) -> str:
+    """Returns which unusual kind JPEG data is of, given its beginning; "" if it is of none.
+
+    Medical and scientific cameras write these kinds. Most decoders lack them.
+    """
+    layout = _parse(data)
+    if layout.process in _LOSSLESS:
+        return "lossless"
+    if layout.process in _HIERARCHICAL:
+        return "hierarchical"
+    return f"{layout.bits}-bit" if layout.process and layout.bits > 8 else ""
+
+
 def _parse(data: bytes) -> _Layout:
     out = _Layout()
     at = 2
@@ -90,6 +106,7 @@ def _parse(data: bytes) -> _Layout:
             out.has_index = True
         elif marker in _FRAME_HEADERS:
             out.blocks, out.size = _blocks(body), body[1:5]
+            out.process, out.bits = marker, body[0] if body else 0
         elif marker == 0xDA:  # compressed data follows
             out.scans += 1
             end = _JPEG_MARKER.search(data, at)

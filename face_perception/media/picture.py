@@ -19,13 +19,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
-from PIL import features
+from PIL import UnidentifiedImageError, features
 
 from face_perception.errors import InputError
 from face_perception.media.alpha import on_plain_ground
 from face_perception.media.closable import Closable
 from face_perception.media.eight_bits import looks_like_depth, to_eight_bits
-from face_perception.media.jpeg import jpeg_complete, jpeg_runs_out
+from face_perception.media.jpeg import jpeg_complete, jpeg_runs_out, unusual_jpeg
 from face_perception.media.orientation import turn_of_tag
 from face_perception.types import Image
 
@@ -39,17 +39,27 @@ _PIXELS_PER_BYTE = 100
 # Pillow's names. Others are left out, because they start programs (EPS), have no signature, or
 # have no use here.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "AVIF", "BMP", "DIB", "JPEG2000", "PPM", "SUN")
+# Names of formats in messages, where they are not Pillow's.
+_PILLOW_NAMES = {"WebP": "WEBP", "JPEG 2000": "JPEG2000", "PNM": "PPM", "Sun raster": "SUN"}
 # Signatures at the start of files, and what they are. Formats that are not read are refused by
 # name, and a file that cannot be decoded is called damaged instead of unknown.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
+    (12, b"CgBI", "PNG of iPhone apps (CgBI)"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"GIF8", "GIF"),
     (8, b"WEBP", "WebP"),
+    (8, b"CR\x02", "camera raw (CR2)"),
+    (0, b"IIRO", "camera raw (ORF)"),
+    (0, b"IIU\0", "camera raw (RW2)"),
+    (0, b"FUJIFILMCCD-RAW", "camera raw (RAF)"),
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),  # BigTIFF
+    (0, b"MM\0+", "TIFF"),
     (0, b"BM", "BMP"),
     (4, b"jP  \r\n", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),  # without a container
     (0, b"\x59\xa6\x6a\x95", "Sun raster"),
     (0, b"\xff\x0a", "JPEG XL"),
     (4, b"JXL \r\n", "JPEG XL"),
@@ -61,12 +71,26 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"<?xml", "SVG or other XML"),
 )
 # Brands in the first box of an ISO base media file that is a picture.
-_BRANDS = {"AVIF": (b"avif", b"avis"), "HEIC": (b"heic", b"heix", b"hevc", b"mif1", b"msf1")}
+_BRANDS = {
+    "AVIF": (b"avif", b"avis"),
+    "HEIC": (b"heic", b"heix", b"hevc", b"mif1", b"msf1"),
+    "camera raw (CR3)": (b"crx ",),
+}
 _NOT_READ = {
     *("HEIC", "JPEG XL", "Photoshop", "OpenEXR", "Radiance HDR", "PDF", "SVG", "SVG or other XML"),
+    *(f"camera raw ({kind})" for kind in ("CR2", "CR3", "ORF", "RAF", "RW2")),
+    "PNG of iPhone apps (CgBI)",
 }
+# Tags of TIFF.
+_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _PARTS, _DNG_VERSION = 254, 258, 262, 330, 50706
+# Formats whose decoders take zeros for data: a picture whose last part was never written, because a
+# download or a memory card failed, is read with a plain area. A good picture ends in zeros for at
+# most 5 % of the file (WebP, one colour; n = 27, of all qualities).
+_ZEROS_ARE_DATA = ("WebP", "AVIF")
+_MOST_ZEROS = 1 / 8  # share of the file
 # Formats that a Pillow may lack, and their names for ``features.check``.
 _FEATURES = {"AVIF": "avif", "WebP": "webp", "JPEG 2000": "jpg_2000"}
+_JPEG_HEADERS = 1 << 20  # bytes in which the kind of a JPEG picture is searched
 # Seconds of a frame whose file states none, or too little: what browsers use.
 _FRAME_SECONDS = 0.1
 
@@ -118,10 +142,16 @@ class Picture(Closable):
                 f"{name} is a picture in the format {self.format}, which is not read: convert it "
                 "to JPEG or PNG"
             )
+        if self.format and _PILLOW_NAMES.get(self.format, self.format) not in formats:
+            raise InputError(
+                f"{name} is a picture in the format {self.format}, which is not read here: convert "
+                "it to JPEG or PNG"
+            )
         with self._errors():
             Pillow.init()
             self._image = Pillow.open(file, formats=[f for f in formats if f in Pillow.OPEN])
             self._check_size()
+            self._check_end()
             # Pillow keeps 8 of the 16 bits of colours. ``tile`` says so; ``load`` empties it.
             self._deep = not self._image.mode.startswith("I") and ";16" in str(self._image.tile)
             self._skip = int(bool(self._image.info.get("default_image")))  # APNG: not a frame
@@ -184,6 +214,16 @@ class Picture(Closable):
                 ) from error
             if isinstance(error, Pillow.DecompressionBombError):
                 raise self._too_large("") from error
+            if self.format == "JPEG" and (kind := self._kind_of_jpeg()):
+                raise InputError(
+                    f"{self._name} is a {kind} JPEG, which is not read: convert it to a baseline "
+                    "JPEG or PNG"
+                ) from error
+            if isinstance(error, UnidentifiedImageError):
+                raise InputError(
+                    f"{self._name} is damaged or cut off, or of a kind of {self.format} that is "
+                    f"not read: convert it to JPEG or PNG, or {self._fix}"
+                ) from error
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
                 f"{self._name} is damaged or cut off: it starts like a picture ({self.format}), "
@@ -202,17 +242,44 @@ class Picture(Closable):
         if width * height > min(most, MOST_PIXELS):
             raise self._too_large(f"{width}x{height}")
 
+    def _check_end(self) -> None:
+        """Raises InputError if the last part of the file was never written."""
+        if self.format not in _ZEROS_ARE_DATA:
+            return
+        end = self._bytes
+        if self.format == "WebP":
+            self._file.seek(4)
+            end = min(end, 8 + int.from_bytes(self._file.read(4), "little"))
+        start = int(end * (1 - _MOST_ZEROS))
+        self._file.seek(start)
+        if not any(self._file.read(end - start)):
+            raise InputError(
+                f"{self._name} is damaged: its last part is only zeros, as a failed download or "
+                f"copy leaves it: {self._fix}"
+            )
+
+    def _kind_of_jpeg(self) -> str:
+        self._file.seek(0)
+        return unusual_jpeg(self._file.read(_JPEG_HEADERS))
+
     def _frame_count(self) -> int:
         count = int(getattr(self._image, "n_frames", 1)) - self._skip
         if self._image.format == "MPO":  # further views of the same still
             return 1
-        if self._image.format == "TIFF" and count > 1:
+        if self._image.format == "TIFF":
             # Pages may be smaller copies of the first, or masks (tag NewSubfileType).
-            pages = 0
+            pages, raw = 0, False
             for number in range(count):
                 self._image.seek(number)
-                pages += not int(getattr(self._image, "tag_v2", {}).get(254, 0)) & 5
+                tags = _tags_of(self._image)
+                pages += not int(tags.get(_SUBFILE_TYPE, 0)) & 5
+                raw |= _PARTS in tags or _DNG_VERSION in tags
             self._image.seek(0)
+            if raw and not pages:
+                raise InputError(
+                    "only a small preview of it can be read, as of the raw files of cameras: "
+                    "convert it to JPEG or PNG"
+                )
             return max(pages, 1)
         return max(count, 1)
 
@@ -232,11 +299,8 @@ class Picture(Closable):
         turned = image.format == "TIFF" and _pillow_turns_tiff()
         orientation = None if turned else _orientation_of(image)
         values = self._sixteen_bit_colours() if self._deep and self.still else _values_of(image)
-        if values.ndim == 2 and values.dtype == np.uint16 and looks_like_depth(values):
-            raise InputError(
-                "it looks like a depth image (16 bits, with holes): give the colour or infrared "
-                "picture, or convert it to 8 bits"
-            )
+        if values.ndim == 2 and values.dtype == np.uint16:
+            values = _from_deep_gray(values, image.info.get("transparency"))
         values = to_eight_bits(values)
         if self.still and values.ndim == 3 and values.shape[2] == 4 and not values[..., 3].any():
             raise InputError("it is fully transparent: save it without an alpha channel")
@@ -308,6 +372,27 @@ def _orientation_of(image: Any) -> object:
         return None
 
 
+def _tags_of(image: Any) -> Any:
+    """Returns the tags of a page of TIFF, by number; none for other formats."""
+    return getattr(image, "tag_v2", {})
+
+
+def _from_deep_gray(values: npt.NDArray[np.uint16], key: object) -> npt.NDArray[np.uint8]:
+    """Returns gray [H, W], or RGBA [H, W, 4] if ``key`` is the value of transparent pixels.
+
+    Pillow applies such a key to 8 bits only. Raises InputError for a depth image.
+    """
+    if isinstance(key, int):
+        gray = to_eight_bits(values)
+        return np.dstack([gray, gray, gray, np.where(values == key, 0, 255).astype(np.uint8)])
+    if looks_like_depth(values):
+        raise InputError(
+            "it looks like a depth image (16 bits, with holes): give the colour or infrared "
+            "picture, or convert it to 8 bits"
+        )
+    return to_eight_bits(values)
+
+
 def _values_of(image: Any) -> npt.NDArray[Any]:
     """Returns the decoded values: gray [H, W], RGB or RGBA [H, W, 3 or 4]."""
     if image.mode in ("PA", "LA", "La", "RGBa") or (
@@ -319,6 +404,8 @@ def _values_of(image: Any) -> npt.NDArray[Any]:
     elif image.mode not in ("L", "I", "F", "RGB", "RGBA") and not image.mode.startswith("I;16"):
         image = image.convert("RGB")
     values = np.array(image)
+    if image.mode.startswith("I;16") and _tags_of(image).get(_PHOTOMETRIC) == 0:  # 0 is white
+        values = (1 << int(_tags_of(image)[_BITS][0])) - 1 - values
     # Older versions of Pillow read gray of 16 bits as int32.
     sixteen = values.dtype.kind in "iu" and values.min() >= 0 and values.max() <= 65535
     return values.astype(np.uint16) if values.dtype.itemsize > 1 and sixteen else values

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import types
-from face_perception.camera_messages import usable_camera
+from face_perception.camera_messages import is_rectified, usable_camera
 from face_perception.errors import InputError
 from face_perception.media import (
     BitDepth,
@@ -150,7 +150,7 @@ class ImageInput:
         info = self._info
         if info is not None:
             try:
-                return usable_camera(info, width, height)
+                return usable_camera(info, width, height, is_rectified(self.topic))
             except InputError as error:
                 self._node.warn_throttled(
                     f"{self._info_topic}: {error}; assuming focal length = image width",

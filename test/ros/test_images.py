@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import io
 import struct
 import sys
 import zlib
@@ -11,6 +12,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 from sensor_msgs.msg import CompressedImage, Image
 
 from face_perception.media import BitDepth, ImageError, image_from_compressed, image_from_message
@@ -101,10 +103,12 @@ def test_two_planes(encoding: str, pad: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
-@pytest.mark.parametrize("encoding", ["mono16", "16UC1", "rgb16", "bgr16", "rgba16", "bgra16"])
+@pytest.mark.parametrize(
+    "encoding", ["mono16", "16UC1", "16UC3", "16UC4", "rgb16", "bgr16", "rgba16", "bgra16"]
+)
 def test_words_of_sixteen_bits(encoding: str, bits: int) -> None:
     colours = RGB if encoding.startswith("rgb") else RGB[..., ::-1]
-    if "a16" in encoding:
+    if "a16" in encoding or encoding == "16UC4":
         colours = np.dstack([colours, GRAY])
     eight = GRAY if encoding in ("mono16", "16UC1") else colours
     deep = (eight.astype(np.uint32) * 257 >> (16 - bits)).astype(np.uint16)
@@ -182,6 +186,8 @@ def lying(**fields: int | str) -> Image:
         (lying(height=25), "data has 2304 bytes.*needs 2400"),
         (lying(width=0), "empty"),
         (lying(width=4_000_000_000, step=4_000_000_000), "the limit is 16384"),
+        (lying(encoding="yuyv", width=31), "31x24 is not a size of yuyv.*even width and height"),
+        (lying(encoding="nv12", height=23, step=32), "32x23 is not a size of nv12.*even width and height"),
         (Image(), "the image is empty"),
         (Image(encoding="rgb8"), "empty"),
     ],
@@ -224,6 +230,16 @@ def test_no_picture_at_all(data: bytes) -> None:
     out = CompressedImage(format="jpeg")
     out.data = array.array("B", data)
     with pytest.raises(ImageError, match=r"empty|is not a picture"):
+        image_from_compressed(out)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP"])
+def test_formats_without_use_in_a_stream_are_named(kind: str) -> None:
+    data = io.BytesIO()
+    Pillow.fromarray(RGB).save(data, kind)
+    out = CompressedImage(format=kind.lower())
+    out.data = array.array("B", data.getvalue())
+    with pytest.raises(ImageError, match=f"in the format {kind}, which is not read here"):
         image_from_compressed(out)
 
 

@@ -14,7 +14,13 @@ from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
 from face_perception.avatar import PerformerState
-from face_perception.camera_messages import camera_from_message, sensor_from_message
+from face_perception.camera_messages import (
+    camera_from_message,
+    is_rectified,
+    sensor_from_message,
+    usable_camera,
+)
+from face_perception.errors import InputError
 from face_perception.faces import project_points
 from face_perception.media import ImageOrder
 from face_perception.ros import messages
@@ -143,6 +149,39 @@ def test_a_roi_that_is_not_within_the_size_is_of_the_driver_s_sensor(
     info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = roi
     camera = camera_from_message(info)
     assert (camera.width, camera.height, camera.cx, camera.cy) == (640, 480, 300, 250)
+
+
+@pytest.mark.parametrize(
+    ("topic", "rectified"),
+    [
+        ("/camera/image_raw", False),
+        ("/camera/image_rect", True),
+        ("/camera/image_rect_color/compressed", True),
+        ("/rect_lab/image_raw", False),
+        ("/infra1/image_rect_raw", True),
+    ],
+)
+def test_rectified_images_have_p_and_no_distortion(topic: str, rectified: bool) -> None:
+    info = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[0.1, 0.0, 0.0, 0.0])
+    info.k = [600.0, 0.0, 300.0, 0.0, 500.0, 250.0, 0.0, 0.0, 1.0]
+    info.p = [450.0, 0.0, 310.0, 0.0, 0.0, 440.0, 230.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    info.binning_x = info.binning_y = 2
+    camera = usable_camera(info, 320, 240, is_rectified(topic))
+    assert camera.fx == (225 if rectified else 300)
+    assert any(camera.distortion) != rectified
+    info.p = [0.0] * 12
+    assert usable_camera(info, 320, 240, is_rectified(topic)).fx == 300, "P is not set"
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 1.0), (4, 1.0), (0, 1e7), (2, 1e9), (5, -1e9)])
+def test_a_matrix_of_no_lens_is_refused(place: int, value: float) -> None:
+    """A driver that was not calibrated may send the identity: a face would be 1 mm away."""
+    info = CameraInfo(width=640, height=480)
+    info.k = [600.0, 0.0, 300.0, 0.0, 500.0, 250.0, 0.0, 0.0, 1.0]
+    assert usable_camera(info, 640, 480).fx == 600
+    info.k[place] = value
+    with pytest.raises(InputError, match="are not those of a lens for 640x480 images: calibrate"):
+        usable_camera(info, 640, 480)
 
 
 def test_images_a_little_older_are_not_used_but_a_new_beginning_is() -> None:

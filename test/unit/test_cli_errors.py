@@ -4,14 +4,18 @@ traceback.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from face_perception import cli
 from face_perception.commands import doctor, subcommands
 from face_perception.errors import InputError
+from face_perception.files import open_lines
+from face_perception.inference import sample_photo
 
 # Replaces the body of a command by one line of code, and runs the command.
 RUN = """
@@ -102,3 +106,43 @@ def test_a_command_has_one_text_for_its_list_entry_and_its_help() -> None:
     command = subcommands.add_command(subparsers, "look", "Look at faces.")
     assert "Look at faces." in parser.format_help()
     assert command.description == "Look at faces."
+
+
+def face_perception(*arguments: str) -> subprocess.CompletedProcess[str]:
+    main = "import sys; from face_perception.cli import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", main, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/a.jpg", "rtsp://camera/1", "file:///a.mp4"]
+)
+def test_an_address_is_not_called_a_missing_file(address: str) -> None:
+    done = face_perception("run", address)
+    assert done.returncode == 1
+    assert "is an address, and only files are read: download it" in done.stderr
+
+
+def test_a_full_disk_is_reported_with_the_file() -> None:
+    with open_lines("/dev/full") as file:
+        file.write("x")
+        with pytest.raises(OSError, match="No space left"):
+            file.flush()
+    done = face_perception("run", str(sample_photo("astronaut")), "--output", "/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "face-perception: /dev/full: No space left on device"
+
+
+def test_a_pipe_that_nobody_reads_is_refused_and_one_that_is_read_is_written(
+    tmp_path: Path,
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="nobody reads: start the reader first"), open_lines(pipe):
+        pass
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        with open_lines(pipe) as file:
+            file.write("line\n")
+            file.flush()
+        assert reader.read() == "line\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -142,6 +143,78 @@ def test_times_are_those_of_the_frames(
     assert (clip.count, clip.damage) == (count, ""), "whole files are not damaged"
     played = [due for _, due in play_clip(tmp_path / name, 5, loop=False, warn=pytest.fail)]
     assert played == [f.stamp for f in frames]
+
+
+def test_avi_with_frames_out_of_order_keeps_their_times(tmp_path: Path) -> None:
+    """AVI states when frames are decoded, not when they are shown."""
+    if "libx264" not in av.codecs_available:
+        pytest.skip("PyAV has no such codec")
+    path = film(
+        tmp_path / "a.avi",
+        STEADY,
+        codec="libx264",
+        codec_options={"bf": "4", "b-adapt": "0"},
+        unit=Fraction(1, 30),
+        rate=30,
+    )
+    frames = list(FrameReader(path))
+    assert [f.stamp for f in frames] == pytest.approx(STEADY, abs=0.001)
+    brightness = [f.image[:, :4].mean() for f in frames]
+    assert brightness == sorted(brightness), "film() makes each frame brighter"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_thumbnail_before_the_film_is_not_the_film(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    with av.open(str(path), "w") as out:
+        thumbnail, shown = (out.add_stream("mpeg4", rate=25) for _ in range(2))
+        for stream, pixels in ((thumbnail, RGB[:16]), (shown, RGB)):
+            stream.height, stream.width = pixels.shape[:2]
+            stream.pix_fmt = "yuv420p"
+        thumbnail.disposition = av.stream.Disposition(0)
+        shown.disposition = av.stream.Disposition.default
+        for stream, pixels, count in ((thumbnail, RGB[:16], 1), (shown, RGB, 10)):
+            for number in range(count):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    frames = list(FrameReader(path))
+    assert len(frames) == 10
+    assert near(frames[0].image, RGB)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("added", [b"hello world " * 9, b"\x7fELF" * 20, bytes(99)])
+def test_data_after_the_end_is_not_a_part_that_is_missing(
+    added: bytes, suffix: str, tmp_path: Path
+) -> None:
+    path = film(tmp_path / f"a{suffix}")
+    path.write_bytes(path.read_bytes() + added)
+    clip = FrameReader(path)
+    assert (len(list(clip)), clip.damage) == (10, "")
+
+
+def test_frames_are_freed_as_soon_as_they_are_converted(tmp_path: Path) -> None:
+    """They referred to themselves: a film of 10 kB took 353 MB, and 97 MB without the cycles."""
+    path = film(tmp_path / "a.mp4")
+    gc.collect()
+    gc.disable()
+    try:
+        held = [
+            sum(isinstance(value, av.VideoFrame) for value in gc.get_objects())
+            for _ in FrameReader(path)
+        ]
+    finally:
+        gc.enable()
+    assert len(held) == 10
+    assert max(held) <= 5, held
+
+
+def test_a_film_whose_frames_have_unknown_data_is_read(tmp_path: Path) -> None:
+    """FFmpeg knows more kinds of data than PyAV: the tags of TIFF, for example."""
+    path = film(tmp_path / "a.mov", codec="tiff", pixel_format="rgb24")
+    assert len(list(FrameReader(path))) == 10
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi"])

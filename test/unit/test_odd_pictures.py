@@ -131,6 +131,43 @@ def test_words_of_sixteen_bits(pixels: np.ndarray, bits: int, suffix: str, tmp_p
     assert near(read_picture(tmp_path / f"a{suffix}"), want, 2)
 
 
+@pytest.mark.parametrize("key", [0, 1, 65535])
+def test_a_gray_value_of_sixteen_bits_may_be_transparent(key: int, tmp_path: Path) -> None:
+    deep = np.maximum(bits_of(16, GRAY), 2)
+    deep[deep == 65535] = 65534
+    deep[:, 24:] = key
+    data = encoded(Image.fromarray(deep), "PNG")
+    chunk = b"tRNS" + struct.pack(">H", key)
+    chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+    got = read_picture(tmp_path / "a.png")
+    assert (got[:, 24:] == 128).all()
+    assert near(got[:, :24], GRAY[:, :24], 2)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiff_in_which_zero_is_white(bits: int, tmp_path: Path) -> None:
+    most = (1 << bits) - 1
+    values = most - (GRAY if bits == 8 else bits_of(16))
+    data = encoded(Image.fromarray(values), "TIFF")
+    black = struct.pack("<HHIHH", 262, 3, 1, 1, 0)  # PhotometricInterpretation
+    assert black in data
+    (tmp_path / "a.tiff").write_bytes(data.replace(black, black[:8] + b"\0\0\0\0"))
+    assert near(read_picture(tmp_path / "a.tiff"), GRAY, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("TIFF", {"big_tiff": True}), ("JPEG2000", {"no_jp2": True})]
+)
+def test_rarer_headers_of_known_formats(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
+    data = encoded(Image.fromarray(RGB), kind, **options)
+    if data.startswith((b"II*\0", b"\0\0\0\x0cjP")):
+        pytest.skip("this Pillow does not write it")
+    (tmp_path / "a").write_bytes(data)
+    (frame,) = FrameReader(tmp_path / "a")
+    assert near(frame.image, RGB)
+
+
 def test_floating_point_pictures(tmp_path: Path) -> None:
     for name, values in (("one", GRAY / 255), ("full", GRAY.astype(float))):
         Image.fromarray(values.astype(np.float32)).save(tmp_path / f"{name}.tiff")
@@ -374,6 +411,15 @@ STAND_INS = {
     "light.exr": (b"v/1\x01" + b"\0" * 60, "OpenEXR, which is not read"),
     "light.hdr": (b"#?RADIANCE\n" + b"\0" * 60, "Radiance HDR, which is not read"),
     "paper.pdf": (b"%PDF-1.4\n" + b"\0" * 60, "PDF, which is not read"),
+    "photo.cr2": (b"II*\0\x10\0\0\0CR\x02\0" + b"\0" * 60, r"camera raw \(CR2\), which is not"),
+    "photo.cr3": (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", r"camera raw \(CR3\), which is not"),
+    "photo.raf": (b"FUJIFILMCCD-RAW 0201", r"camera raw \(RAF\), which is not"),
+    "photo.orf": (b"IIRO\x08\0\0\0" + b"\0" * 60, r"camera raw \(ORF\), which is not"),
+    "photo.dng": (
+        encoded(Image.new("L", (12, 8)), "TIFF", tiffinfo={254: 1, 50706: b"\1\4\0\0"}),
+        "only a small preview of it can be read",
+    ),
+    "app.png": (b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI", "iPhone apps"),
     "drawing.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG, which is not read"),
     "empty.png": (b"", "is empty"),
     "text.jpg": (b"this is no picture, whatever its name says", "is not a picture"),
@@ -388,6 +434,44 @@ STAND_INS = {
     "head.bmp": (b"BM\0\0", "is damaged"),
     "head.avif": (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "AVIF"),
 }
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "kind"),
+    [(0xC3, 8, "lossless"), (0xC6, 8, "hierarchical"), (0xC1, 12, "12-bit")],
+)
+def test_jpegs_of_medical_and_scientific_cameras_are_not_called_damaged(
+    marker: int, bits: int, kind: str
+) -> None:
+    data = bytearray(JPEGS["baseline"])
+    at = data.index(b"\xff\xc0")
+    data[at + 1], data[at + 4] = marker, bits
+    with pytest.raises(InputError, match=f"these bytes is a {kind} JPEG, which is not read: conv"):
+        decode_picture(bytes(data), "these bytes")
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
+def test_pictures_whose_last_part_was_never_written_are_refused(kind: str) -> None:
+    """Their decoders take zeros for data, and show a plain area."""
+    needs(kind)
+    for image in (cv2.resize(RGB, (480, 320)), NOISE):
+        data = encoded(Image.fromarray(image), kind)
+        assert decode_picture(data, "whole").shape == image.shape
+        for share in (0.5, 0.8):
+            at = int(share * len(data))
+            with pytest.raises(InputError, match="bytes is damaged"):
+                decode_picture(data[:at] + bytes(len(data) - at), "these bytes")
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
+def test_plain_pictures_are_whole(kind: str) -> None:
+    """WebP ends in zeros where a picture has one colour."""
+    needs(kind)
+    for colour in ((0, 0, 0), (128, 128, 128), (255, 255, 255)):
+        data = encoded(Image.new("RGB", (600, 400), colour), kind)
+        assert near(decode_picture(data, "plain"), np.full((400, 600, 3), colour, np.uint8), 2)
+    data = encoded(Image.new("RGB", (64, 48)), "WEBP")
+    assert decode_picture(data + bytes(4096), "padded").shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("name", STAND_INS)
