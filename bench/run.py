@@ -17,7 +17,7 @@ from pathlib import Path
 _NEED_DATA = ("people.py", "action_units.py")
 _TAKES_HOURS = ("soak.py",)
 _NEED_GPU = ("gpu_check.py",)
-_NO_BENCHMARKS = ("run.py", "figures.py", "compare.py")
+_NO_BENCHMARKS = ("run.py", "figures.py", "compare.py", "steady_faces.py")
 
 
 def main() -> int:
