@@ -187,7 +187,10 @@ def lying(**fields: int | str) -> Image:
         (lying(width=0), "empty"),
         (lying(width=4_000_000_000, step=4_000_000_000), "the limit is 16384"),
         (lying(encoding="yuyv", width=31), "31x24 is not a size of yuyv.*even width and height"),
-        (lying(encoding="nv12", height=23, step=32), "32x23 is not a size of nv12.*even width and height"),
+        (
+            lying(encoding="nv12", height=23, step=32),
+            "32x23 is not a size of nv12.*even width and height",
+        ),
         (Image(), "the image is empty"),
         (Image(encoding="rgb8"), "empty"),
     ],
