@@ -371,6 +371,9 @@ class Performer:
         self._spread += 0.1 * (2 * abs(taken - self._lead) - self._spread)
         self._lead += 0.1 * (taken - self._lead)
         self._sleep_until(due)
+        if self._shows_interrupted_mouth(begin, due):
+            self._pacer.discard()
+            return None
         now = self._now()
         if not self._pacer.accept(number, now):
             return None
@@ -382,6 +385,14 @@ class Performer:
             self._worst_first_frame = float(np.fmax(self._worst_first_frame, self._first_frame))
             self._awaiting_frame_since = None
         return frame
+
+    def _shows_interrupted_mouth(self, begin: float, due: float) -> bool:
+        """Returns whether a frame shows speech that was interrupted, after the mouth has closed.
+
+        That is so if speech was interrupted while a slow computer rendered it, from ``begin`` on.
+        """
+        with self._lock:
+            return begin <= self._closed_at < due - _CLOSING
 
     def _sleep_until(self, when: float) -> None:
         """Sleeps until a monotonic time, and meanwhile takes the speech that becomes available."""

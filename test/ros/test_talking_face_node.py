@@ -370,13 +370,13 @@ def test_an_interruption_is_seen_within_100_ms(
         return last, spoke and enough
 
     took = []
+    end = time.monotonic() + scaled(120)
     for pause in (0.9, 1.3, 1.7):  # different sounds
-        for _ in range(5):
+        told_enough = False
+        while not told_enough:
+            assert time.monotonic() < end, "a computer that is too busy to show the face"
             last, told_enough = interrupt(pause)
             took.append(last)
-            if told_enough:
-                break
-        assert told_enough, "a computer that is too busy to show the face"
     assert max(took) <= 0.1, "closed in time, and they stay closed"
     print("lips open until", [f"{1e3 * t:.0f} ms" for t in took])
 

@@ -387,6 +387,33 @@ def test_interruption_is_seen_and_heard_at_once() -> None:
     assert any(jaw > 0.5 for _, jaw in stage.open_from(begin))
 
 
+def test_an_interruption_is_seen_at_once_where_rendering_is_slow() -> None:
+    """The image that is being rendered when the speech is interrupted still has an open mouth."""
+    stage = Stage()
+    stage.kept.cost = 0.2
+    stage.performer.push_speech(AudioChunk(0.0, RATE, speech(9.0)))
+    stage.run(7.0)  # the performer learns how long rendering takes
+    assert stage.open_from(stage.world.now - 0.5)[-1][1] > 0.5
+    rendered = len(stage.kept.states)
+    stopped: list[float] = []
+
+    def interrupt() -> None:
+        assert stage.performer.interrupt()
+        stopped.append(stage.world.now)
+
+    def during_rendering() -> None:
+        if len(stage.kept.states) == rendered:  # it waits for the time to render
+            stage.world.at(stage.world.now + 0.001, during_rendering)
+        else:
+            stage.world.at(stage.world.now + 0.02, interrupt)
+
+    during_rendering()
+    stage.run(2.0)
+    frames = [(at - stopped[0], jaw) for at, jaw in stage.open_from(stopped[0])]
+    assert len(frames) >= 5
+    assert all(jaw == 0 for late, jaw in frames if late > 0.1)
+
+
 def test_a_reply_at_once_is_spoken_in_time() -> None:
     stage = Stage()
     stage.performer.push_speech(AudioChunk(0.0, RATE, speech(3.0)))

@@ -148,7 +148,7 @@ class FramePacer:
         """
         offset = number / self.fps - self._clock.measured_position(now)
         if abs(offset) > 1 / self.fps:
-            self.dropped += 1
+            self.discard()
             return False
         self.shown += 1
         self.offset = offset
@@ -156,6 +156,10 @@ class FramePacer:
         if abs(offset) > abs(self.worst_offset):
             self.worst_offset = offset
         return True
+
+    def discard(self) -> None:
+        """Counts a finished frame that is not shown as dropped."""
+        self.dropped += 1
 
     def recent_worst_offset(self) -> float:
         """Returns the largest offset of the last thousand frames, seconds, with its sign."""
