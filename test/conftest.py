@@ -103,6 +103,10 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     with locked_domain() as number:
         monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        if importlib.util.find_spec("rclpy") is not None:
+            from node_processes import use_profile_of_nodes
+
+            use_profile_of_nodes()
         yield number
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from face_perception.ros import waiting_times
-from face_perception.ros.rclpy_compat import take_waiting
+from face_perception.ros.rclpy_compat import SubscriptionEventCallbacks, take_waiting
 from face_perception.ros.result_kinds import Kind, message_type_of
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class SensorSubscription:
         self.subscribed_again: float | None = None
         self._reliability = choose_reliability(reliability, [])
         self._durability = DurabilityPolicy.VOLATILE
+        self._mismatched = False  # a publisher that does not fit was found since the last check
         self._subscription: Any = None  # of ROS
         self._inbox: Inbox | None = None  # of a subscription inside this process
         self.tick()
@@ -141,8 +142,21 @@ class SensorSubscription:
             durability=self._durability,
         )
         self._subscription = self._node.create_subscription(
-            self._type, self.topic, self._received, profile
+            self._type,
+            self.topic,
+            self._received,
+            profile,
+            # A publisher is known only after its discovery: the next tick follows it, so the
+            # warning of rclpy that nothing will be received is wrong.
+            event_callbacks=(
+                SubscriptionEventCallbacks(incompatible_qos=self._on_mismatch)
+                if self._wanted_reliability == "auto"
+                else None
+            ),
         )
+
+    def _on_mismatch(self, _: object) -> None:
+        self._mismatched = True
 
     def _unsubscribe(self) -> None:
         if self._subscription is not None:
@@ -183,7 +197,8 @@ class SensorSubscription:
             self._subscribe()
             self._last = time.monotonic()
         self._ticks += 1
-        if self._ticks % _CHECK_EVERY == 0:
+        if self._mismatched or self._ticks % _CHECK_EVERY == 0:
+            self._mismatched = False
             self._check()
 
     def _publishers(self) -> list[Any]:

@@ -1,6 +1,7 @@
-"""The private names of rclpy that this package needs; no other file uses any.
+"""The names of rclpy that are private or have moved; no other file uses any.
 
-They are the same from Humble to Kilted. Where a later rclpy renames one, this is the file to fix.
+The private ones are the same from Humble to Kilted. Where a later rclpy renames one, this is the
+file to fix.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.lifecycle import LifecycleNode
 
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
 from face_perception.ros.distributions import is_before_kilted
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RCLError",
     "SafeLifecycleNode",
+    "SubscriptionEventCallbacks",
     "UnknownROSArgsError",
     "events_executor",
     "parameter_overrides",

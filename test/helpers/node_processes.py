@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -114,6 +116,22 @@ def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
     for node in running:
         for pattern in BAD_LOG_PATTERNS:
             assert pattern not in node.log, f"{node.name} said:\n{node.log}"
+
+
+@functools.cache
+def use_profile_of_nodes() -> None:
+    """Has Fast DDS use the profile of the package's nodes for all nodes of this process.
+
+    With its default profile, a busy machine loses images between processes and finds nodes seconds
+    later. Fast DDS reads the profile once, when the first node of a process is made.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in merged_environment(os.environ).items():
+            patch.setenv(name, value)
+        context = Context()
+        rclpy.init(context=context)
+        Node("profile_reader", context=context, use_global_arguments=False).destroy_node()
+        context.try_shutdown()
 
 
 class Peer:

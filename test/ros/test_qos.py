@@ -47,6 +47,25 @@ def test_what_was_sent_before_is_had_where_it_is_kept(order: str, sender: Peer, 
     assert {message.data for message in got} == {"16 kHz"}
 
 
+def test_a_best_effort_publisher_that_comes_later_is_followed(
+    sender: Peer, peer: Peer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A node subscribes before it knows its publishers. That is no fault that a log must tell."""
+    got: list[String] = []
+    subscription = SensorSubscription(peer.node, String, "info", got.append)
+    peer.spin(0.1)
+    live = sender.publisher(String, "info", best_effort=True)
+    peer.node.create_timer(LAZY_PERIOD, subscription.tick)
+
+    def heard() -> bool:
+        live.publish(String(data="now"))
+        peer.spin(0.1)
+        return bool(got)
+
+    peer.until(heard, why="for its message")
+    assert "offering incompatible QoS" not in capfd.readouterr().err
+
+
 def test_of_publishers_that_keep_nothing_it_has_what_comes(sender: Peer, peer: Peer) -> None:
     """A subscription that asks for more than publishers offer would receive nothing."""
     kept = sender.node.create_publisher(
