@@ -18,6 +18,7 @@ from face_perception.errors import FacePerceptionError, error_text
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (default: ``sys.argv``) and returns the exit code."""
+    _replace_closed_streams()
     try:
         args = _parser().parse_args(argv)
         code: int = args.run(args)
@@ -44,6 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     return code
+
+
+def _replace_closed_streams() -> None:
+    """Replaces standard streams that are closed (None), as of a service, by ones that drop all."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (open until the end)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from face_perception import paths
@@ -134,7 +133,7 @@ class GraphOptions:
                     check_text(f"{name} of {node}", value)
         if self.parameter_file:
             check_text("parameter file", self.parameter_file)
-            file = Path(self.parameter_file).expanduser()
+            file = paths.expanded(self.parameter_file)
             if not file.is_file():
                 raise InputError(
                     f"parameter file {self.parameter_file} does not exist: give the path of a YAML "
@@ -284,7 +283,7 @@ def _configured(node: NodeSpec, options: GraphOptions) -> ConfiguredNode:
     if options.compressed and node.reads_images:
         parameters["compressed"] = True
     parameters.update(options.parameters.get(node.name, {}))
-    files = [str(Path(options.parameter_file).expanduser())] if options.parameter_file else []
+    files = [str(paths.expanded(options.parameter_file))] if options.parameter_file else []
     return ConfiguredNode(
         name=node.name,
         namespace=options.namespace,

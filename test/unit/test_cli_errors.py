@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from face_perception import cli
+from face_perception import cli, paths
 from face_perception.commands import doctor, subcommands
 from face_perception.errors import InputError
 from face_perception.files import open_lines
@@ -20,7 +20,7 @@ from face_perception.inference import sample_photo
 # Replaces the body of a command by one line of code, and runs the command.
 RUN = """
 import numpy as np
-from face_perception import cli
+from face_perception import cli, paths
 from face_perception.commands import doctor
 from face_perception.errors import InputError
 
@@ -146,3 +146,23 @@ def test_a_pipe_that_nobody_reads_is_refused_and_one_that_is_read_is_written(
             file.write("line\n")
             file.flush()
         assert reader.read() == "line\n"
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_closed_standard_stream_is_no_fault(closed: str) -> None:
+    main = "import sys; from face_perception.cli import main; sys.exit(main())"
+    command = f'exec "{sys.executable}" -c "{main}" run missing.jpg {closed}>&-'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "" if closed == "2" else "face-perception: missing.jpg: No such file or directory\n"
+    )
+
+
+def test_a_user_without_a_home_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with pytest.raises(InputError, match="home folder is not known: set .* HOME"):
+        paths.cache_dir()
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", "~nobody_of_this_name/models")
+    assert paths.models_dir() == Path("~nobody_of_this_name/models")

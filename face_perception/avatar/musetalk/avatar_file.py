@@ -34,6 +34,7 @@ from face_perception.outside_files import (
     parse_yaml,
     refuse_stand_in,
 )
+from face_perception.paths import expanded
 from face_perception.types import FloatArray, Image
 
 FORMAT = 1
@@ -201,7 +202,7 @@ def load_avatar(
 
     "" or None skips a comparison. Raises AvatarError, which names the file and the fix.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     with one_error(f"avatar {path}", f"copy it again, or {_AGAIN}", AvatarError):
         with open_regular(path) as file:
             refuse_stand_in(file.read(100))

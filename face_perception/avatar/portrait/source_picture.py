@@ -16,6 +16,7 @@ from face_perception import faces, media
 from face_perception.avatar.portrait.lip_visibility import lips_visible
 from face_perception.errors import InputError
 from face_perception.faces import FaceTracker
+from face_perception.paths import expanded
 from face_perception.types import Camera, Face, Frame, Image
 
 FloatArray = npt.NDArray[np.floating]
@@ -51,7 +52,7 @@ def read_picture(path: str | Path) -> Image:
 
     Raises PortraitError if the file is missing or is not a still picture.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     try:
         return media.read_picture(file)
     except OSError as error:

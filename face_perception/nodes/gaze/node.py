@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from face_perception.gaze import (
@@ -19,6 +18,7 @@ from face_perception.gaze import (
 from face_perception.inference import Model, NetworkSettings
 from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeCalibration
 from face_perception.nodes.gaze.network_worker import ImageGaze
+from face_perception.paths import expanded
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
@@ -101,7 +101,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
 
     def _load_people(self) -> PersonRegistry:
         values = self.values
-        folder = Path(values.people).expanduser() if values.people else calibrations_dir()
+        folder = expanded(values.people) if values.people else calibrations_dir()
         return PersonRegistry(
             CalibrationStore(folder, self.get_logger().warning),
             {self._estimator.name: self._estimator.revision},
