@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from face_perception import paths
-from face_perception.errors import InputError
+from face_perception.bringup.ros_names import NAME_PART, NAME_RULE
+from face_perception.errors import InputError, shortened
 from face_perception.settings import did_you_mean
 
 _KEY = "ros__parameters"
@@ -26,6 +27,8 @@ _FOREIGN = ("qos_overrides.", "start_type_description_service")
 _LONGEST = 1 << 18  # characters
 _DEEPEST = 20  # levels; PyYAML takes minutes for thousands
 _BOOLEANS = {"y", "yes", "true", "on", "n", "no", "false", "off"}
+_PART = rf"({NAME_PART}|\*\*?)"  # of a pattern of nodes
+_SECTION = re.compile(rf"/?{_PART}(/{_PART})*")
 _SIMILAR = 0.75  # of two names, so that one is taken for a misspelling of the other
 
 
@@ -89,6 +92,12 @@ def _read(file: str) -> yaml.Node | None:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST:
                 raise InputError(f"{file}, line {_line(event)}: the values are nested too deeply")
+            if isinstance(event, yaml.DocumentStartEvent) and event.version not in (None, (1, 1)):
+                raise InputError(
+                    f"{file}, line {_line(event)}: ROS reads only YAML 1.1: remove this line"
+                )
+            if isinstance(event, yaml.ScalarEvent):
+                _check_characters(file, event)
             if isinstance(event, yaml.AliasEvent):
                 raise InputError(
                     f"{file}, line {_line(event)}: ROS cannot read the alias "
@@ -103,6 +112,17 @@ def _read(file: str) -> yaml.Node | None:
     return found
 
 
+def _check_characters(file: str, event: yaml.ScalarEvent) -> None:
+    """Raises InputError for a text with half a character, such as "\\ud800"."""
+    try:
+        event.value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{file}, line {_line(event)}: {shortened(event.value)} is not UTF-8 text, which ROS "
+            "needs: write the character itself"
+        ) from error
+
+
 def _sections(file: str, root: yaml.Node | None, prefix: str = "") -> Iterator[Section]:
     """Yields the sections of a file. Raises InputError if there is something else in it."""
     if root is None:
@@ -111,7 +131,12 @@ def _sections(file: str, root: yaml.Node | None, prefix: str = "") -> Iterator[S
         line = _line(key)
         if key.value == _KEY:
             raise InputError(f"{file}, line {line}: {_KEY} must stand below the name of a node")
-        pattern = f"{prefix}/{key.value.strip('/')}"
+        if not _SECTION.fullmatch(key.value):
+            raise InputError(
+                f"{file}, line {line}: {shortened(key.value)} is no name of nodes, and ROS reads "
+                f"nothing of a file with such a name: {NAME_RULE}; * and ** stand for any names"
+            )
+        pattern = f"{prefix}/{key.value.removeprefix('/')}"
         inner = _items(file, value, f"{_KEY}: below {key.value}", line)
         if any(k.value == _KEY for k, _ in inner):
             for k, v in inner:

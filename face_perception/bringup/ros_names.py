@@ -10,8 +10,8 @@ import re
 
 from face_perception.errors import InputError
 
-_TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RULE = "use letters (a to z), digits and _, and start no part with a digit"
+NAME_PART = r"[A-Za-z_][A-Za-z0-9_]*"  # a regular expression
+NAME_RULE = "use letters (a to z), digits and _, and start no part with a digit"
 _LONGEST = 200  # characters; DDS allows 255 with ROS's prefixes
 
 
@@ -48,8 +48,8 @@ def _check(what: str, name: str) -> None:
     if len(name) > _LONGEST:
         raise InputError(f"{what[:60]}… is too long for a ROS name: use at most {_LONGEST} letters")
     for part in name.split("/"):
-        if not _TOKEN.fullmatch(part):
+        if not re.fullmatch(NAME_PART, part):
             problem = f"{part!r} is not allowed" if part else "a part between two / is empty"
-            raise InputError(f"{what} is not a ROS name, because {problem}: {_RULE}")
+            raise InputError(f"{what} is not a ROS name, because {problem}: {NAME_RULE}")
     if "__" in name:
         raise InputError(f"{what} is not a ROS name: two _ must not follow each other")

@@ -162,7 +162,7 @@ def test_a_closed_standard_stream_is_no_fault(closed: str) -> None:
 def test_a_user_without_a_home_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    with pytest.raises(InputError, match="home folder is not known: set .* HOME"):
+    with pytest.raises(InputError, match=r"home folder is not known: set .* HOME"):
         paths.cache_dir()
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", "~nobody_of_this_name/models")
     assert paths.models_dir() == Path("~nobody_of_this_name/models")

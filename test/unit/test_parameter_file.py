@@ -39,7 +39,20 @@ def options(tmp_path: Path, text: str, **more: object) -> graph.GraphOptions:
         ("/**:\n" + SECTION + "    max_facs: 1\n", "line 3: none of the nodes has parameter max_f"),
         ("/**/camera:\n" + SECTION + "    raet: 1\n", "camera has no parameter raet: did you mean"),
         ("hello\n", "line 1: write a section for each node"),
-        # What would end a node each time that it starts.
+        # What would end a node each time that it starts, of other packages' nodes, too.
+        ("my-robot:\n" + SECTION + "    x: 1\n", "line 1: 'my-robot' is no name of nodes, and ROS"),
+        ("/gaze/:\n" + SECTION + "    beta: 1.0\n", "line 1: '/gaze/' is no name of nodes"),
+        ("5:\n" + SECTION + "    x: 1\n", "line 1: '5' is no name of nodes"),
+        ("~:\n" + SECTION + "    x: 1\n", "line 1: '~' is no name of nodes"),
+        ("'':\n" + SECTION + "    x: 1\n", "line 1: '' is no name of nodes"),
+        ("a//b:\n" + SECTION + "    x: 1\n", "line 1: 'a//b' is no name of nodes"),
+        ("/a/*b:\n" + SECTION + "    x: 1\n", "line 1: '/a/*b' is no name of nodes"),
+        ("head:\n  küche:\n    ros__parameters: {x: 1}\n", "line 2: 'küche' is no name of nodes"),
+        ("%YAML 1.2\n---\n/**/gaze:\n" + SECTION + "    beta: 1.0\n", "ROS reads only YAML 1.1"),
+        (
+            "/**/gaze:\n" + SECTION + '    model: "\\ud800"\n',
+            r"line 3: '\ud800' is not UTF-8 text, which ROS needs",
+        ),
         (
             "/**/attention:\n" + SECTION + "    robot_point: [0.0, -0.12, 0]\n",
             "line 3: robot_point: ROS cannot read a list of integers and other numbers: write 0.0",
