@@ -11,6 +11,9 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = ET.parse(here / "package.xml").findtext("version")
 
+# Folders of config.
+CONFIG = ("diagnostics", "foxglove", "rviz", "security", "training")
+
 
 def listed(file: str) -> list[str]:
     """The requirements in a file."""
@@ -44,18 +47,14 @@ setup(
         "face_perception.resources",
         "face_perception.resources.models",
         "face_perception.resources.speech",
-        "face_perception.config.onnx_cards",
-        "face_perception.config.security",
-        "face_perception.config.training",
+        *(f"face_perception.config.{name}" for name in CONFIG),
     ],
     package_dir={
         "face_perception.config": "config",
         "face_perception.resources": "resources",
         "face_perception.resources.models": "resources/models",
         "face_perception.resources.speech": "resources/speech",
-        "face_perception.config.onnx_cards": "config/onnx_cards",
-        "face_perception.config.security": "config/security",
-        "face_perception.config.training": "config/training",
+        **{f"face_perception.config.{name}": f"config/{name}" for name in CONFIG},
     },
     package_data={
         "face_perception": ["py.typed"],
@@ -63,9 +62,10 @@ setup(
         "face_perception.resources": ["*.html"],
         "face_perception.resources.models": ["*.yaml", "*.npz", "NOTICE"],
         "face_perception.resources.speech": ["*.wav", "*.txt", "*.yaml", "*.onnx", "*.npz"],
-        "face_perception.config.onnx_cards": ["*.yaml"],
-        "face_perception.config.security": ["*.xml"],
-        "face_perception.config.training": ["*.yaml"],
+        **{
+            f"face_perception.config.{name}": ["*.xml", "*.yaml", "*.rviz", "*.json"]
+            for name in CONFIG
+        },
     },
     install_requires=listed("requirements.txt"),
     extras_require={

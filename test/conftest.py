@@ -112,7 +112,7 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 @pytest.fixture
 def rep155(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes hri_msgs and tf2_msgs importable in the processes that the test starts."""
+    """Makes the optional interface packages importable in the processes that the test starts."""
     pytest.importorskip("rclpy")
     from interface_packages import add_to_python_path, interface_packages
 

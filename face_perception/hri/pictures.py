@@ -21,6 +21,14 @@ class PictureSettings:
     face_height: int = setting(
         128, "Height of the pictures of faces.", minimum=16, maximum=1024, unit="pixels"
     )
+    picture_rate: float = setting(
+        10.0,
+        "Highest rate of the pictures of a face. A larger value needs more computing time. 0: a "
+        "picture of every image.",
+        minimum=0.0,
+        maximum=1000.0,
+        unit="Hz",
+    )
 
 
 def aligned_picture(crop: FaceCrop, width: int, height: int) -> Image:

@@ -34,13 +34,13 @@ from face_perception.types import (
 )
 
 # RGB
-_MESH = (175, 235, 250)
-_IRIS = (80, 220, 255)
-_GAZE = (255, 196, 40)
-_LINK = (255, 90, 200)
+MESH = (175, 235, 250)
+IRIS = (80, 220, 255)
+GAZE = (255, 196, 40)
+LINK = (255, 90, 200)
 _AXES = ((255, 70, 60), (70, 210, 80), (70, 130, 255))  # x, y, z
 
-_OPEN_CURVES = (
+OPEN_CURVES = (
     mesh.RIGHT_BROW_UPPER,
     mesh.LEFT_BROW_UPPER,
     mesh.RIGHT_EYE_UPPER,
@@ -52,7 +52,7 @@ _OPEN_CURVES = (
     mesh.LIPS_INNER_UPPER,
     mesh.LIPS_INNER_LOWER,
 )
-_EYES = (
+EYES = (
     (mesh.RIGHT_IRIS_CENTRE, mesh.RIGHT_IRIS_RIM),
     (mesh.LEFT_IRIS_CENTRE, mesh.LEFT_IRIS_RIM),
 )
@@ -110,23 +110,23 @@ def draw(
             f"the image must be RGB uint8 [H, W, 3], not {image.dtype} {list(image.shape)}"
         )
     pen = Pen(np.array(image, order="C"))
-    gaze_of = _by_face(gazes)
+    gaze_of = by_face(gazes)
     units_of = _all_by_face(action_units)
-    expression_of = _by_face(expressions)
+    expression_of = by_face(expressions)
     affects_of = _all_by_face(valence_arousal)
-    attention_of = _by_face(attention)
+    attention_of = by_face(attention)
     for face in faces:
-        if _has_mesh(face):
+        if has_mesh(face):
             _mesh(pen, face)
         if face.pose is not None:
             _axes(pen, camera, face.pose.position, face.pose.rotation)
     _links(pen, faces, attention_of)
     for face in faces:
-        if face.face_id in gaze_of and _has_mesh(face):
+        if face.face_id in gaze_of and has_mesh(face):
             _gaze(pen, camera, face, gaze_of[face.face_id])
     for face in faces:
         face_attention = attention_of.get(face.face_id)
-        _corners(pen, face, _attention_colour(face_attention))
+        _corners(pen, face, attention_colour(face_attention))
         draw_panel(
             pen,
             face,
@@ -140,7 +140,8 @@ def draw(
     return pen.image
 
 
-def _attention_colour(attention: Attention | None) -> Colour:
+def attention_colour(attention: Attention | None) -> Colour:
+    """Returns the colour of a face: green if it looks at the robot, amber if perhaps, else gray."""
     if attention is None or attention.target != Target.ROBOT:
         return GRAY
     return AT_ROBOT if attention.looking_at_robot else PERHAPS_AT_ROBOT
@@ -153,7 +154,8 @@ def _note(pen: Pen, note: str) -> None:
     pen.text(note, 6 * pen.scale, pen.height - 5 * pen.scale, WHITE)
 
 
-def _by_face(results: Iterable[_Result]) -> dict[str, _Result]:
+def by_face(results: Iterable[_Result]) -> dict[str, _Result]:
+    """Returns the results by face id."""
     return {result.face_id: result for result in results}
 
 
@@ -164,7 +166,8 @@ def _all_by_face(results: Iterable[_Result]) -> dict[str, list[_Result]]:
     return found
 
 
-def _has_mesh(face: Face) -> bool:
+def has_mesh(face: Face) -> bool:
+    """Returns whether a face has all its landmarks."""
     points = face.landmarks
     return len(points) == mesh.LANDMARK_COUNT and bool(np.isfinite(points[:, :2]).all())
 
@@ -178,13 +181,13 @@ def _mesh(pen: Pen, face: Face) -> None:
     x, y = (x + dx).ravel(), (y + dy).ravel()
     inside = (x >= 0) & (y >= 0) & (x < pen.width) & (y < pen.height)
     x, y = x[inside], y[inside]
-    pen.image[y, x] = pen.image[y, x] // 2 + np.array(_MESH, np.uint8) // 2
-    pen.line(points[mesh.FACE_OVAL], _MESH, closed=True)
-    for curve in _OPEN_CURVES:
-        pen.line(points[curve], _MESH)
-    for centre, rim in _EYES:
+    pen.image[y, x] = pen.image[y, x] // 2 + np.array(MESH, np.uint8) // 2
+    pen.line(points[mesh.FACE_OVAL], MESH, closed=True)
+    for curve in OPEN_CURVES:
+        pen.line(points[curve], MESH)
+    for centre, rim in EYES:
         radius = float(np.linalg.norm(points[rim] - points[centre], axis=1).mean())
-        pen.circle(points[centre], max(radius, 1), _IRIS)
+        pen.circle(points[centre], max(radius, 1), IRIS)
 
 
 def _axes(pen: Pen, camera: Camera, origin: Points, rotation: Points) -> None:
@@ -195,29 +198,45 @@ def _axes(pen: Pen, camera: Camera, origin: Points, rotation: Points) -> None:
         pen.line(np.stack([start, tips[i]]), _AXES[i], 2 * pen.thin)
 
 
+def gaze_is_known(gaze: Gaze) -> bool:
+    """Returns whether the eyes are open, or in a blink, during which the last gaze is held."""
+    return gaze.valid or gaze.eyes == Eyes.BLINK
+
+
+def gaze_colour(gaze: Gaze) -> Colour:
+    """Returns the colour of a gaze: gray if it is held during a blink."""
+    return GAZE if gaze.valid else GRAY
+
+
+def gaze_end(gaze: Gaze) -> Points:
+    """Returns the end [3] of the part of a gaze that is drawn, in front of the camera."""
+    length = _GAZE_LENGTH
+    if gaze.direction[2] < 0:
+        length = min(length, 0.6 * float(gaze.origin[2]) / -float(gaze.direction[2]))
+    return np.asarray(gaze.origin + length * gaze.direction)
+
+
+def gaze_segment(camera: Camera, gaze: Gaze) -> Points | None:
+    """Returns the pixels [2, 2] of the two ends of what is drawn of a gaze; None if unknown."""
+    if not gaze_is_known(gaze) or not gaze.origin[2] > 0:
+        return None
+    pixels = mesh.project_points(camera, np.stack([gaze.origin, gaze_end(gaze)]))
+    return pixels if np.isfinite(pixels).all() else None
+
+
 def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
     """Draws an arrow from each iris.
 
     Both arrows are projected from the point between the eyes. A look into the lens then gives a dot
     on each iris; rays from the eyes themselves would diverge.
     """
-    if not gaze.valid and gaze.eyes != Eyes.BLINK:
-        return  # the eyes are closed or hidden, so the gaze is unknown
-    colour = _GAZE if gaze.valid else GRAY
-    depth = float(gaze.origin[2])
-    if not depth > 0:
+    segment = gaze_segment(camera, gaze)
+    if segment is None:
         return
-    length = _GAZE_LENGTH
-    if gaze.direction[2] < 0:
-        # Keep the tip in front of the camera.
-        length = min(length, 0.6 * depth / -float(gaze.direction[2]))
-    end = gaze.origin + length * gaze.direction
-    start_pixel, end_pixel = mesh.project_points(camera, np.stack([gaze.origin, end]))
-    along = end_pixel - start_pixel
+    colour, along = gaze_colour(gaze), segment[1] - segment[0]
     distance = float(np.linalg.norm(along))
-    if not distance < math.inf:
-        return
-    for centre, rim in _EYES:
+    depth, end = float(gaze.origin[2]), gaze_end(gaze)
+    for centre, rim in EYES:
         eye = face.landmarks[centre, :2]
         # Make the arrow wider towards the camera.
         near = 0.2 * float(np.linalg.norm(face.landmarks[rim, :2] - eye, axis=1).mean())
@@ -232,7 +251,7 @@ def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
 
 def _links(pen: Pen, faces: Sequence[Face], attention: dict[str, Attention]) -> None:
     """Draws a dashed line from each face to the face that it looks at, with a dot at the end."""
-    centres = {face.face_id: face.landmarks[mesh.SELLION, :2] for face in faces if _has_mesh(face)}
+    centres = {face.face_id: face.landmarks[mesh.SELLION, :2] for face in faces if has_mesh(face)}
     for face_id, start in centres.items():
         own = attention.get(face_id)
         if own is None or own.target != Target.FACE or own.target_id not in centres:
@@ -245,8 +264,8 @@ def _links(pen: Pen, faces: Sequence[Face], attention: dict[str, Attention]) -> 
         steps = np.linspace(0, 1, 2 * count + 1)[:, None]
         dots = start + steps * (end - start)
         for a, b in zip(dots[0:-1:2], dots[1::2], strict=True):
-            pen.line(np.stack([a, b]), _LINK, 2 * pen.thin)
-        pen.circle(end, 5 * pen.scale, _LINK, -1)
+            pen.line(np.stack([a, b]), LINK, 2 * pen.thin)
+        pen.circle(end, 5 * pen.scale, LINK, -1)
 
 
 def _corners(pen: Pen, face: Face, colour: Colour) -> None:

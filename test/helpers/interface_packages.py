@@ -1,4 +1,4 @@
-"""Builds the messages in test/interfaces, for machines whose ROS has no hri_msgs or tf2_msgs.
+"""Builds the messages in test/interfaces, for machines whose ROS lacks one of PACKAGES.
 
 The build takes about 40 s of CPU. It is kept in the folder for temporary files, and made again when
 a message, the Python or the ROS distribution changes.
@@ -20,8 +20,9 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "interfaces"
 FOLDER = Path(tempfile.gettempdir()) / f"face_perception_test_interfaces_{os.getuid()}"
+PACKAGES = ("hri_msgs", "tf2_msgs", "foxglove_msgs")
 # Those that are not installed. Found out before a test changes the path.
-MISSING = [name for name in ("hri_msgs", "tf2_msgs") if importlib.util.find_spec(name) is None]
+MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
 def interface_packages() -> list[Path]:

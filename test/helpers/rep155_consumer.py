@@ -20,6 +20,7 @@ from hri_msgs.msg import (
     FacialLandmarks,
     Gaze,
     IdsList,
+    IdsMatch,
     NormalizedRegionOfInterest2D,
 )
 from rclpy.executors import ExternalShutdownException
@@ -52,7 +53,8 @@ TOPICS: dict[str, dict[str, tuple[type[Any], Any]]] = {
 def plain(message: Any) -> Any:
     """Returns the fields of a message as numbers, texts, lists and dictionaries."""
     if isinstance(message, Image):
-        return {"width": message.width, "height": message.height, "bytes": len(message.data)}
+        size = {"width": message.width, "height": message.height, "bytes": len(message.data)}
+        return {"header": plain(message.header), **size}
     if hasattr(message, "get_fields_and_field_types"):
         return {
             name: plain(getattr(message, name)) for name in message.get_fields_and_field_types()
@@ -76,6 +78,9 @@ class Consumer(Node):
             )
         self.create_subscription(
             Gaze, "/humans/interactions/gazing", lambda m: self._print("gazing", m), 10
+        )
+        self.create_subscription(
+            IdsMatch, "/humans/candidate_matches", lambda m: self._print("candidate_matches", m), 10
         )
         self.create_subscription(TFMessage, "/tf", self._on_frames, 100)
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from node_processes import NodeProcess, Peer
+from rep155_listener import Heard
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from waits import scaled
 
-from face_perception import msg
+from face_perception import geometry, msg
 from face_perception.inference import sample_photo
 from face_perception.media import PHOTOS, SampleScene, read_picture
 from face_perception.ros import images, messages
@@ -156,6 +158,47 @@ def test_a_topic_stays_inside_until_somebody_outside_publishes_or_subscribes(
     camera.show(3)
     peer.until(lambda: heard)
     assert peer.node.count_subscribers("/gaze") == 1
+
+
+def test_hri_gets_the_results_inside_the_process(
+    start: Start, peer: Peer, rep155: None, tmp_path: Path
+) -> None:
+    """The program that is written from REP-155 hears the same as from a separate hri node."""
+    start(*GRAPH, "hri")
+    topics = {t: RESULTS[t] for t in ("faces", "gaze", "attention")}
+    camera = Camera(peer, topics)
+    shown: dict[tuple[int, int], dict[str, Any]] = {}
+    with Heard(tmp_path / "heard.jsonl") as heard:
+        peer.until(lambda: peer.node.count_subscribers("/tf") > 0, why="for the consumer")
+        ids = ("face_1", "face_2")
+        wanted = {f"{kind}_{i}" for i in ids for kind in ("face", "gaze", "person_anonymous")}
+        names = ("roi", "landmarks", "facs", "expression", "cropped", "aligned")
+        wanted |= {f"faces/{i}/{name}" for i in ids for name in names}
+        wanted |= {f"persons/anonymous_{i}/engagement_status" for i in ids}
+        number = 0
+        while not wanted <= heard.last().keys():
+            assert number < 300, f"not heard: {wanted - heard.last().keys()}"
+            found = camera.show(number, "faces", "gaze")
+            at = found["faces"].header.stamp
+            shown[at.sec, at.nanosec] = found
+            number += 1
+            peer.spin(0.1)
+        last = heard.last()
+    for topic in ("/face_crops", "/action_units", "/expressions", "/valence_arousal"):
+        assert peer.node.count_subscribers(topic) == 0, "handed over without DDS"
+    for face_id in ids:
+        frame = last[f"gaze_{face_id}"]
+        at = frame["header"]["stamp"]
+        gazes = {g.face_id: g for g in shown[at["sec"], at["nanosec"]]["gaze"].gazes}
+        true = gazes[face_id].direction
+        axis = geometry.rotation_matrix(**frame["transform"]["rotation"])[:, 2]
+        angle = geometry.angle_between(axis, np.array([true.x, true.y, true.z]))
+        assert np.degrees(angle) < 0.1
+        roi = last[f"faces/{face_id}/roi"]
+        at = roi["header"]["stamp"]
+        message = shown[at["sec"], at["nanosec"]]["faces"]
+        (face,) = [f for f in message.faces if f.face_id == face_id]
+        assert roi["xmin"] * message.camera_info.width == pytest.approx(face.roi.x_offset, abs=1.0)
 
 
 def test_each_node_keeps_its_lifecycle(start: Start, peer: Peer) -> None:

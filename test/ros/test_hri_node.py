@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from interface_packages import add_to_python_path, interface_packages
+from interface_packages import MISSING, add_to_python_path, interface_packages
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from node_processes import NodeProcess, Peer
+from rep155_listener import Heard
 from std_msgs.msg import Header
 from waits import scaled
 
@@ -25,7 +23,7 @@ from face_perception.faces import crop_face
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.result_kinds import FACES, Result
 
-CONSUMER = Path(__file__).parents[1] / "helpers" / "rep155_consumer.py"
+BOTH = {"hri_msgs", "tf2_msgs"}
 NOT_INSTALLED = ("hri_msgs is not installed, so nothing is published under /humans", "tf2_msgs is")
 KINDS = {
     "faces": FACES,
@@ -37,31 +35,6 @@ KINDS = {
     "attention": result_kinds.ATTENTION,
 }
 LOOKS = {"face_1": (0.3, -0.2), "face_2": (-0.1, 0.25)}  # yaw and pitch
-
-
-class Heard:
-    """What the consumer has printed, by topic."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._log = file.open("wb")
-        self.popen = subprocess.Popen([sys.executable, CONSUMER], stdout=self._log, cwd=file.parent)
-
-    def __enter__(self) -> Heard:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.popen.terminate()
-        self.popen.wait()
-        self._log.close()
-
-    def lines(self) -> list[dict[str, Any]]:
-        complete = self._file.read_text().rpartition("\n")[0]
-        return [json.loads(line) for line in complete.splitlines()]
-
-    def last(self) -> dict[str, dict[str, Any]]:
-        """Returns the last message of each topic, and the last transform of each frame."""
-        return {line.get("child_frame_id", line["topic"]): line for line in self.lines()}
 
 
 @pytest.fixture
@@ -76,6 +49,7 @@ class Stage:
     def __init__(self, peer: Peer, photo_faces: Any) -> None:
         self._peer = peer
         self.now = 100.0
+        self.persons = {"face_1": "anna"}
         self.faces, self.crops = [], []
         for name, (frame, face) in zip(LOOKS, photo_faces.values(), strict=True):
             face = dataclasses.replace(face, face_id=name)
@@ -106,7 +80,7 @@ class Stage:
     def _image(self) -> dict[str, Any]:
         header = Header(stamp=messages.time(self.now), frame_id="eye_optical_frame")
         faces, ids = self.faces, [face.face_id for face in self.faces]
-        person = {"face_1": "anna"}
+        person = self.persons
         smile = {12: types.ActionUnit(0.7, confidence=0.6)}
         happy = np.eye(7)[types.EXPRESSIONS.index("happy")]
         gazes = [
@@ -153,8 +127,9 @@ def test_a_consumer_of_rep_155_sees_two_people(
         wanted |= {f"persons/{person}/{n}" for n in ("face_id", "anonymous", "engagement_status")}
         wanted |= {f"person_{person}", f"persons/{person}/location_confidence"}
     wanted |= {f"{kind}_{i}" for i in LOOKS for kind in ("face", "gaze")}
-    wanted |= {"gazing", "voices/tracked", "voices/voice_1/is_speaking"}
-    stage.play(lambda: wanted <= heard.last().keys())
+    wanted |= {"gazing", "candidate_matches", "voices/tracked", "voices/voice_1/is_speaking"}
+    seen = {("anna", "anonymous_face_2"), ("anonymous_face_2", "anna")}
+    stage.play(lambda: wanted <= heard.last().keys() and seen <= looks_heard(heard))
     last = heard.last()
 
     assert sorted(last["faces/tracked"]["ids"]) == ["face_1", "face_2"]
@@ -196,8 +171,25 @@ def test_a_consumer_of_rep_155_sees_two_people(
     assert last["persons/anna/engagement_status"]["level"] == 3  # ENGAGED
     assert last["voices/tracked"]["ids"] == ["voice_1"]
     assert last["voices/voice_1/is_speaking"]["data"] is True
-    looks_at = {(m["sender"], m["receiver"]) for m in heard.lines() if m["topic"] == "gazing"}
-    assert looks_at == {("anna", "anonymous_face_2"), ("anonymous_face_2", "anna")}
+    assert looks_heard(heard) == seen
+
+    # A face is linked to a person, and then no longer.
+    match = {"id1": "face_1", "id1_type": 2, "id2": "anna", "id2_type": 1, "confidence": 1.0}
+    assert last["candidate_matches"] == {"topic": "candidate_matches", **match}
+    stage.persons = {}
+    stage.play(lambda: heard.last()["candidate_matches"]["confidence"] == 0.0)
+    stage.persons = {"face_1": "anna"}
+    stage.play(lambda: sorted(heard.last()["persons/tracked"]["ids"]) == sorted(persons.values()))
+
+    # What seldom changes, and pictures, are published less often than the images come.
+    for topic, period in (
+        ("faces/tracked", 0.2),
+        ("persons/anna/engagement_status", 0.2),
+        ("faces/face_1/cropped", 0.1),
+    ):
+        known = len(stamps(heard, topic))
+        stage.play(lambda topic=topic, known=known: len(stamps(heard, topic)) > known + 2)
+        assert min(np.diff(stamps(heard, topic)[known:])) > 0.9 * period, topic
 
     # A face leaves.
     left, last_seen = stage.faces.pop(), stage.now
@@ -230,6 +222,14 @@ def test_a_consumer_of_rep_155_sees_two_people(
     peer.until(lambda: [heard.last()[kind]["ids"] for kind in kinds] == [[], [], []])
 
 
+def looks_heard(heard: Heard) -> set[tuple[str, str]]:
+    return {(m["sender"], m["receiver"]) for m in heard.lines() if m["topic"] == "gazing"}
+
+
+def stamps(heard: Heard, topic: str) -> list[float]:
+    return [stamp(m) for m in heard.lines() if m["topic"] == topic]
+
+
 def stamp(message: dict[str, Any]) -> float:
     at = message["header"]["stamp"]
     return float(at["sec"] + at["nanosec"] * 1e-9)
@@ -242,9 +242,9 @@ def test_frames_alone_where_there_is_no_hri_msgs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not BOTH.issubset(MISSING):
+        pytest.skip("hri_msgs or tf2_msgs is installed")
     folders = interface_packages()
-    if len(folders) < 2:
-        pytest.skip("hri_msgs is installed")
     add_to_python_path(folders[1:], monkeypatch)
     node = start("hri", frame_prefix="left_", publish_persons=False)
     assert NOT_INSTALLED[0] in node.wait_for_log("is not installed")
@@ -263,7 +263,7 @@ def test_frames_alone_where_there_is_no_hri_msgs(
 def test_without_either_package_the_node_says_what_to_install(
     start: Callable[..., NodeProcess],
 ) -> None:
-    if len(interface_packages()) < 2:
+    if not BOTH.issubset(MISSING):
         pytest.skip("hri_msgs or tf2_msgs is installed")
     node = start("hri")
     log = node.wait_for_log("cannot be configured")

@@ -78,9 +78,9 @@ RUNNING = {"demo", "avatar_demo", "watch", "launching", "running_nodes"}
 BY_FILE = {"ros", "nodes", "bringup", "commands", "learning"}
 
 ROS = {
-    "action_msgs", "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs",
-    "hri_msgs", "launch", "launch_ros", "lifecycle_msgs", "rcl_interfaces", "rclpy", "sensor_msgs",
-    "std_msgs", "std_srvs", "tf2_msgs", "tf2_ros",
+    "action_msgs", "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "foxglove_msgs",
+    "geometry_msgs", "hri_msgs", "launch", "launch_ros", "lifecycle_msgs", "rcl_interfaces",
+    "rclpy", "sensor_msgs", "std_msgs", "std_srvs", "tf2_msgs", "tf2_ros", "visualization_msgs",
 }  # fmt: skip
 
 # Distributions that only some modules may import. This includes imports inside functions.

@@ -24,7 +24,7 @@ ROSDEP = {
 _IMPORT = re.compile(r"^ *(?:from (\w+)[\w.]* import|import (\w+))\b", re.M)
 ROS = ("launch", "launch_ros", "rclpy", "ament_index_python", "cv_bridge", "sensor_msgs_py")
 # Optional: used if installed, otherwise an error says what is missing.
-OPTIONAL = {"audio_common_msgs", "cv_bridge", "hri_msgs"}
+OPTIONAL = {"audio_common_msgs", "cv_bridge", "foxglove_msgs", "hri_msgs"}
 # Not imported by name: interfaces of actions, and what the generated modules load.
 UNSEEN = {"action_msgs", "rosidl_default_runtime"}
 

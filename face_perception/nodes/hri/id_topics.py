@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # An id that is missing in the messages stays for this long, so that a face that is lost for an
 # image does not make its readers subscribe again. By the stamps, nanoseconds.
 _HOLD = 500_000_000
+# Time after which who is tracked is published again although it stays the same: later readers do
+# not get what was published before. By the stamps, nanoseconds.
+_REPEAT = 200_000_000
 _SILENCE = 2.0  # seconds without any message after which all ids leave
 _MOST = 50  # ids at once; each has several publishers
 
@@ -47,6 +50,9 @@ class IdTopics:
         self._of_ros: dict[str, list[Any]] = {}  # the publishers of rclpy, to be destroyed
         self._seen: dict[str, int] = {}  # when each id was last seen, nanoseconds
         self._heard = time.monotonic()
+        self._listed_at = 0  # the stamp with which ``tracked`` was last published, nanoseconds
+        self._listed: list[str] = []  # and the ids in it
+        self.listed = False  # whether the last call of ``track`` published it
         self._tracked = node.publisher(IdsList, f"/humans/{kind}/tracked")
         node.on_end(self._keep, ())
 
@@ -62,16 +68,21 @@ class IdTopics:
         return self._node.has_subscribers(self._tracked) or self.wanted(*self._topics)
 
     def track(self, ids: Iterable[str], header: Any) -> list[str]:
-        """Publishes who is tracked; returns the new ids. ``ids`` are those in one message."""
+        """Takes the ids in a message; returns the new ones.
+
+        Publishes who is tracked if that has changed, and else every 0.2 s of the stamps.
+        """
         now = messages.nanoseconds(header.stamp)
         self._heard = time.monotonic()
         self._seen.update(dict.fromkeys(ids, now))
         # A stamp in the future is that of a bag that has started again.
         self._seen = {known: at for known, at in self._seen.items() if 0 <= now - at <= _HOLD}
         new = self._keep(self._seen)
-        self._node.publish(
-            self._tracked, IdsList(header=header, ids=list(self._publishers)), header
-        )
+        tracked = list(self._publishers)
+        self.listed = tracked != self._listed or not 0 <= now - self._listed_at < _REPEAT
+        if self.listed:
+            self._listed, self._listed_at = tracked, now
+            self._node.publish(self._tracked, IdsList(header=header, ids=tracked), header)
         return new
 
     def publish(self, known: str, name: str, message: Any) -> None:
@@ -92,6 +103,7 @@ class IdTopics:
     def leave(self) -> None:
         """Lets all ids leave, and publishes that nobody is tracked."""
         self._seen.clear()
+        self._listed_at = 0
         self._keep(())
         header = Header(stamp=self._node.get_clock().now().to_msg())
         # Not by node.publish, which sends nothing while the node is being deactivated.
@@ -100,7 +112,7 @@ class IdTopics:
 
     def _keep(self, ids: Iterable[str]) -> list[str]:
         """Makes the publishers of new ids, and destroys those of all but ``ids``."""
-        kept = {known for known in ids if self._can_be_named(known)}
+        kept = {known for known in ids if known in self._publishers or self._can_be_named(known)}
         if len(kept) > _MOST:
             self._node.warn_throttled(
                 f"{len(kept)} {self._kind} at once: only {_MOST} are published under /humans",

@@ -15,11 +15,13 @@ from face_perception.ros import result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.result_kinds import Result
 from face_perception.settings import setting
-from face_perception.types import Face
+from face_perception.types import Attention, Face
 
 if TYPE_CHECKING:
+    from face_perception.nodes.hri.candidate_matches import CandidateMatches
     from face_perception.nodes.hri.face_topics import FaceTopics
     from face_perception.nodes.hri.frame_broadcaster import FrameBroadcaster
+    from face_perception.nodes.hri.id_topics import IdTopics
     from face_perception.nodes.hri.person_topics import PersonTopics
     from face_perception.nodes.hri.voice_topics import VoiceTopics
 
@@ -62,7 +64,9 @@ class HriNode(PerceptionNode[HriParameters]):
         self._count = 0
         self._frames: FrameBroadcaster | None = None
         self._faces: FaceTopics | None = None
-        self._others: list[PersonTopics | VoiceTopics] = []
+        self._voices: VoiceTopics | None = None
+        self._ids: list[IdTopics] = []
+        self._of_attention: list[PersonTopics | CandidateMatches] = []
         if values.publish_tf and self._has("tf2_msgs", "no frames are broadcast"):
             from face_perception.nodes.hri.frame_broadcaster import FrameBroadcaster
 
@@ -73,13 +77,19 @@ class HriNode(PerceptionNode[HriParameters]):
                 persons=values.publish_persons,
             )
         if self._has("hri_msgs", "nothing is published under /humans"):
+            from face_perception.nodes.hri.candidate_matches import CandidateMatches
             from face_perception.nodes.hri.face_topics import FaceTopics
             from face_perception.nodes.hri.person_topics import PersonTopics
             from face_perception.nodes.hri.voice_topics import VoiceTopics
 
             self._faces = FaceTopics(self, values)
-            self._others = [PersonTopics(self)] if values.publish_persons else []
-            self._others.append(VoiceTopics(self))
+            self._voices = VoiceTopics(self)
+            self._of_attention.append(CandidateMatches(self))
+            if values.publish_persons:
+                persons = PersonTopics(self)
+                self._of_attention.append(persons)
+                self._ids.append(persons.ids)
+            self._ids += [self._faces.ids, self._voices.ids]
         if self._frames is None and self._faces is None:
             raise MissingDependencyError("; ".join(self._missing))
         for missing in self._missing:
@@ -104,11 +114,19 @@ class HriNode(PerceptionNode[HriParameters]):
             hint="start face_tracker, or remap the topic to its `faces`",
             wanted=self._wants_faces,
         )
-        parts = [part for part in (self._frames, self._faces, *self._others) if part is not None]
-        for part in parts:
-            part.start()
-        kinds = [part.ids for part in (self._faces, *self._others) if part is not None]
-        for ids in kinds:
+        if self._of_attention:
+            self.subscribe(
+                result_kinds.ATTENTION,
+                "attention",
+                self._on_attention,
+                depth=10,
+                expected=False,
+                wanted=lambda: any(part.wanted() for part in self._of_attention),
+            )
+        for part in (self._frames, self._faces, self._voices):
+            if part is not None:
+                part.start()
+        for ids in self._ids:
             self.on_end(ids.leave)
             self.timer(_CHECK_PERIOD, ids.leave_if_silent)
 
@@ -128,3 +146,8 @@ class HriNode(PerceptionNode[HriParameters]):
             self._faces.on_faces(faces)
         if self._frames is not None and self._frames.wanted():
             self._frames.add("faces", faces)
+
+    def _on_attention(self, attention: Result[Attention]) -> None:
+        for part in self._of_attention:
+            if part.wanted():
+                part.take(attention)

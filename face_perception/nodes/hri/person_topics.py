@@ -9,7 +9,6 @@ from std_msgs.msg import Bool, Float32, String
 
 from face_perception import hri
 from face_perception.nodes.hri.id_topics import IdTopics
-from face_perception.ros import result_kinds
 from face_perception.ros.result_kinds import Result
 from face_perception.types import Attention
 
@@ -23,7 +22,7 @@ _LATCHED = ("face_id", "anonymous", "location_confidence")
 class PersonTopics:
     """Publishes who the faces are, their engagement, and who looks at whom.
 
-    Make it in the ``setup`` of a node, and call ``start`` in its ``start``.
+    Make it in the ``setup`` of a node.
     """
 
     def __init__(self, node: PerceptionNode[Any]) -> None:
@@ -40,31 +39,27 @@ class PersonTopics:
             },
             latched=_LATCHED,
         )
-        self._face_ids: dict[str, str] = {}  # by person, in the last message
+        self._known: dict[str, hri.Person] = {}  # by id, as in the last message
 
-    def start(self) -> None:
-        """Subscribes to ``attention``."""
-        self._node.subscribe(
-            result_kinds.ATTENTION,
-            "attention",
-            self._on_attention,
-            depth=10,
-            expected=False,
-            wanted=lambda: self.ids.any_wanted() or self._node.has_subscribers(self._gazing),
-        )
+    def wanted(self) -> bool:
+        """Returns whether anybody listens to one of the topics."""
+        return self.ids.any_wanted() or self._node.has_subscribers(self._gazing)
 
-    def _on_attention(self, attention: Result[Attention]) -> None:
+    def take(self, attention: Result[Attention]) -> None:
+        """Takes the attention of the faces of an image."""
         header = attention.header
         persons = hri.persons_of(attention.values)
-        new = self.ids.track([person.person_id for person in persons], header)
-        before = self._face_ids
-        self._face_ids = {person.person_id: person.face_id for person in persons}
-        for person in persons:
-            if person.person_id in new or before.get(person.person_id) != person.face_id:
+        before = self._known
+        self._known = {person.person_id: person for person in persons}
+        new = self.ids.track(self._known, header)
+        for person_id, person in self._known.items():
+            known = None if person_id in new else before.get(person_id)
+            if known is None or known.face_id != person.face_id:
                 self._introduce(person)
-            if self.ids.listened(person.person_id, "engagement_status"):
+            changed = known is None or known.engagement != person.engagement
+            if (changed or self.ids.listed) and self.ids.listened(person_id, "engagement_status"):
                 level = EngagementLevel(header=header, level=int(person.engagement))
-                self.ids.publish(person.person_id, "engagement_status", level)
+                self.ids.publish(person_id, "engagement_status", level)
         if self._node.has_subscribers(self._gazing):
             for sender, receiver in hri.gazing(attention.values):
                 gaze = Gaze(header=header, sender=sender, receiver=receiver)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import math
 import time
 from dataclasses import dataclass
@@ -31,8 +33,9 @@ class _Place:
 class Steering:
     """Passes expressions and gaze targets from topics to ``performer``.
 
-    Reads avatar/expression, avatar/valence_arousal, avatar/look_at and avatar/look_at_face, and
-    ``faces`` while it looks at one of them. Messages that cannot be followed are counted as
+    Reads avatar/expression, avatar/valence_arousal, avatar/look_at and avatar/look_at_face,
+    robot_face/expression where hri_msgs is installed, and ``faces`` while it looks at one of them.
+    Messages that cannot be followed are counted as
     refused and logged.
 
     - ``eyes``: position of the displayed eyes in the camera's optical frame, metres.
@@ -64,6 +67,10 @@ class Steering:
             (String, "avatar/look_at_face", self._on_face_id),
         ):
             node.subscribe(kind, topic, callback, depth=10, expected=False)
+        if importlib.util.find_spec("hri_msgs") is not None:
+            kind = importlib.import_module("hri_msgs.msg").Expression
+            topic = "robot_face/expression"
+            node.subscribe(kind, topic, self._on_hri_expression, depth=10, expected=False)
         node.subscribe(
             msg.FaceArray,
             "faces",
@@ -99,25 +106,37 @@ class Steering:
         self._node.warn_throttled(text, key=key)
 
     def _on_expression(self, message: String) -> None:
-        name = message.data.strip().lower()
+        self._show_expression(message.data)
+
+    def _show_expression(self, wanted: str) -> None:
+        """Shows the expression of a name; empty: neutral."""
+        name = wanted.strip().lower()
         if name and name not in types.EXPRESSIONS:
+            known = ", ".join(types.EXPRESSIONS)
             self._refuse(
-                f"unknown expression {shortened(message.data)}: use one of "
-                f"{', '.join(types.EXPRESSIONS)}",
-                "expression",
+                f"unknown expression {shortened(wanted)}: use one of {known}", "expression"
             )
             return
-        wanted = [float(name == other) for other in types.EXPRESSIONS] if name else None
-        self._performer.set_expression(wanted)
+        shares = [float(name == other) for other in types.EXPRESSIONS] if name else None
+        self._performer.set_expression(shares)
 
     def _on_affect(self, message: msg.ValenceArousal) -> None:
-        valence, arousal = message.valence, message.arousal
+        self._show_affect(message.valence, message.arousal)
+
+    def _show_affect(self, valence: float, arousal: float) -> None:
         if not (abs(valence) <= 1 and abs(arousal) <= 1):
             self._refuse(
                 f"valence {valence:.2f} and arousal {arousal:.2f} must each be in [-1, 1]", "affect"
             )
             return
         self._performer.set_valence_arousal(valence, arousal)
+
+    def _on_hri_expression(self, message: Any) -> None:
+        """Shows a hri_msgs/Expression: its category, or valence and arousal if it has none."""
+        if message.expression:
+            self._show_expression(message.expression)
+        else:
+            self._show_affect(message.valence, message.arousal)
 
     def _on_point(self, message: PointStamped) -> None:
         self._forget_face()

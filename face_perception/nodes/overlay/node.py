@@ -1,4 +1,8 @@
-"""The overlay node: draws the results of the other nodes onto the image."""
+"""The overlay node: draws the results of the other nodes onto the image, or has viewers draw them.
+
+A viewer such as RViz gets the results as markers, points and annotations; for these, no image is
+read.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 
 from face_perception import inference, overlay, types
+from face_perception.nodes.overlay.viewer_topics import INPUTS, ViewerTopics
 from face_perception.ros import images, messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageInput, ImageParameters
@@ -58,7 +63,7 @@ _FACES_HOLD = 500_000_000
 
 
 class OverlayNode(PerceptionNode[OverlayParameters]):
-    """Reads ``image`` and every result, publishes ``overlay`` and ``overlay/compressed``."""
+    """Reads ``image`` and every result; publishes ``overlay``, and the topics of ViewerTopics."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("overlay", OverlayParameters, **kwargs)
@@ -74,6 +79,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
         self._last_with_faces = -_FACES_HOLD
         self._image = self.publisher(Image, "overlay", depth=1)
         self._compressed = self.publisher(CompressedImage, "overlay/compressed", depth=1)
+        self._viewers = ViewerTopics(self, self.values.wait)
 
     def start(self) -> None:
         self._worker = self.worker(self._draw)
@@ -88,11 +94,11 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             topic: self.subscribe(
                 kind,
                 topic,
-                functools.partial(self._add, topic),
+                functools.partial(self._on_result, topic),
                 skip_invalid=True,  # the other values are drawn
                 depth=10,
                 expected=False,
-                wanted=self._wanted,
+                wanted=functools.partial(self._wants, topic),
             )
             for topic, kind in _RESULTS.items()
         }
@@ -105,6 +111,9 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
 
     def _wanted(self) -> bool:
         return self.has_subscribers(self._image, self._compressed)
+
+    def _wants(self, topic: str) -> bool:
+        return self._wanted() or (topic in INPUTS and self._viewers.wanted())
 
     def _published(self) -> set[str]:
         return {topic for topic, found in self._results.items() if found.published}
@@ -119,6 +128,12 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
     def _on_image(self, message: Any) -> None:
         self.count("input")
         self._add("image", message)
+
+    def _on_result(self, topic: str, result: Result[Any]) -> None:
+        if topic in INPUTS and self._viewers.wanted():
+            self._viewers.add(topic, result, frozenset(self._published()))
+        if self._wanted():
+            self._add(topic, result)
 
     def _add(self, key: str, item: Any) -> None:
         """Adds an image, or the result of a topic."""

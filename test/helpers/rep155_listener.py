@@ -1,0 +1,36 @@
+"""Runs rep155_consumer.py beside the nodes of a test, and reads what it has heard."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+CONSUMER = Path(__file__).with_name("rep155_consumer.py")
+
+
+class Heard:
+    """What the consumer has printed, by topic."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._log = file.open("wb")
+        self.popen = subprocess.Popen([sys.executable, CONSUMER], stdout=self._log, cwd=file.parent)
+
+    def __enter__(self) -> Heard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.popen.terminate()
+        self.popen.wait()
+        self._log.close()
+
+    def lines(self) -> list[dict[str, Any]]:
+        complete = self._file.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in complete.splitlines()]
+
+    def last(self) -> dict[str, dict[str, Any]]:
+        """Returns the last message of each topic, and the last transform of each frame."""
+        return {line.get("child_frame_id", line["topic"]): line for line in self.lines()}
