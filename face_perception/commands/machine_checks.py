@@ -207,12 +207,25 @@ def _gpu() -> Finding:
 
 
 def _tensorrt() -> Finding:
-    from face_perception.inference import ModelError, tensorrt_version
+    from face_perception.inference import (
+        ModelError,
+        find_gpu,
+        find_jetpack,
+        tensorrt_version,
+        version_warning,
+    )
 
     try:
-        return Finding("TensorRT", OK, tensorrt_version())
+        found = tensorrt_version()
     except ModelError as error:
         return Finding("TensorRT", ABSENT, str(error), "not required: ONNX Runtime is used")
+    jetpack = find_jetpack()
+    try:
+        capability = find_gpu().capability
+    except ModelError:
+        capability = ""
+    warning = version_warning(found.split()[-1], capability)
+    return Finding("TensorRT", OK, f"{found}, {jetpack}" if jetpack else found, warning)
 
 
 def _memory() -> tuple[int, int]:

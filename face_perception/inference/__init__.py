@@ -55,6 +55,7 @@ from face_perception.inference.speed_measurement import (
 )
 from face_perception.inference.tensorrt.api import tensorrt_version
 from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
+from face_perception.inference.tensorrt.jetpack import JetPack, find_jetpack, version_warning
 
 __all__ = [
     "UNTRAINED",
@@ -65,6 +66,7 @@ __all__ = [
     "Disagreement",
     "FileCheck",
     "Gpu",
+    "JetPack",
     "Model",
     "ModelBuild",
     "ModelError",
@@ -84,6 +86,7 @@ __all__ = [
     "fetch",
     "find_card",
     "find_gpu",
+    "find_jetpack",
     "gemm_peak",
     "infer_batch",
     "infer_overhead",
@@ -99,5 +102,6 @@ __all__ = [
     "sample_photo",
     "tensorrt_version",
     "verify_models",
+    "version_warning",
     "write_reference_inputs",
 ]

@@ -153,7 +153,8 @@ def compare_the_running_nodes(
         nodes.append(start(node.name, **more.get(node.name, {})))
     # The talking face reads faces only while it looks at one.
     look = peer.publisher(String, "avatar/look_at_face")
-    peer.until(lambda: look.get_subscription_count() > 0, why="for the talking face")
+    # The recorder is the other one.
+    peer.until(lambda: look.get_subscription_count() > 1, why="for the talking face")
     look.publish(String(data="face_1"))
     # Nodes subscribe to their inputs only while they have subscribers: the recorder is one.
     want = table()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from face_perception.inference.models.cards import ModelError
+from face_perception.inference.tensorrt.jetpack import find_jetpack, install_hint
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 
@@ -109,9 +110,8 @@ def import_tensorrt() -> TensorRT:
             return cast(TensorRT, importlib.import_module(name))
         except ImportError as error:
             reason = reason or str(error)
-    raise ModelError(
-        f"TensorRT is not installed ({reason}): pip install tensorrt, or use JetPack on a Jetson"
-    )
+    hint = install_hint(reason, find_jetpack())
+    raise ModelError(f"TensorRT is not installed ({reason}): {hint}")
 
 
 def tensorrt_version() -> str:
