@@ -12,7 +12,7 @@ here = Path(__file__).parent
 version = ET.parse(here / "package.xml").findtext("version")
 
 # Folders of config.
-CONFIG = ("diagnostics", "foxglove", "rviz", "security", "training")
+CONFIG = ("diagnostics", "foxglove", "onnx_cards", "rviz", "security", "training")
 
 
 def listed(file: str) -> list[str]:
