@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import math
 import time
 from collections.abc import Callable
@@ -134,116 +133,43 @@ def test_a_camera_info_that_was_sent_once(start: Start, peer: Peer) -> None:
     assert faces[-1].camera_info.k[0] == 700.0
 
 
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        ({"encoding": "32FC1"}, "encoding '32FC1' is not supported"),
-        ({"step": 100}, "step is 100"),
-        ({"height": 600}, "data has 786432 bytes"),
-        ({"height": 0, "width": 0}, "the image is empty"),
-        ({"width": 4_000_000_000, "step": 4_294_967_295}, "the limit is 16384"),
-    ],
-)
-def test_lying_images_are_named_and_the_node_recovers(
-    start: Start, peer: Peer, spoil: dict[str, Any], said: str
-) -> None:
-    node = start("face_tracker")
-    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
-    bad = images.from_array(photo())
-    for key, value in spoil.items():
-        setattr(bad, key, value)
-    camera.show_until(bad, lambda: said in node.log)
-    assert "/image: " in node.log
-    camera.show(bad, 10)
-    assert node.log.count(said) == 1, "rate-limited"
-    # Whoever watches the robot by its diagnostics reads the same sentence.
-    health = Health(peer)
-    camera.show_until(bad, lambda: health.level == DiagnosticStatus.WARN and said in health.message)
-    camera.show_until(images.from_array(photo()), with_faces(faces))
+_USABLE = {"k": [600.0, 0.0, 256.0, 0.0, 600.0, 256.0, 0.0, 0.0, 1.0], "d": [0.0] * 5}
+_UNUSABLE: list[tuple[dict[str, Any], str]] = [
+    ({"k": [0.0] * 9}, "calibrate the camera"),
+    ({"k": [math.nan] * 9}, "calibrate the camera"),
+    (
+        {"distortion_model": "radtan", "d": [0.1, 0.01, 0.0, 0.0]},
+        "unknown distortion model 'radtan'",
+    ),
+    ({"distortion_model": "plumb_bob", "d": [0.1, 0.01, 0.0]}, "4 or 5 coefficients, not 3"),
+]
 
 
-def test_odd_sizes_do_no_harm(start: Start, peer: Peer) -> None:
-    start("face_tracker")
-    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
-    camera.show_until(images.from_array(photo()), with_faces(faces))
-    for height, width in ((1, 1), (1, 640), (4320, 7680)):
-        # Sent once: the largest has 100 MB, too much to repeat at 20 Hz on a busy computer.
-        camera.show(images.from_array(np.zeros((height, width, 3), np.uint8)), 1)
-        peer.until(lambda w=width: faces[-1].camera_info.width == w, 60)
-        assert not faces[-1].faces
-    camera.show_until(images.from_array(photo()), with_faces(faces))
-
-
-def test_a_cut_off_jpeg(start: Start, peer: Peer) -> None:
-    node = start("face_tracker", compressed=True)
-    publisher = peer.publisher(CompressedImage, "image/compressed")
-    faces = peer.listen(msg.FaceArray, "faces")
-    jpeg = images.to_compressed(photo())
-    whole = bytes(jpeg.data)
-    jpeg.data = array.array("B", whole[: len(whole) // 2])
-    now = 0.0
-    end = time.monotonic() + scaled(30)
-    while "is cut off: part of its data is missing: check the camera" not in node.log:
-        assert time.monotonic() < end, node.log
-        now += 0.05
-        publisher.publish(stamped(jpeg, now))
-        peer.spin(0.05)
-    jpeg.data = array.array("B", whole)
-    while not with_faces(faces)():
-        assert time.monotonic() < end, node.log
-        now += 0.05
-        publisher.publish(stamped(jpeg, now))
-        peer.spin(0.05)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        ({"k": [0.0] * 9}, "calibrate the camera"),
-        ({"k": [math.nan] * 9}, "calibrate the camera"),
-        (
-            {"distortion_model": "radtan", "d": [0.1, 0.01, 0.0, 0.0]},
-            "unknown distortion model 'radtan'",
-        ),
-        ({"distortion_model": "plumb_bob", "d": [0.1, 0.01, 0.0]}, "4 or 5 coefficients, not 3"),
-    ],
-)
-def test_a_camera_info_that_is_none(
-    start: Start, peer: Peer, spoil: dict[str, Any], said: str
-) -> None:
+def test_an_unusable_camera_info_is_explained_and_not_used(start: Start, peer: Peer) -> None:
     node = start("face_tracker")
     camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
     infos = peer.publisher(CameraInfo, "camera_info")
-    good = {"k": [600.0, 0.0, 256.0, 0.0, 600.0, 256.0, 0.0, 0.0, 1.0], "d": [0.0] * 5}
-    info = CameraInfo(width=512, height=512, **{**good, **spoil})
-    image = images.from_array(photo())
-
-    def told() -> bool:
-        infos.publish(info)
-        return said in node.log
-
-    camera.show_until(image, told)
-    assert "assuming focal length = image width" in node.log
     health = Health(peer)
-    camera.show_until(
-        image, lambda: health.level == DiagnosticStatus.WARN and said in health.message
-    )
-    faces.clear()
-    camera.show_until(image, with_faces(faces))
-    assert faces[-1].camera_info_assumed
-    info = CameraInfo(width=512, height=512, **good)
 
-    def recovered() -> bool:
-        infos.publish(info)
+    def show(fields: dict[str, Any], condition: Callable[[], bool]) -> None:
+        info = CameraInfo(width=512, height=512, **{**_USABLE, **fields})
+
+        def met() -> bool:
+            infos.publish(info)
+            return condition()
+
+        camera.show_until(images.from_array(photo()), met)
+
+    def used() -> bool:
         return with_faces(faces)() and not faces[-1].camera_info_assumed
 
-    camera.show_until(image, recovered)
-
-    def well() -> bool:
-        recovered()
-        return health.level == DiagnosticStatus.OK
-
-    camera.show_until(image, well)
+    for fields, said in _UNUSABLE:
+        show(fields, lambda said=said: said in node.log and said in health.message)  # type: ignore[misc]
+        assert health.level == DiagnosticStatus.WARN
+        show(fields, lambda: with_faces(faces)() and faces[-1].camera_info_assumed)
+        show({}, used)
+    assert "assuming focal length = image width" in node.log
+    show({}, lambda: health.level == DiagnosticStatus.OK)
 
 
 @pytest.mark.parametrize(
