@@ -22,6 +22,7 @@ from face_perception.avatar import (
     Renderer,
     load_portrait,
 )
+from face_perception.avatar.portrait import portrait_renderer
 from face_perception.avatar.portrait.anatomy import measure_anatomy
 from face_perception.avatar.portrait.mouth_interior import MouthInterior
 from face_perception.faces import FaceTracker
@@ -428,6 +429,14 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     assert np.mean(closed) >= 0.95
 
 
+@pytest.fixture
+def usual_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saves measuring how far irises and head must move: most of the time to load a portrait."""
+    monkeypatch.setattr(portrait_renderer, "measure_head_gain", lambda *_: None)
+    monkeypatch.setattr(portrait_renderer, "measure_iris_gain", lambda *given: given[-1])
+
+
+@pytest.mark.usefixtures("usual_gains")
 @pytest.mark.parametrize("size", [(128, 128), (640, 360), (300, 420)])
 def test_any_size(size: tuple[int, int], tracker: FaceTracker) -> None:
     portrait = load_portrait("grace_hopper", size=size, tracker=tracker)
@@ -454,6 +463,7 @@ def photo() -> np.ndarray:
     return np.asarray(cv2.imread(str(sample_photo("astronaut"))))
 
 
+@pytest.mark.usefixtures("usual_gains")
 def test_reads_what_cameras_and_drawing_programs_write(
     tmp_path: Path, tracker: FaceTracker
 ) -> None:
@@ -465,7 +475,7 @@ def test_reads_what_cameras_and_drawing_programs_write(
         "alpha.png": np.concatenate([bgr, alpha], 2),
         "deep.png": bgr.astype(np.uint16) * 257,
         "photo.jpg": bgr,
-        "huge.jpg": cv2.resize(bgr, None, fx=8, fy=8),
+        "large.jpg": cv2.resize(bgr, None, fx=3, fy=3),  # is shrunk before it is searched
     }
     for name, picture in pictures.items():
         assert cv2.imwrite(str(tmp_path / name), picture)
@@ -473,6 +483,7 @@ def test_reads_what_cameras_and_drawing_programs_write(
         assert portrait.render(FaceState()).shape == (128, 128, 3), name
 
 
+@pytest.mark.usefixtures("usual_gains")
 def test_transparent_is_gray(tracker: FaceTracker) -> None:
     rgb = photo()[..., ::-1]
     alpha = np.zeros((*rgb.shape[:2], 1), np.uint8)
