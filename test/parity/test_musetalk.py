@@ -62,20 +62,20 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 @pytest.fixture(scope="module")
 def installed(empty_models: Path, tiny: tuple[Any, Path], published: Golden) -> Path:
-    """Installs the tiny decoder, and a UNet with the real graph and narrow layers."""
+    """Installs the tiny decoder, and a narrow UNet with few layers, but every kind of them."""
     (empty_models / "vae.bin").write_bytes(b"vae")
     latents = torch.from_numpy(published["latents_for_unet_mode"])
     install_model(musetalk_export.tiny_decoder_build(tiny[1], latents))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(musetalk_unet, "CHANNELS", (32, 64, 64, 64))
         patch.setattr(musetalk_unet, "_TIME", 128)
+        patch.setattr(musetalk_unet, "_LAYERS", 1)
         torch.manual_seed(1)
         unet = musetalk_unet.UNet().eval()
         unet.fold_time()
-    audio = torch.randn(1, 50, 384)
-    install_model(
-        musetalk_export.unet_build(unet, latents, audio, empty_models / "vae.bin", {}, empty_models)
-    )
+        audio = torch.randn(1, 50, 384)
+        vae = empty_models / "vae.bin"
+        install_model(musetalk_export.unet_build(unet, latents, audio, vae, {}, empty_models))
     return empty_models
 
 
