@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from face_perception import faces
 from face_perception.affect.confidence import entropy_confidence
@@ -311,6 +310,8 @@ def multitask_input(crops: Sequence[FaceCrop]) -> FloatArray:
 
     Raises InputError if a crop is not RGB uint8 [160, 160, 3].
     """
+    from PIL import Image  # here, because the default networks do not need it
+
     side, border = faces.ALIGNED_SIDE, (_ENLARGED - faces.ALIGNED_SIDE) // 2
     batch = np.empty((len(crops), 3, side, side), np.float32)
     for i, crop in enumerate(crops):

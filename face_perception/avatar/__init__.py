@@ -50,13 +50,7 @@ from face_perception.avatar.performer import (
 )
 from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
 from face_perception.avatar.playback.audio_output import AUDIO_OUTPUTS, AudioOutput
-from face_perception.avatar.playback.audio_players import (
-    AudioDeviceError,
-    SilentPlayer,
-    import_sounddevice,
-    parse_device,
-    rescan_devices,
-)
+from face_perception.avatar.playback.audio_players import SilentPlayer
 from face_perception.avatar.playback.playback_queue import PlaybackQueue
 from face_perception.avatar.portrait.anatomy import Anatomy
 from face_perception.avatar.portrait.default_face import FaceStyle, synthetic_face
@@ -83,7 +77,6 @@ __all__ = [
     "Anatomy",
     "Animator",
     "AudioClock",
-    "AudioDeviceError",
     "AudioOutput",
     "Avatar",
     "AvatarError",
@@ -123,19 +116,16 @@ __all__ = [
     "framed_pictures",
     "idle_pictures",
     "import_command",
-    "import_sounddevice",
     "installed_autoencoder_hash",
     "installed_unet_version",
     "load_avatar",
     "load_portrait",
     "make_whisper_stream",
     "mesh_box",
-    "parse_device",
     "parts_from_mesh",
     "prepare_avatar",
     "read_picture",
     "read_web_token",
-    "rescan_devices",
     "save_avatar",
     "soft_mask",
     "synthetic_face",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import msg
-from face_perception.avatar import (
+from face_perception.audio_devices import (
     AudioDeviceError,
     import_sounddevice,
     parse_device,

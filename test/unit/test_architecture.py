@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": {"errors"},
     "outside_files": {"errors", "files"},
     "geometry": {"errors"},
+    "audio_devices": {"errors"},
     "paths": {"errors"},
     "settings": {"errors"},
     "smoothing": {"errors"},
@@ -54,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "motion": BASE | {"inference", "faces"},
     "attention": BASE | {"inference", "faces"},
     "speech": BASE | {"inference"},
-    "avatar": BASE | {"inference", "faces", "media", "speech"},
+    "avatar": BASE | {"inference", "faces", "media", "speech", "audio_devices"},
     "overlay": {"errors", "types", "geometry", "faces"},
     "hri": BASE | {"faces", "attention"},
     "optional_modules": {"errors"},
@@ -64,7 +65,7 @@ ALLOWED: dict[str, set[str]] = {
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
     "bringup": BASE | PROCESS | {"media", "speech", "ros"},
     "nodes": BASE | PROCESS | SENSES
-    | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup"},
+    | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup", "audio_devices"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
     | {"bringup", "ros", "nodes", "learning", "exit_codes"},
     "cli": {"commands", "errors"},
@@ -100,7 +101,8 @@ RESERVED: dict[str, set[str]] = {
     "soxr": {"speech", "learning"},
     "espeakng_loader": {"learning"},
     "av": {"media"},
-    **{package: {"avatar"} for package in ("pygame", "sounddevice", "websockets")},
+    **{package: {"avatar"} for package in ("pygame", "websockets")},
+    "sounddevice": {"audio_devices"},
     "audio_common_msgs": {"ros"},
 }
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from waits import scaled
 
-from face_perception.avatar import AudioClock, AudioDeviceError, AudioOutput, PlaybackQueue
+from face_perception.audio_devices import AudioDeviceError
+from face_perception.avatar import AudioClock, AudioOutput, PlaybackQueue
 
 RATE = 16_000
 BLOCK = 160

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from face_perception.audio_devices import AudioDeviceError, rescan_devices
 from face_perception.avatar.playback.audio_clock import AudioClock
 from face_perception.avatar.playback.audio_players import (
-    AudioDeviceError,
     AudioPlayer,
     LoudspeakerPlayer,
     SilentPlayer,
-    rescan_devices,
 )
 from face_perception.avatar.playback.playback_queue import PlaybackQueue
 

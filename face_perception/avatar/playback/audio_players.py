@@ -1,7 +1,4 @@
-"""Players that take audio from a PlaybackQueue and report their position to the AudioClock.
-
-PortAudio is used through sounddevice, which is imported only when a loudspeaker is asked for.
-"""
+"""Players that take audio from a PlaybackQueue and report their position to the AudioClock."""
 
 from __future__ import annotations
 
@@ -9,9 +6,9 @@ import threading
 import time
 from typing import Any, Protocol
 
+from face_perception.audio_devices import AudioDeviceError, import_sounddevice, parse_device
 from face_perception.avatar.playback.audio_clock import AudioClock
 from face_perception.avatar.playback.playback_queue import PlaybackQueue
-from face_perception.errors import FacePerceptionError
 
 _BLOCK = 0.01  # seconds per block, as for a device with low latency
 _STALLED = 2.0  # seconds without a callback after which a device counts as gone
@@ -75,10 +72,6 @@ class SilentPlayer:
             self._stop.wait(_BLOCK)
 
 
-class AudioDeviceError(FacePerceptionError, RuntimeError):
-    """Raised if an audio device, PortAudio or sounddevice is missing; the text gives the fix."""
-
-
 class LoudspeakerPlayer:
     """Plays on an audio device; the index of the sample that is heard drives the clock.
 
@@ -134,42 +127,3 @@ class LoudspeakerPlayer:
 
     def _mark_finished(self) -> None:
         self._finished = True
-
-
-def import_sounddevice(purpose: str) -> Any:
-    """Returns the module sounddevice. Raises AudioDeviceError if it or PortAudio is missing.
-
-    ``purpose`` completes the error text: "to ``purpose`` needs ...".
-    """
-    try:
-        import sounddevice
-    except ImportError as error:
-        raise AudioDeviceError(
-            f"the Python package sounddevice is needed to {purpose}: pip install sounddevice"
-        ) from error
-    except OSError as error:  # sounddevice found no PortAudio
-        raise AudioDeviceError(
-            f"PortAudio is needed to {purpose} ({error}): apt install libportaudio2"
-        ) from error
-    return sounddevice
-
-
-def rescan_devices() -> None:
-    """Makes PortAudio find devices that were plugged in since it was loaded.
-
-    Must not be called while a stream is open.
-    """
-    try:
-        sounddevice = import_sounddevice("look for a loudspeaker")
-    except AudioDeviceError:
-        return
-    # PortAudio lists the devices once; sounddevice has no public function to restart it.
-    sounddevice._terminate()
-    sounddevice._initialize()
-
-
-def parse_device(text: str) -> int | str | None:
-    """Returns a device as sounddevice needs it: a number, part of a name, or None (the default)."""
-    if not text:
-        return None
-    return int(text) if text.isdigit() else text
