@@ -176,14 +176,9 @@ class Conversion:
             self._padding[output] = (before[1], before[2], after[1], after[2])
 
     def _op_prelu(self, operator: Operator) -> None:
-        # ONNX Runtime's PRelu takes longer than the rest of the network. It fuses a product with
-        # [C, 1, 1] into the convolution.
         slope = self._constant(operator.inputs[1]).reshape(-1, 1, 1)
         value = self._channels_first(operator.inputs[0])
-        positive = self._graph.node("Relu", value)
-        kept = self._graph.node("Mul", positive, self._graph.constant(1 - slope))
-        scaled = self._graph.node("Mul", value, self._graph.constant(slope))
-        self._first[operator.outputs[0]] = self._graph.node("Add", kept, scaled)
+        self._first[operator.outputs[0]] = self._graph.prelu(value, slope)
 
     def _op_add(self, operator: Operator) -> None:
         a, b = operator.inputs
