@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from face_perception.bringup import graph
+from face_perception.bringup.ros_environment import check_ros_environment
 from face_perception.bringup.supervisor import check_start, say_left_out
 from face_perception.errors import InputError
 
@@ -89,6 +90,7 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
     """Returns a launch_ros action for each process of the graph."""
     from launch_ros.actions import Node
 
+    check_ros_environment(os.environ)
     check_start(options)
     say_left_out(options)
     return [

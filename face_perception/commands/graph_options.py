@@ -8,11 +8,15 @@ import os
 from typing import Any
 
 from face_perception.bringup import graph
+from face_perception.bringup.ros_environment import check_ros_environment
 from face_perception.errors import MissingDependencyError
 
 
 def require_ros() -> None:
-    """Raises MissingDependencyError, with the fix, if ROS 2 or the built messages are missing."""
+    """Raises MissingDependencyError, with the fix, if ROS 2 or the built messages are missing.
+
+    Raises InputError if an environment variable of ROS is wrong.
+    """
     if importlib.util.find_spec("rclpy") is None:
         raise MissingDependencyError(
             "ROS 2 was not found (no module rclpy): source your ROS 2, or run `make setup` and "
@@ -24,6 +28,7 @@ def require_ros() -> None:
             "install/setup.bash"
             + (", or `source tools/env.sh`" if os.path.exists("tools/env.sh") else "")
         )
+    check_ros_environment(os.environ)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

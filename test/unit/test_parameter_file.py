@@ -9,6 +9,7 @@ import pytest
 
 from face_perception.bringup import graph
 from face_perception.bringup.parameter_file import known_parameters
+from face_perception.bringup.ros_environment import check_ros_environment
 from face_perception.bringup.ros_names import check_namespace, check_topic
 from face_perception.errors import InputError
 
@@ -176,3 +177,28 @@ def test_all_topics_of_the_graph_are_checked(field: str) -> None:
     with pytest.raises(InputError, match=f"{field} topic 'camera-1/x' {RULE}"):
         graph.GraphOptions(**{field: "camera-1/x"})  # type: ignore[arg-type]
     graph.GraphOptions(**{field: "/camera_1/X"}, namespace="/head/left/")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("domain", ["-1", "233", "abc", "1.5", " ", "٣", "9" * 5000])
+def test_a_wrong_domain_is_refused(domain: str) -> None:
+    """Each node would end at once, and be started again for ever."""
+    with pytest.raises(InputError, match=r"ROS_DOMAIN_ID is .* set it to a number from 0 to 232"):
+        check_ros_environment({"ROS_DOMAIN_ID": domain})
+
+
+@pytest.mark.parametrize("domain", ["", "0", "007", "232"])
+def test_a_right_domain_is_accepted(domain: str) -> None:
+    check_ros_environment({"ROS_DOMAIN_ID": domain})
+    check_ros_environment({})
+
+
+def test_a_middleware_that_is_not_installed_is_refused(tmp_path: Path) -> None:
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "rmw_typesupport"
+    index.mkdir(parents=True)
+    for name in ("rmw_implementation", "rmw_fastrtps_cpp", "rmw_cyclonedds_cpp"):
+        (index / name).write_text("")
+    prefixes = f"/nowhere:{tmp_path}"
+    for name in ("rmw_fastrtps_cpp", "rmw_cyclonedds_cpp", ""):
+        check_ros_environment({"AMENT_PREFIX_PATH": prefixes, "RMW_IMPLEMENTATION": name})
+    with pytest.raises(InputError, match="set the variable to rmw_cyclonedds_cpp or rmw_fastrtps"):
+        check_ros_environment({"AMENT_PREFIX_PATH": prefixes, "RMW_IMPLEMENTATION": "rmw_zenoh"})
