@@ -39,12 +39,12 @@ _DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Largest frame of any film, pixels (8K).
 _MOST_PIXELS = 36_000_000
 # Bytes of memory that a film may take: one of less than a megabyte, and larger ones for each byte
-# of the file. Each pixel of a frame takes 22 bytes, and 43 times its own, because a decoder of
-# H.264 holds up to 36 frames. Measured with films of 10 kB that refer to 16 frames and have 8
-# B-frames: 75 bytes a pixel where it has 12 bits (2560x1440), 155 with 24 (1920x1080), 272 with 48
+# of the file. Each pixel of a frame is taken to need 22 bytes, and 36 times its own, because a
+# decoder of H.264 may hold 36 frames. Measured with films of 10 kB that refer to 16 frames and have
+# 16 B-frames: 36 bytes a pixel where it has 12 bits (2560x1440), 51 with 24 (1920x1080), 78 with 48
 # (1280x1024).
-_SMALL_FILE, _MEMORY_OF_SMALL_FILE, _MEMORY_PER_BYTE = 1_000_000, 320_000_000, 860
-_BYTES_PER_PIXEL, _FRAMES_HELD = 22, 43
+_SMALL_FILE, _MEMORY_OF_SMALL_FILE, _MEMORY_PER_BYTE = 1_000_000, 300_000_000, 860
+_BYTES_PER_PIXEL, _FRAMES_HELD = 22, 36
 _USUAL_BITS = 12  # of a pixel (4:2:0)
 _FIRST_PACKETS = 64  # from which the rate is found
 _USUAL_RATE = 30.0  # Hz, if nothing tells the rate
