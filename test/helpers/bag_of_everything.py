@@ -43,15 +43,12 @@ FOREVER = QosTime(2**31 - 1, 2**32 - 1)
 def store() -> Any:
     """Returns the types of ROS 2, of this package, and of the test's interface packages."""
     types = get_typestore(Stores.ROS2_JAZZY)
-    for package, folder in (
-        ("face_perception", ROOT),
-        ("hri_msgs", ROOT / "test" / "interfaces" / "hri_msgs"),
-        ("tf2_msgs", ROOT / "test" / "interfaces" / "tf2_msgs"),
-    ):
-        found: dict[str, Any] = {}
-        for file in sorted((folder / "msg").glob("*.msg")):
-            found |= get_types_from_msg(file.read_text(), f"{package}/msg/{file.stem}")
-        types.register({name: fields for name, fields in found.items() if name not in types.types})
+    found: dict[str, Any] = {}
+    for package in (ROOT, *(ROOT / "test" / "interfaces").glob("*_msgs")):
+        name = "face_perception" if package == ROOT else package.name
+        for file in sorted((package / "msg").glob("*.msg")):
+            found |= get_types_from_msg(file.read_text(), f"{name}/msg/{file.stem}")
+    types.register({name: fields for name, fields in found.items() if name not in types.types})
     return types
 
 

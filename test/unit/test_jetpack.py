@@ -18,7 +18,7 @@ R36 = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aar
     ("text", "found"),
     [
         (R36, "JetPack 6.2, L4T 36.4.3"),
-        (R36.replace("R36", "R39").replace("4.3", "0.1"), "JetPack 7.2, L4T 39.0.1"),
+        (R36.replace("R36", "R39").replace("4.3", "2.0"), "JetPack 7.2, L4T 39.2.0"),
         (R36.replace("R36", "R41"), "JetPack (unknown), L4T 41.4.3"),
         ("something else", "JetPack (unknown), L4T unknown"),
     ],
@@ -35,7 +35,7 @@ def test_the_jetpack_is_named(text: str, found: str, tmp_path: Path) -> None:
     [
         (False, "No module named 'tensorrt'", "pip install tensorrt"),
         (True, "No module named 'tensorrt'", "sudo apt install python3-libnvinfer"),
-        (True, "libnvdla_compiler.so: cannot open shared object file", "--runtime nvidia"),
+        (True, "libnvdla_compiler.so: cannot open shared object file", "10.16 of JetPack 7.2"),
     ],
 )
 def test_a_missing_tensorrt_gets_the_hint_that_works(

@@ -2,7 +2,7 @@
 
 Sources, all read in November 2026 and not measured here: NVIDIA's JetPack 7.2 release notes and
 PyPI (versions); isaac-ros-cli issue 22 (10.13.3); ros2-depth-anything-v3-trt issue 16 (outputs);
-frigate pull request 23582 (libnvdla_compiler.so).
+frigate pull request 23582, wyoming-whisper-trt issue 1038 (libnvdla_compiler.so).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 _RELEASE_FILE = Path("/etc/nv_tegra_release")
 # Version of L4T, and the JetPack that has it.
-_JETPACKS = {"36.4": "6.2", "38.2": "7.0", "38.4": "7.1", "39": "7.2"}
+_JETPACKS = {"36.4": "6.2", "38.2": "7.0", "38.4": "7.1", "39.2": "7.2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,16 @@ def find_jetpack(file: Path = _RELEASE_FILE) -> JetPack | None:
         return JetPack("", "unknown")
     release, revision = found[1], found[2]
     short = f"{release}.{revision.split('.')[0]}"
-    return JetPack(_JETPACKS.get(short, _JETPACKS.get(release, "")), f"{release}.{revision}")
+    return JetPack(_JETPACKS.get(short, ""), f"{release}.{revision}")
 
 
 def install_hint(reason: str, jetpack: JetPack | None) -> str:
     """Returns how to get TensorRT; ``reason`` is the text of the error of its import."""
     if "libnvdla_compiler.so" in reason:
         return (
-            "this container lacks libnvdla_compiler.so of the host: start it with --runtime nvidia "
-            "and mount the host's /usr/lib/aarch64-linux-gnu/nvidia/libnvdla_compiler.so"
+            "TensorRT of this container needs a library of the host that JetPack 7.2 no longer "
+            "has: use an image with TensorRT 10.16 of JetPack 7.2 (docker/Dockerfile.jetson). On "
+            "JetPack 6, start the container with --runtime nvidia"
         )
     if jetpack is not None:
         return (
