@@ -77,6 +77,11 @@ setup(
         "tensorflow": ["tensorflow>=2.12.1"],
         # To write tables as Parquet.
         "table": ["pyarrow>=14.0.1"],
+        # To read results as data frames (results.read), with the one or the other.
+        "pandas": ["pandas>=1.5"],
+        "polars": ["polars>=1.0"],
+        # To draw the figures of a report.
+        "report": ["matplotlib>=3.9"],
         # To read rosbag2 recordings.
         "bags": listed("tools/bags.txt"),
         # What the talking face needs beside: each only where it is asked for, and said if missing.

@@ -11,7 +11,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import IO, Any, BinaryIO, TextIO
 
 _SEAL = "seal: "
 
@@ -70,14 +70,17 @@ def _check_regular(path: str | os.PathLike[str], found: os.stat_result) -> None:
 
 
 @contextlib.contextmanager
-def open_lines(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """Opens a file for writing lines of text, to use in ``with``.
+def open_lines(
+    path: str | os.PathLike[str], waiting: Callable[[], None] = lambda: None
+) -> Iterator[TextIO]:
+    """Opens a file for writing lines of text, to use in ``with``; empties it first.
 
-    Flush each line: an error on closing is ignored, because it repeats that of the last flush.
+    Waits for another process that has the same file open in this way, after one call of
+    ``waiting``. Flush each line: an error on closing is ignored, because it repeats that of the last flush.
     Raises OSError if it cannot be written, also if it is a named pipe that nobody reads, instead of
     waiting for a reader.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         number = os.open(path, flags, 0o666)  # before the umask
     except OSError as error:
@@ -88,6 +91,9 @@ def open_lines(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     os.set_blocking(number, True)
     file = open(number, "w", encoding="utf-8")  # noqa: SIM115 (errors on closing are ignored)
     try:
+        if stat.S_ISREG(os.fstat(number).st_mode):
+            lock_exclusively(file, waiting)
+            os.ftruncate(number, 0)
         yield file
     finally:
         with contextlib.suppress(OSError):
@@ -181,12 +187,20 @@ def file_lock(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
     the lock. Raises OSError if the file ``lock`` cannot be made, or is a link or no regular file.
     """
     with _open_lock(lock) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+        lock_exclusively(file, waiting)
         yield
+
+
+def lock_exclusively(file: IO[Any], waiting: Callable[[], None]) -> None:
+    """Locks an open file against other processes, until it is closed.
+
+    Calls ``waiting`` once if another process holds the lock.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waiting()
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _open_lock(lock: Path) -> BinaryIO:

@@ -7,13 +7,15 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
+from face_perception.commands.clip_record import record_of, result_settings
 from face_perception.errors import InputError
 from face_perception.files import open_lines
+from face_perception.results import record_path
 
 if TYPE_CHECKING:
     from face_perception.media import FrameReader, FrameWriter
@@ -36,16 +38,13 @@ class ClipTask:
 
 
 class ClipAnalyser:
-    """Analyses one clip after the other. ``args`` are the arguments of ``run``.
+    """Analyses one clip after the other. ``args`` are the arguments of ``run``."""
 
-    ``bar``: shows a progress bar on stderr if that is a free terminal.
-    """
-
-    def __init__(self, args: argparse.Namespace, *, bar: bool) -> None:
+    def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
-        self._bar = bar
         self._camera: Camera | None = None
         self._perception: Perception | None = None
+        self._settings: dict[str, Any] = {}  # what results depend on
 
     def load(self) -> Perception:
         """Loads the networks and the files that ``args`` names; does nothing if called again.
@@ -68,15 +67,22 @@ class ClipAnalyser:
             )
             if args.neutral:
                 _take_neutral(args.neutral, perception, self._load_camera(), args.image)
+            self._settings = result_settings(args)
             self._perception = perception
         return self._perception
 
-    def analyse(self, task: ClipTask, report: Callable[[str], None]) -> None:
+    def analyse(
+        self,
+        task: ClipTask,
+        report: Callable[[str], None],
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> None:
         """Writes the results of one clip, and hands a summary in lines of text to ``report``.
 
-        If the clip cannot be read to its end, the results until there are kept and summarised, and
-        the error is raised: InputError, OSError, media.FilmError or MissingDependencyError. Raises
-        what ``load`` raises.
+        ``progress`` gets the share of the frames that are read, 0 to 1, if their number is known.
+        Complete results in a file get a record (``results.RunRecord``). If the clip cannot be read
+        to its end, the results until there are kept and summarised, and the error is raised:
+        InputError, OSError, media.FilmError or MissingDependencyError. Raises what ``load`` raises.
         """
         from face_perception.media import (
             BackgroundWriter,
@@ -86,6 +92,7 @@ class ClipAnalyser:
             read_ahead,
         )
 
+        drawn = ""
         with contextlib.ExitStack() as stack:
             clip = stack.enter_context(
                 FrameReader(task.input, self._load_camera(), self._args.image)
@@ -93,16 +100,20 @@ class ClipAnalyser:
             perception = self.load()
             perception.restart(single_image=clip.still)
             summary = _Summary(clip)
-            write = _open_lines(task, clip, stack)
+            write = _open_lines(task, clip, stack, report)
             drawing = None
             if path := task.annotated:
                 path = path / annotated_name(clip) if path.is_dir() else path
+                drawn = str(path)
                 drawing = stack.enter_context(FrameWriter(path, clip))
             stack.callback(lambda: report(summary.text()))
             background = stack.enter_context(contextlib.closing(BackgroundWriter()))
             frames = stack.enter_context(contextlib.closing(read_ahead(clip)))
-            bar = self._bar and not (task.output == "-" and sys.stdout.isatty())
-            for number, frame in enumerate(_with_bar(frames, clip) if bar else frames):
+            for number, frame in enumerate(frames):
+                if clip.count:
+                    progress((number + 1) / clip.count)
+                if number % (self._args.skip_frames + 1):
+                    continue
                 result = perception.process(frame)
                 if write is not None:
                     write(json.dumps(result.to_json(number, self._args.landmarks), allow_nan=False))
@@ -110,6 +121,9 @@ class ClipAnalyser:
                     background.submit(_draw, drawing, frame, result)
                 summary.add(result, len(result.faces) == self._args.max_faces)
             summary.complete = True
+        if task.output is not None and Path(task.output).is_file():
+            record = record_of(task, self._settings, summary.frames, drawn)
+            record.write(Path(task.output))
 
     def _load_camera(self) -> Camera | None:
         from face_perception.media import load_camera
@@ -146,11 +160,12 @@ def _draw(writer: FrameWriter, frame: Frame, result: FrameResult) -> None:
 
 
 def _open_lines(
-    task: ClipTask, clip: FrameReader, stack: contextlib.ExitStack
+    task: ClipTask, clip: FrameReader, stack: contextlib.ExitStack, report: Callable[[str], None]
 ) -> Callable[[str], None] | None:
     """Returns a function that writes one result line, or None if no lines are wanted.
 
-    It writes and flushes whole lines, so that readers never see a part of one.
+    It writes and flushes whole lines, so that readers never see a part of one. Waits for another
+    process that still writes the same file, and tells ``report``.
     """
     from face_perception.media import refuse_overwriting
 
@@ -160,7 +175,10 @@ def _open_lines(
         stream = sys.stdout
     else:
         refuse_overwriting(Path(task.output), clip)
-        stream = stack.enter_context(open_lines(task.output))
+        # The processes of a run that was killed write until they notice that.
+        text = f"{task.output}: waiting for another process that writes it"
+        stream = stack.enter_context(open_lines(task.output, lambda: report(text)))
+        record_path(Path(task.output)).unlink(missing_ok=True)
 
     def write(line: str) -> None:
         try:
@@ -173,27 +191,12 @@ def _open_lines(
     return write
 
 
-def _with_bar(frames: Iterator[Frame], clip: FrameReader) -> Iterator[Frame]:
-    """Yields the frames. Shows a progress bar on stderr if that is a terminal."""
-    if clip.still or not sys.stderr.isatty():
-        yield from frames
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(clip.path.name, total=clip.count or None)
-        for frame in frames:
-            yield frame
-            progress.advance(task)
-
-
 class _Summary:
     """Counts frames and faces for the summary at the end."""
 
     def __init__(self, clip: FrameReader) -> None:
         self._clip = clip
-        self._frames = 0
+        self.frames = 0
         self._with_faces = 0
         self._ids: dict[str, int] = {}
         self._full = 0
@@ -203,7 +206,7 @@ class _Summary:
 
     def add(self, result: FrameResult, full: bool) -> None:
         """``full`` is true if the frame has as many faces as --max-faces allows."""
-        self._frames += 1
+        self.frames += 1
         self._with_faces += bool(result.faces)
         self._full += full
         self._camera = result.camera
@@ -215,7 +218,7 @@ class _Summary:
         name = self._clip.path.name
         faces = ", ".join(f"{face_id} ({count})" for face_id, count in self._ids.items())
         lines = [
-            f"{name}: {self._frames} frame(s) in {seconds:.1f} s, {self._with_faces} with a face; "
+            f"{name}: {self.frames} frame(s) in {seconds:.1f} s, {self._with_faces} with a face; "
             f"frames per face id: {faces or 'none'}"
         ]
         if self._full:
@@ -227,9 +230,9 @@ class _Summary:
             lines.append(_assumed(self._camera))
         if self._clip.damage:
             lines.append(f"{name} is damaged: {self._clip.damage}")
-        if not self.complete and self._frames:
-            of = f" of {self._clip.count}" if self._clip.count > self._frames else ""
-            lines.append(f"stopped after {self._frames}{of} frame(s)")
+        if not self.complete and self.frames:
+            of = f" of {self._clip.count}" if self._clip.count > self.frames else ""
+            lines.append(f"stopped after {self.frames}{of} frame(s)")
         return "\n".join(lines)
 
 

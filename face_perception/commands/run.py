@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from pathlib import Path
 
 from face_perception.commands.clip_analysis import ClipAnalyser, ClipTask
-from face_perception.commands.number_arguments import positive_integer
+from face_perception.commands.number_arguments import positive_integer, whole_number
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 
@@ -52,6 +53,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=1,
         metavar="N",
         help="processes that analyse several files at the same time; default: 1",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave out files whose results are complete, and of the same settings and models",
+    )
+    parser.add_argument(
+        "--skip-frames",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="leave out N frames after each frame that is analysed; default: 0",
     )
     parser.add_argument(
         "--landmarks", action="store_true", help="write the 478 landmarks of each face"
@@ -120,22 +133,52 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    tasks = _tasks(args)
-    if len(tasks) == 1:
-        ClipAnalyser(args, bar=True).analyse(tasks[0], _print)
-        return 0
-    from face_perception.commands.clip_jobs import analyse_clips
+    from face_perception.commands.clip_progress import ClipProgress
 
-    failed = analyse_clips(args, tasks, _print)
+    tasks = _tasks(args)
+    waiting = _not_done(args, tasks) if args.resume else tasks
+    if len(waiting) < len(tasks):
+        sys.stderr.write(
+            f"{len(tasks) - len(waiting)} of {len(tasks)} files are analysed already\n"
+        )
+    to_terminal = sys.stdout.isatty() and any(task.output == "-" for task in waiting)
+    with ClipProgress(
+        {task.input: _size(task) for task in waiting}, shown=not to_terminal
+    ) as shown:
+        if len(tasks) == 1:
+            for task in waiting:
+                ClipAnalyser(args).analyse(
+                    task, shown.print, functools.partial(shown.update, task.input)
+                )
+            return 0
+        from face_perception.commands.clip_jobs import analyse_clips
+
+        failed = analyse_clips(args, waiting, shown) if waiting else {}
     for name, reason in failed.items():
-        _print(f"face-perception: {reason if name in reason else f'{name}: {reason}'}")
-    _print(f"{len(tasks) - len(failed)} of {len(tasks)} files analysed")
+        shown.print(f"face-perception: {reason if name in reason else f'{name}: {reason}'}")
+    if waiting:
+        shown.print(f"{len(waiting) - len(failed)} of {len(waiting)} files analysed")
     return int(bool(failed))
 
 
-def _print(text: str) -> None:
-    # One call, so that texts of several threads stay whole.
-    sys.stderr.write(text + "\n")
+def _not_done(args: argparse.Namespace, tasks: list[ClipTask]) -> list[ClipTask]:
+    """Returns the tasks that have no complete results yet, or those of other settings."""
+    from face_perception.commands.clip_record import is_done, result_settings
+
+    if any(task.output in (None, "-") for task in tasks):
+        raise InputError("--resume needs the results of the earlier run: give --output")
+    settings = result_settings(args)
+    return [task for task in tasks if not is_done(task, settings)]
+
+
+def _size(task: ClipTask) -> int:
+    """Returns the size of a clip for the progress; 0 if it is missing, which is reported later."""
+    from face_perception.results import size_and_time
+
+    try:
+        return size_and_time(Path(task.input))[0]
+    except OSError:
+        return 0
 
 
 def _tasks(args: argparse.Namespace) -> list[ClipTask]:

@@ -10,10 +10,15 @@ from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 from face_perception.results import (
     SUFFIXES,
+    find_events,
     frame_columns,
     frame_rows,
+    read_clip,
+    read_record,
     study_tables,
+    write_boris,
     write_dictionary,
+    write_elan,
     write_table,
 )
 
@@ -45,6 +50,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="add a column in degrees, NAME_deg, after each column in radians",
     )
+    parser.add_argument(
+        "--elan",
+        action="store_true",
+        help="also write NAME.eaf of each clip into the folder, for ELAN, with the film linked",
+    )
+    parser.add_argument(
+        "--boris",
+        action="store_true",
+        help="also write NAME.boris.xlsx of each clip into the folder, to import into BORIS",
+    )
     parser.set_defaults(run=run)
 
 
@@ -55,8 +70,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{output} must end in {' or '.join(SUFFIXES)}, or be a folder")
     if is_folder:
         return _write_study(args, output)
-    if args.format:
-        raise InputError(f"--format {args.format} is for a folder: the name {output} says it")
+    for option in ("format", "elan", "boris"):
+        if getattr(args, option):
+            raise InputError(f"--{option} is for a folder, and {output} is a file: leave it out")
     inputs = [Path(path) for path in args.input]
     if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
         raise InputError(f"{output} is an input file: give the table another name")
@@ -78,4 +94,20 @@ def _write_study(args: argparse.Namespace, folder: Path) -> int:
         tables.append(table)
     write_dictionary(folder / "columns.csv", tables)
     print(f"{folder / 'columns.csv'}: type, unit and meaning of each column", file=sys.stderr)
+    if args.elan or args.boris:
+        for path in map(Path, args.input):
+            _write_annotations(args, path, folder)
     return 0
+
+
+def _write_annotations(args: argparse.Namespace, results: Path, folder: Path) -> None:
+    """Writes the events of one clip for other programs."""
+    clip = read_clip(results)
+    events = find_events(clip)
+    if args.elan:
+        record = read_record(results)
+        write_elan(folder / f"{clip.name}.eaf", clip, events, record.input if record else "")
+        if record is None:
+            print(f"{clip.name}.eaf: the film is not known, link it in ELAN", file=sys.stderr)
+    if args.boris:
+        write_boris(folder / f"{clip.name}.boris.xlsx", clip, events)

@@ -1,6 +1,9 @@
 """Results of clips: the JSON lines of ``face-perception run``, and the tables made of them."""
 
-from face_perception.results.clip import Clip, Sample, read_clip
+from face_perception.results.boris import write_boris
+from face_perception.results.clip import Clip, Sample, read_clip, read_clips
+from face_perception.results.elan import write_elan
+from face_perception.results.event_labels import target_label
 from face_perception.results.events import Event, EventKind, EventSettings, find_events
 from face_perception.results.frame_table import frame_columns, frame_rows, read_rows
 from face_perception.results.persons import (
@@ -11,6 +14,13 @@ from face_perception.results.persons import (
     summarise_persons,
 )
 from face_perception.results.quality import Quality
+from face_perception.results.reading import read
+from face_perception.results.run_record import (
+    RunRecord,
+    read_record,
+    record_path,
+    size_and_time,
+)
 from face_perception.results.schema import (
     FACE_FIELDS,
     FrameResult,
@@ -31,6 +41,7 @@ __all__ = [
     "Mean",
     "PersonSummary",
     "Quality",
+    "RunRecord",
     "Sample",
     "Table",
     "TargetShare",
@@ -38,10 +49,18 @@ __all__ = [
     "find_events",
     "frame_columns",
     "frame_rows",
+    "read",
     "read_clip",
+    "read_clips",
+    "read_record",
     "read_rows",
+    "record_path",
+    "size_and_time",
     "study_tables",
     "summarise_persons",
+    "target_label",
+    "write_boris",
     "write_dictionary",
+    "write_elan",
     "write_table",
 ]

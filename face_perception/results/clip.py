@@ -6,12 +6,13 @@ import itertools
 import math
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from face_perception.outside_files import one_error
 from face_perception.results.frame_table import FIX, clip_name, read_rows
+from face_perception.results.table_reading import frame_table_in, read_table_rows
 
 # A frame that is followed by a longer gap does not fill the gap: nobody knows what happened there.
 _LONGEST_FRAME = 0.5  # seconds
@@ -24,7 +25,7 @@ class Sample:
 
     - ``start``, ``end``: from the stamp of the frame to that of the next one, seconds.
     - ``gaze_yaw``, ``gaze_pitch``: of the gaze, in the camera's optical frame.
-    - ``eyes_at``, ``gaze_to``: origin [3], metres, and direction [3] of the gaze.
+    - ``eyes_at``: origin [3] of the gaze, metres.
     - ``eyes``: as in ``Gaze``; ``closed`` from the first frame of an eye closure on.
     - ``target``, ``target_id``, ``target_name``, ``target_since``, ``target_confidence``: of the
       attention; ``attention_source`` is its source.
@@ -46,7 +47,6 @@ class Sample:
     gaze_yaw: float
     gaze_pitch: float
     eyes_at: tuple[float, ...]
-    gaze_to: tuple[float, ...]
     calibrated: bool
     eyes: str
     target: str
@@ -117,13 +117,29 @@ class _Frames:
 
 
 def read_clip(path: str | os.PathLike[str]) -> Clip:
-    """Reads the results of one clip. Raises what ``read_rows`` raises.
+    """Reads the results of one clip, a .jsonl file. Raises what ``read_rows`` raises.
 
     A frame lasts until the next one. Before a gap of more than half a second, or of three times the
     usual time between frames if that is longer, it lasts the usual time; so does the last frame.
     """
+    return _clip(clip_name(path), path, read_rows(path))
+
+
+def read_clips(path: str | os.PathLike[str]) -> list[Clip]:
+    """Reads the clips of a table of frames, of a folder of tables, or of one .jsonl file.
+
+    Raises what ``read_rows`` and ``read_table_rows`` raise.
+    """
+    table = frame_table_in(path)
+    if table is None:
+        return [read_clip(path)]
+    by_clip = itertools.groupby(read_table_rows(table), lambda row: str(row["clip"]))
+    return [_clip(name, table, rows) for name, rows in by_clip]
+
+
+def _clip(name: str, path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> Clip:
     frames = _Frames()
-    for row in read_rows(path):
+    for row in rows:
         number, face = row["frame"], row["face"]
         with one_error(f"{os.fspath(path)}, frame {number}", FIX):
             if not frames.numbers or frames.numbers[-1] != number:
@@ -147,7 +163,7 @@ def read_clip(path: str | os.PathLike[str]) -> Clip:
                 replace(sample, end=end, person_id=person)
             )
     return Clip(
-        clip_name(path),
+        name,
         tuple(frames.stamps),
         tuple(ends),
         {person: _with_whole_closures(samples) for person, samples in persons.items()},
@@ -204,7 +220,6 @@ def _sample(frame: int, stamp: float, face: Mapping[str, Any]) -> Sample:
         gaze_yaw=_number(gaze.get("yaw")),
         gaze_pitch=_number(gaze.get("pitch")),
         eyes_at=_vector(gaze.get("origin")),
-        gaze_to=_vector(gaze.get("direction")),
         calibrated=bool(gaze.get("calibrated")),
         eyes=str(gaze.get("eyes") or "unknown"),
         target=str(attention.get("target") or "unknown"),

@@ -16,6 +16,7 @@ from face_perception.results.persons import Mean, PersonSummary, TargetShare, su
 from face_perception.types import EXPRESSIONS
 
 FRAMES, EVENTS, PERSONS, TARGETS = "frames", "events", "persons", "targets"
+TABLES = (FRAMES, EVENTS, PERSONS, TARGETS)
 Rows = Iterable[Sequence[Value]]
 
 

@@ -104,6 +104,45 @@ def test_ctrl_c_ends_all_processes_and_keeps_whole_lines(tmp_path: Path) -> None
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
+def test_a_killed_run_and_its_resumption_give_the_same_tables(tmp_path: Path) -> None:
+    clips = [scene(tmp_path / "a.avi", 13.0, 6), scene(tmp_path / "b.avi", 0.0, 150)]
+    whole, output = tmp_path / "whole", tmp_path / "out"
+    options = ["--skip-frames", "1"]
+    process = subprocess.Popen(
+        [*COMMAND, "run", *map(str, clips), "--output", str(output), *options],
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    wait_for_lines(process, output / "b.jsonl")
+    process.kill()
+    process.wait()
+    assert (output / "a.run.json").exists()
+    assert not (output / "b.run.json").exists()
+    before = (output / "a.jsonl").stat().st_mtime_ns
+    resumed = call("run", *clips, "--output", output, *options, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "1 of 2 files are analysed already" in resumed.stderr
+    assert "1 of 1 files analysed" in resumed.stderr
+    assert (output / "a.jsonl").stat().st_mtime_ns == before
+
+    assert call("run", *clips, "--output", whole, *options).returncode == 0
+    for folder in (whole, output):
+        made = call("table", folder / "a.jsonl", folder / "b.jsonl", "--output", folder / "study")
+        assert made.returncode == 0, made.stderr
+    names = sorted(path.name for path in (whole / "study").iterdir())
+    assert len(names) == 5
+    for name in names:
+        assert (output / "study" / name).read_bytes() == (whole / "study" / name).read_bytes()
+    frames = [json.loads(line)["frame"] for line in (output / "b.jsonl").read_text().splitlines()]
+    assert frames == list(range(0, 150, 2))
+
+    nothing_left = call("run", *clips, "--output", output, *options, "--resume")
+    assert "2 of 2 files are analysed already" in nothing_left.stderr
+    other_settings = call("run", clips[0], "--output", output, "--max-faces", "1", "--resume")
+    assert "already" not in other_settings.stderr
+    assert "a.avi: 6 frame(s)" in other_settings.stderr
+
+
 def wait_for_lines(process: subprocess.Popen[str], *paths: Path) -> None:
     end = time.monotonic() + scaled(60)
     while not all(path.exists() and path.read_text().count("\n") > 5 for path in paths):
@@ -153,5 +192,5 @@ def test_a_missing_model_is_reported_once(folder: Path, tmp_path: Path, monkeypa
 def test_one_file_goes_into_a_folder_that_exists(tmp_path: Path) -> None:
     done = call("run", sample_photo("astronaut"), "--output", tmp_path, "--annotated", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jsonl", ".png"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".jsonl", ".png"]
     np.testing.assert_equal(len(list(FrameReader(next(tmp_path.glob("*.png"))))), 1)

@@ -60,6 +60,7 @@ ALLOWED: dict[str, set[str]] = {
     "hri": BASE | {"faces", "attention"},
     "optional_modules": {"errors"},
     "results": BASE,
+    "report": BASE | {"results"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
     "learning": BASE | SENSES | {"inference", "faces", "media"},
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
@@ -67,7 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     "nodes": BASE | PROCESS | SENSES
     | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup", "audio_devices"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
-    | {"bringup", "ros", "nodes", "learning", "exit_codes"},
+    | {"report", "bringup", "ros", "nodes", "learning", "exit_codes"},
     "cli": {"commands", "errors"},
 }  # fmt: skip
 
@@ -89,6 +90,9 @@ RESERVED: dict[str, set[str]] = {
     **dict.fromkeys(ROS, KNOW_ROS),
     "torch": {"learning"},
     "pyarrow": {"learning", "results"},
+    "pandas": {"results"},
+    "polars": {"results"},
+    "matplotlib": {"report"},
     "pytorch_lightning": {"learning"},
     "scipy": {"learning"},
     "mitsuba": {"learning"},
@@ -111,7 +115,7 @@ LAZY_IN_COMMANDS = {"nodes", "learning", "ros", *(f"bringup.{name}" for name in 
 
 HEAVY = (
     "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
-    "websockets", "pyarrow", "pytorch_lightning", "scipy",
+    "websockets", "pyarrow", "pandas", "polars", "matplotlib", "pytorch_lightning", "scipy",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,0 +1,72 @@
+"""Stores beside the results of a clip that they are complete, and what they were made from.
+
+``clip.run.json`` belongs to ``clip.jsonl``. It is written after the last line, and removed before
+the first line of a new analysis, so that results without it are incomplete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from face_perception.files import write_atomically
+from face_perception.outside_files import one_error, read_bytes
+
+_MOST = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the results of a clip were made from.
+
+    - ``input``: absolute path of the picture, film or bag; ``input_bytes`` and ``input_modified``
+      are its size and its time of modification in nanoseconds (of a bag: of all its files, and of
+      the newest one).
+    - ``annotated``: absolute path of the annotated picture or film; empty: not asked for.
+    - ``frames``: number of lines. ``results_bytes``: size of the results.
+    - ``settings``: everything else that the results depend on, as JSON types.
+    """
+
+    input: str
+    input_bytes: int
+    input_modified: int
+    annotated: str
+    frames: int
+    results_bytes: int
+    settings: Mapping[str, Any]
+
+    def write(self, results: Path) -> None:
+        """Writes the record of some results. Raises OSError."""
+        text = json.dumps(vars(self), indent=1, sort_keys=True)
+        write_atomically(record_path(results), f"{text}\n".encode())
+
+
+def record_path(results: Path) -> Path:
+    """Returns the path of the record of some results."""
+    return results.with_suffix(".run.json")
+
+
+def read_record(results: Path) -> RunRecord | None:
+    """Returns the record of some results; None if there is none, so that they are incomplete.
+
+    Raises InputError if the record cannot be read.
+    """
+    path = record_path(results)
+    if not path.exists():
+        return None
+    with one_error(f"{path}", "remove it"):
+        return RunRecord(**json.loads(read_bytes(path, _MOST)))
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Returns the size and the time of modification, nanoseconds, of a file or bag.
+
+    Raises OSError if it is missing.
+    """
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    found = [os.stat(file) for file in files]
+    return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)

@@ -1,0 +1,93 @@
+"""Reads the rows of a table of frames back into the form that JSON lines have."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from face_perception.errors import InputError
+from face_perception.optional_modules import extra
+from face_perception.outside_files import one_error
+from face_perception.results.frame_table import UNITS
+from face_perception.results.schema import FACE_FIELDS, LINE_FIELDS, JsonField
+
+_NAME = "frames"
+_FIX = "give a table of frames that `face-perception table` wrote, or the .jsonl file of `run`"
+_UNIT = re.compile(r"au(\d+)_(\w+)")
+
+
+def frame_table_in(path: str | os.PathLike[str]) -> Path | None:
+    """Returns the table of frames that a path names, or that is in that folder; None: neither.
+
+    Raises InputError for a folder without that table.
+    """
+    at = Path(path)
+    if not at.is_dir():
+        return at if at.suffix.lower() in (".csv", ".parquet") else None
+    found = [at / f"{_NAME}{suffix}" for suffix in (".csv", ".parquet")]
+    there = [file for file in found if file.exists()]
+    if not there:
+        raise InputError(f"{at} has no table {_NAME}.csv or {_NAME}.parquet: {_FIX}")
+    return max(there, key=os.path.getmtime)
+
+
+def read_table_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a table of frames as ``read_rows`` yields them, with ``clip``.
+
+    Raises InputError if it is not such a table, OSError, and MissingDependencyError for Parquet
+    without pyarrow.
+    """
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path)
+    for number, row in enumerate(rows, 1):
+        with one_error(f"{path}, row {number}", _FIX):
+            found = {field.name: _nested(field, field.name, row) for field in LINE_FIELDS}
+            found |= {"clip": row["clip"], "frame": int(row["frame"]), "face": None}
+            if row["face_id"]:
+                face = {field.name: _nested(field, field.name, row) for field in FACE_FIELDS}
+                found["face"] = face | _units(row)
+        yield found
+
+
+def _nested(field: JsonField, name: str, row: Mapping[str, Any]) -> Any:
+    """Returns the JSON value of a field from the columns whose names begin with ``name``."""
+    if field.parts:
+        parts = {part.name: _nested(part, f"{name}_{part.name}", row) for part in field.parts}
+        return parts if any(value is not None for value in parts.values()) else None
+    if field.keys:
+        elements = [_typed(field.type, row[f"{name}_{key}"]) for key in field.keys]
+        return None if all(element is None for element in elements) else elements
+    # A column that this version added is unknown in an older table.
+    return _typed(field.type, row.get(name))
+
+
+def _units(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    names = {ending: name for name, ending in UNITS.items()}
+    found: dict[str, dict[str, Any]] = {name: {} for name in UNITS}
+    for column, value in row.items():
+        if (match := _UNIT.fullmatch(column)) and match[2] in names:
+            found[names[match[2]]][str(int(match[1]))] = _typed(float, value)
+    return found
+
+
+def _typed(kind: Callable[[Any], Any], value: Any) -> Any:
+    if value is None or value == "":
+        return None
+    return value in (True, "TRUE") if kind is bool else kind(value)
+
+
+def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    with extra("a Parquet file", "pip install 'face_perception[table]'"):
+        import pyarrow.parquet as pq
+
+    with open(path, "rb") as file, one_error(f"{path}", _FIX):
+        for batch in pq.ParquetFile(file).iter_batches():
+            yield from batch.to_pylist()

@@ -1,0 +1,93 @@
+"""Tests which results ``run --resume`` leaves as they are, and the progress of ``run``."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from face_perception.cli import main
+from face_perception.commands.clip_analysis import ClipTask
+from face_perception.commands.clip_progress import ClipProgress
+from face_perception.commands.clip_record import is_done, record_of
+from face_perception.errors import InputError
+from face_perception.results import read_record, record_path
+
+SETTINGS = {"gaze": "geometric", "skip_frames": 0}
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> ClipTask:
+    """A clip with complete results and an annotated film."""
+    (tmp_path / "clip.mp4").write_bytes(b"film")
+    (tmp_path / "clip.jsonl").write_text("{}\n")
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn" / "clip.mp4").write_bytes(b"drawn")
+    made = ClipTask(str(tmp_path / "clip.mp4"), str(tmp_path / "clip.jsonl"), tmp_path / "drawn")
+    drawn = str(tmp_path / "drawn" / "clip.mp4")
+    record_of(made, SETTINGS, 1, drawn).write(tmp_path / "clip.jsonl")
+    return made
+
+
+def test_complete_results_are_done(task: ClipTask) -> None:
+    assert is_done(task, SETTINGS)
+    assert is_done(ClipTask(task.input, task.output, None), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["settings", "clip", "no clip", "results", "no results", "no record", "torn record", "drawn"],
+)
+def test_anything_else_is_not_done(task: ClipTask, change: str) -> None:
+    results = Path(str(task.output))
+    settings: dict[str, Any] = dict(SETTINGS)
+    if change == "settings":
+        settings["gaze"] = "geddnet"
+    elif change == "clip":
+        Path(task.input).write_bytes(b"another film")
+    elif change == "no clip":
+        Path(task.input).unlink()
+    elif change == "results":
+        results.write_text("{}\n{")
+    elif change == "no results":
+        results.unlink()
+    elif change == "no record":
+        record_path(results).unlink()
+    elif change == "torn record":
+        text = record_path(results).read_text()
+        record_path(results).write_text(text[: len(text) // 2])
+    else:
+        (results.parent / "drawn" / "clip.mp4").unlink()
+    assert not is_done(task, settings)
+
+
+def test_a_record_says_what_the_results_were_made_from(task: ClipTask) -> None:
+    results = Path(str(task.output))
+    record = read_record(results)
+    assert record is not None
+    assert (record.input, record.frames, record.settings) == (task.input, 1, SETTINGS)
+    record_path(results).write_text(json.dumps({"input": "a"}))
+    with pytest.raises(InputError, match=r"clip\.run\.json cannot be read.*remove it"):
+        read_record(results)
+
+
+def test_resume_needs_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(tmp_path / "a.mp4"), "--resume"]) == 1
+    assert "--resume needs" in capsys.readouterr().err
+
+
+def test_progress_counts_clips_by_their_size() -> None:
+    now = 0.0
+    shown = io.StringIO()
+    with ClipProgress({"small": 100, "large": 300}, now=lambda: now, stream=shown) as progress:
+        assert progress.text() == "0 of 2 files, 0%"
+        now = 50.0
+        progress.finish("small")
+        assert progress.text() == "1 of 2 files, 25%, 2 min 30 s left"
+        assert shown.getvalue() == ""
+        now = 61.0
+        progress.update("large", 0.5)
+    assert shown.getvalue() == "1 of 2 files, 62%, 37 s left\n"
