@@ -76,9 +76,9 @@ def open_lines(
     """Opens a file for writing lines of text, to use in ``with``; empties it first.
 
     Waits for another process that has the same file open in this way, after one call of
-    ``waiting``. Flush each line: an error on closing is ignored, because it repeats that of the last flush.
-    Raises OSError if it cannot be written, also if it is a named pipe that nobody reads, instead of
-    waiting for a reader.
+    ``waiting``. Flush each line: an error on closing is ignored, because it repeats that of the
+    last flush. Raises OSError if it cannot be written, also if it is a named pipe that nobody
+    reads, instead of waiting for a reader.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
     try:

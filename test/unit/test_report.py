@@ -1,0 +1,162 @@
+"""Tests the web page of ``face-perception report`` on scripted sessions."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_session import Script, lines, write
+
+from face_perception import cli
+from face_perception.errors import MissingDependencyError
+from face_perception.report import gaze_angles
+from face_perception.results import find_events, read_clip, read_clips
+
+LEFT, RIGHT = (-0.5, 0.0, 1.5), (0.5, 0.05, 1.5)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    ada = Script(
+        "face_1",
+        LEFT,
+        looks=[(0, 6, "robot"), (6, 9, "face_2")],
+        shut=[(2, 2.2)],
+        smiles=[(3, 5)],
+        hidden=[(10, 12)],
+        person_id="<ada>",
+        calibrated=True,
+    )
+    bob = Script("face_2", RIGHT, looks=[(5, 11, "face_1")], unseen_eyes=[(12, 14)])
+    return write(folder / "talk.jsonl", lines([ada, bob], 15.0))
+
+
+class _Page(HTMLParser):
+    """Collects the text, the tags and the addresses of a page."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.labels: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "data", "action"):
+                self.addresses.append(str(value))
+            if name == "aria-label":
+                self.labels.append(str(value))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def page(session: Path) -> _Page:
+    pytest.importorskip("matplotlib")
+    output = session.with_name("report.html")
+    assert cli.main(["report", str(session), "-o", str(output), "--title", "A & B"]) == 0
+    return _Page(output.read_text())
+
+
+def test_the_page_loads_nothing(page: _Page) -> None:
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert all(address.startswith(("#", "data:")) for address in page.addresses)
+
+
+def test_every_figure_has_a_description_and_a_caption(page: _Page) -> None:
+    assert page.tags.count("svg") == page.tags.count("figure") == page.tags.count("figcaption")
+    assert len(page.labels) >= page.tags.count("svg") >= 10
+    assert "Timeline: what <ada>, face_2 looked at" in page.labels
+    assert "blinks per minute" in page.text, "text in figures is text"
+
+
+def test_the_page_says_what_to_beware_of(page: _Page) -> None:
+    assert "The camera is not calibrated" in page.text
+    assert "The gaze is not calibrated for this person" in page.text  # Bob
+    assert "The gaze is calibrated for this person." in page.text  # Ada
+    assert "Valence and arousal are unknown." in page.text
+    assert "nan" not in page.text.lower().split()
+
+
+def test_the_numbers_are_those_of_the_script(page: _Page) -> None:
+    (row,) = re.findall(r"<ada> 1 (\S+) (\S+) (\S+)% ", page.text)
+    # Of the 13 s in view.
+    assert [float(value) for value in row] == pytest.approx([6.0, 6.0, 46], abs=1.0)
+
+
+def test_a_report_of_tables_is_the_same(session: Path, page: _Page, tmp_path: Path) -> None:
+    for suffix in ("csv", "parquet"):
+        if suffix == "parquet":
+            pytest.importorskip("pyarrow")
+        table = tmp_path / f"faces.{suffix}"
+        output = tmp_path / "report.html"
+        assert cli.main(["table", str(session), "--output", str(table)]) == 0
+        assert cli.main(["report", str(table), "-o", str(output), "--title", "A & B"]) == 0
+        assert output.read_text() == session.with_name("report.html").read_text()
+
+
+def test_clips_are_the_same_from_tables(session: Path, tmp_path: Path) -> None:
+    empty = write(tmp_path / "empty.jsonl", lines([], 1.0))
+    study = tmp_path / "study"
+    assert cli.main(["table", str(session), str(empty), "--output", str(study)]) == 0
+    found = read_clips(study)
+    assert found == [read_clip(session), read_clip(empty)]
+    assert find_events(found[0]) == find_events(read_clip(session))
+
+
+def test_clips_without_faces_and_pictures_have_a_page(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    empty = write(tmp_path / "empty.jsonl", lines([], 1.0))
+    still = write(tmp_path / "still.jsonl", lines([Script("ada")], 0.03))
+    output = tmp_path / "r.html"
+    assert cli.main(["report", str(empty), str(still), "-o", str(output)]) == 0
+    text = _Page(output.read_text()).text
+    assert "No face was found." in text
+    assert "one picture" in text
+
+
+def test_gaze_angles_are_relative_to_the_camera(session: Path) -> None:
+    clip = read_clip(session)
+    (look,) = (e for e in find_events(clip) if e.target == "robot" and e.person == "<ada>")
+    during = [s for s in clip.persons["<ada>"] if look.onset <= s.start < look.offset]
+    ellipse = gaze_angles.ellipse_of(gaze_angles.camera_offsets(during))
+    assert ellipse is not None
+    np.testing.assert_allclose(ellipse.centre, 0, atol=0.1)
+    assert gaze_angles.ellipse_of(np.zeros((3, 2))) is None
+
+
+def test_the_axes_of_an_ellipse_are_standard_deviations() -> None:
+    random = np.random.default_rng(0)
+    offsets = random.normal(0, (4.0, 1.0), (20000, 2)) + (3, -2)
+    ellipse = gaze_angles.ellipse_of(offsets)
+    assert ellipse is not None
+    np.testing.assert_allclose(ellipse.centre, (3, -2), atol=0.1)
+    np.testing.assert_allclose(ellipse.axes, (4, 1), rtol=0.02)
+    assert abs(np.sin(np.radians(ellipse.rotation))) < 0.02
+
+
+def test_matplotlib_is_named_if_it_is_missing(
+    session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from face_perception.report import report_page
+    from face_perception.results import summarise_persons
+
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    clip = read_clip(session)
+    events = find_events(clip)
+    with pytest.raises(MissingDependencyError, match=r"matplotlib: pip install .*\[report\]"):
+        report_page([(clip, events, summarise_persons(clip, events))], "")
+    assert cli.main(["report", str(session), "-o", str(tmp_path / "page.pdf")]) == 1
