@@ -45,6 +45,7 @@ setup(
         *find_packages(include=["face_perception", "face_perception.*"]),
         "face_perception.config",
         "face_perception.resources",
+        "face_perception.resources.gaze",
         "face_perception.resources.models",
         "face_perception.resources.speech",
         *(f"face_perception.config.{name}" for name in CONFIG),
@@ -52,6 +53,7 @@ setup(
     package_dir={
         "face_perception.config": "config",
         "face_perception.resources": "resources",
+        "face_perception.resources.gaze": "resources/gaze",
         "face_perception.resources.models": "resources/models",
         "face_perception.resources.speech": "resources/speech",
         **{f"face_perception.config.{name}": f"config/{name}" for name in CONFIG},
@@ -60,6 +62,7 @@ setup(
         "face_perception": ["py.typed"],
         "face_perception.config": ["*.yaml", "*.xml"],
         "face_perception.resources": ["*.html"],
+        "face_perception.resources.gaze": ["*.yaml", "*.onnx", "*.npz"],
         "face_perception.resources.models": ["*.yaml", "*.npz", "NOTICE"],
         "face_perception.resources.speech": ["*.wav", "*.txt", "*.yaml", "*.onnx", "*.npz"],
         **{

@@ -113,7 +113,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model",
         default=_GEOMETRIC,
         metavar="NAME",
-        help="gaze estimator: geometric (default), or the name of an imported gaze network",
+        help="gaze estimator: geometric (default), small_gaze (a network of the package), or the "
+        "name of an imported gaze network",
     )
     parser.add_argument(
         "--estimator",

@@ -79,8 +79,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--gaze",
         default="geometric",
         metavar="NAME",
-        help="gaze estimator: geometric (default), or the name or card of an imported gaze "
-        "network, such as geddnet or dilated_net",
+        help="gaze estimator: geometric (default), small_gaze (a network of the package), or the "
+        "name or card of an imported gaze network, such as geddnet or dilated_net",
     )
     parser.add_argument(
         "--affect",

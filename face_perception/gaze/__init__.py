@@ -1,6 +1,12 @@
 """Estimates where each face looks: a ray in the camera's optical frame, and eye contact."""
 
-from face_perception.gaze.estimator import GazeEstimator, estimate_gazes, load_gaze
+from face_perception.gaze.estimator import (
+    SMALL_GAZE,
+    GazeEstimator,
+    estimate_gazes,
+    gaze_card,
+    load_gaze,
+)
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR, AxisPrior, EstimatorPrior
 from face_perception.gaze.eye_contact import EyeContact, EyeContactSettings
 from face_perception.gaze.eyeballs import EYEBALL_BEHIND
@@ -29,6 +35,7 @@ __all__ = [
     "GAZE_MEASURES",
     "GEOMETRIC",
     "NETWORK_PRIOR",
+    "SMALL_GAZE",
     "AxisPrior",
     "CropsUnavailable",
     "EstimatorPrior",
@@ -44,6 +51,7 @@ __all__ = [
     "estimate_gazes",
     "eye_points",
     "from_normalized_angles",
+    "gaze_card",
     "load_gaze",
     "make_face_picture",
     "make_gaze_crops",

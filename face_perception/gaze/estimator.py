@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
+from face_perception import paths
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
 from face_perception.gaze.network import NetworkGaze
 from face_perception.inference import load, log_terms
@@ -11,12 +13,24 @@ from face_perception.types import Face, Frame, Gaze
 
 GazeEstimator = GeometricGaze | NetworkGaze
 
+SMALL_GAZE = "small_gaze"  # the network that the package contains
+_SMALL_GAZE_CARD = "resources/gaze/small_gaze.yaml"
+
+
+def gaze_card(name: str) -> str | os.PathLike[str]:
+    """Returns the card of the gaze network ``name`` for ``inference.load``.
+
+    It is a path for the network that the package contains, else ``name``.
+    """
+    return paths.resource(_SMALL_GAZE_CARD) if name == SMALL_GAZE else name
+
 
 def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
     """Returns the estimator ``geometric``, or the gaze network of a card's name or path.
 
-    ``threads`` is the number of CPU threads of the network. Raises inference.ModelError if there is
-    no such model or it is not a gaze network.
+    ``small_gaze`` is a network that the package contains. ``threads`` is the number of CPU threads
+    of the network. Raises inference.ModelError if there is no such model or it is not a gaze
+    network.
 
     >>> estimator = load_gaze()
     >>> estimator.name, estimator.prior.pitch.scale  # looks up and down are underestimated
@@ -24,7 +38,7 @@ def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
     """
     if name == GEOMETRIC:
         return GeometricGaze()
-    model = load(name, threads=threads)
+    model = load(gaze_card(name), threads=threads)
     log_terms(model.card.terms)
     return NetworkGaze(model)
 

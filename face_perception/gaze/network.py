@@ -13,7 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from face_perception.gaze.estimator_prior import NETWORK_PRIOR
+from face_perception.gaze.estimator_prior import (
+    NETWORK_PRIOR,
+    SMALL_GAZE_PRIOR,
+    EstimatorPrior,
+)
 from face_perception.gaze.eyeballs import (
     EyeReading,
     added_sigma,
@@ -47,6 +51,8 @@ _CROPS: Mapping[str, tuple[int | None, ...]] = {
 _MEASURES, _SIGMA = "measures", "sigma"
 _INPUTS = {**_CROPS, _MEASURES: (None, len(GAZE_MEASURES))}
 _OUTPUT, _ANGLES = "gaze", (None, 2)
+# Priors of networks that were measured on people, by the fact ``system`` of their card.
+_PRIORS: Mapping[str, EstimatorPrior] = {"small_gaze": SMALL_GAZE_PRIOR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +105,12 @@ class NetworkGaze(GazeMemory):
     ('geddnet', True)
     """
 
-    prior = NETWORK_PRIOR
-
     def __init__(self, model: Model, settings: GazeSettings | None = None) -> None:
         super().__init__(settings)
         _check(model)
         self._model = model
         self._cut = picture_of(model.card) if PICTURE in model.inputs else None
+        self.prior = _PRIORS.get(str(model.card.facts.get("system")), NETWORK_PRIOR)
         self.name = model.name
         self.refused: Mapping[str, str] = {}
 
@@ -153,6 +158,10 @@ class NetworkGaze(GazeMemory):
                     ),
                     yaw_sigma=math.hypot(self.prior.yaw.sigma, added_sigma(open_eyes, front)),
                     pitch_sigma=math.hypot(self.prior.pitch.sigma, added_sigma(open_eyes, front)),
+                    yaw_gain=self.prior.yaw.scale,
+                    pitch_gain=self.prior.pitch.scale,
+                    yaw_gain_sigma=self.prior.yaw.scale_sigma,
+                    pitch_gain_sigma=self.prior.pitch.scale_sigma,
                 )
             )
         self.refused = refused

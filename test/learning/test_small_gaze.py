@@ -29,7 +29,6 @@ from face_perception.learning.small_gaze import recipe as recipes
 from face_perception.learning.small_gaze.augmentation import (
     changed_eyes,
     changed_measures,
-    mirrored,
 )
 from face_perception.learning.small_gaze.network import SMALL_SIZE, SmallGaze
 from face_perception.learning.small_gaze.recipe import GazeSamples, SmallGazeRecipe
@@ -62,19 +61,18 @@ def test_a_tiny_training_learns_to_see_where_discs_are() -> None:
     assert found["gain_yaw"] > 0.5
 
 
-def test_mirrored_samples_belong_together() -> None:
-    """A network that is fed the mirrored sample sees the other eye, and the other yaw."""
+def test_the_mirror_image_of_a_face_has_the_mirror_image_of_its_gaze() -> None:
     torch.manual_seed(0)
-    left, right = torch.rand(40, 1, *SMALL_SIZE), torch.rand(40, 1, *SMALL_SIZE)
-    measures, gaze = torch.rand(40, len(GAZE_MEASURES)), torch.rand(40, 2) + 0.1
-    a, b, told, wanted = mirrored(left, right, measures, gaze)
-    turned = wanted[:, 1] < 0
-    assert 5 < int(turned.sum()) < 35
-    assert torch.equal(a[turned], right[turned].flip(-1))
-    assert torch.equal(b[~turned], right[~turned])
-    assert torch.equal(wanted[:, 0], gaze[:, 0])
-    sideways = [name.endswith("_yaw") for name in GAZE_MEASURES]
-    assert torch.equal(told[turned] < 0, torch.tensor(sideways).expand(int(turned.sum()), -1))
+    network = SmallGaze().eval()
+    left, right = torch.rand(5, 1, *SMALL_SIZE), torch.rand(5, 1, *SMALL_SIZE)
+    measures = torch.rand(5, len(GAZE_MEASURES))
+    sides = torch.tensor([-1.0 if name.endswith("_yaw") else 1.0 for name in GAZE_MEASURES])
+    with torch.inference_mode():
+        gaze, log_sigma = network(left, right, measures)
+        other, other_log_sigma = network(right.flip(-1), left.flip(-1), measures * sides)
+    assert torch.allclose(other, gaze * torch.tensor([1.0, -1.0]), atol=1e-6)
+    assert torch.allclose(other_log_sigma, log_sigma, atol=1e-6)
+    assert gaze.std(0).min() > 1e-4
 
 
 def test_changes_keep_the_range_and_about_the_picture() -> None:

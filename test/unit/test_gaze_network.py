@@ -44,7 +44,7 @@ class Says:
     name = "says"
 
     def __init__(self, network: Model, pitch: float, yaw: float) -> None:
-        self.inputs, self.outputs = network.inputs, network.outputs
+        self.inputs, self.outputs, self.card = network.inputs, network.outputs, network.card
         self.answer = (pitch, yaw)
         self.batches: list[int] = []
 

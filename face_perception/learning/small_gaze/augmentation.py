@@ -8,40 +8,19 @@ from typing import TypeAlias
 import torch
 from torch.nn import functional
 
-from face_perception.gaze import GAZE_MEASURES
-from face_perception.learning.small_gaze.network import SIDEWAYS
-
 # Standard deviations of the errors of landmarks: turn (radians), size, and place of a crop (share
 # of its half width). The mesh of a person errs alike in both eyes, and less so in each.
 _BOTH, _EACH = (0.03, 0.05, 0.035), (0.02, 0.025, 0.02)
-# Errors of the measures: what the mesh tells of real people differs from person to person.
-_ERRORS = torch.tensor([0.03, 0.03, 0.07, 0.04, 0.012, 0.010, 0.03])
-_BLIND = 0.1  # share of samples whose measures of the gaze are far off
+# Errors of the measures: what the mesh tells of real people differs from person to person. The
+# network does not take the first two.
+_ERRORS = torch.tensor([0.0, 0.0, 0.07, 0.04, 0.012, 0.010, 0.03])
 
 Eyes: TypeAlias = torch.Tensor  # [N, 1, 32, 48], gray levels of about -1 to 1
 
 
-def mirrored(
-    left: Eyes, right: Eyes, measures: torch.Tensor, gaze: torch.Tensor
-) -> tuple[Eyes, Eyes, torch.Tensor, torch.Tensor]:
-    """Mirrors half of the samples: pictures, yaw, and which eye is which."""
-    pick = torch.rand(len(left)) < 0.5
-    eyes = pick.view(-1, 1, 1, 1)
-    sides = torch.where(SIDEWAYS, -1.0, 1.0)
-    return (
-        torch.where(eyes, right.flip(-1), left),
-        torch.where(eyes, left.flip(-1), right),
-        torch.where(pick[:, None], measures * sides, measures),
-        torch.where(pick[:, None], gaze * gaze.new_tensor([1.0, -1.0]), gaze),
-    )
-
-
 def changed_measures(measures: torch.Tensor) -> torch.Tensor:
     """Adds errors to the measures [N, 7]."""
-    errors = _ERRORS * torch.randn_like(measures)
-    blind = torch.rand(len(measures), 1) < _BLIND
-    of_gaze = torch.tensor([name.startswith("measured_gaze") for name in GAZE_MEASURES])
-    return measures + torch.where(blind & of_gaze, 6.0, 1.0) * errors
+    return measures + _ERRORS * torch.randn_like(measures)
 
 
 def changed_eyes(left: Eyes, right: Eyes) -> tuple[Eyes, Eyes]:

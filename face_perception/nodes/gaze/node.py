@@ -14,6 +14,7 @@ from face_perception.gaze import (
     GazeSettings,
     GeometricGaze,
     NetworkGaze,
+    gaze_card,
 )
 from face_perception.inference import Model, NetworkSettings
 from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeCalibration
@@ -33,8 +34,9 @@ from face_perception.types import Camera, Face, Gaze
 class _Estimator(NetworkSettings):
     model: str = setting(
         GEOMETRIC,
-        "Estimator: `geometric` (from landmarks), or the name or path of the model card of a gaze "
-        "network, such as `geddnet` or `dilated_net`, which reads `image` as well.",
+        "Estimator: `geometric` (from landmarks), `small_gaze` (a small network that the package "
+        "contains), or the name or path of the model card of another gaze network, such as "
+        "`geddnet` or `dilated_net`. Networks read `image` as well.",
     )
 
 
@@ -69,7 +71,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
             self._network = None
             self._estimator = GeometricGaze(self.values)
         else:
-            self._network = NetworkLoader(self).load(self.values.model)
+            self._network = NetworkLoader(self).load(gaze_card(self.values.model))
             self._estimator = NetworkGaze(self._network, self.values)
         self._registry = self._load_people()
         self._people = GazeCalibration(self, self._registry)
