@@ -68,7 +68,7 @@ def test_why_the_face_does_not_come_up(domain: int, tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=55,  # less than the time that the demo waits for a silent node
+            timeout=scaled(55),
             check=False,
         )
     assert done.returncode == 1, done.stdout + done.stderr
