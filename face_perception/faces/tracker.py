@@ -63,6 +63,8 @@ MAX_FACES = 10  # default of the largest number of faces that are tracked at onc
 # again in the square around its landmarks.
 _SETTLE_PASSES = 3
 _SEARCH_PERIOD = 0.1  # seconds between two detections while there is no face, or one was lost
+_STEADY_SEARCH_PERIOD = 1.0  # seconds between two detections while the known faces are steady
+_STEADY_AFTER = 1.0  # seconds without a new or lost face, after which the faces are steady
 _VIEW_PERIOD = 0.3  # seconds between two searches of other views while there is no face
 _KEEP_LOST = 1.5  # seconds for which a lost face can get its id back
 _BETTER = 0.1  # difference of similarity that is not accidental
@@ -106,9 +108,9 @@ class FaceTrackerSettings:
     )
     detect_every: int = setting(
         10,
-        "The detector searches for new faces in every n-th image, where n is this number; known "
-        "faces are tracked in every image. A larger value saves computing time and finds new faces "
-        "later.",
+        "The detector searches for new faces in every n-th image, where n is this number, but only "
+        "once a second after no face has come or gone for a second. Known faces are tracked in "
+        "every image. A larger value saves computing time and finds new faces later.",
         minimum=1,
         maximum=1000,
         dynamic=True,
@@ -147,8 +149,9 @@ class FaceTrackerSettings:
 class FaceTracker:
     """Tracks the faces in a stream of images, each under one id while it is seen.
 
-    The detector runs in every ``detect_every``-th image, and ten times a second while there is no
-    face or one was just lost. The mesh network runs for every face in every image. To find small
+    The detector runs in every ``detect_every``-th image, ten times a second while there is no face
+    or one was just lost, and once a second while the faces are steady: all are sure, and none has
+    come or gone for a second. The mesh network runs for every face in every image. To find small
     faces, faces that fill the image and rotated faces, other views of the image are searched in
     turn: every ``2 * detect_every`` images, and three times a second while there is no face.
 
@@ -211,6 +214,7 @@ class FaceTracker:
         self._shape: tuple[int, ...] = ()
         self._stamp = -math.inf
         self._searched = -math.inf
+        self._changed = -math.inf  # stamp of the last image in which a track began or ended
         self._since_search = self._detect_every
         self._windows: list[Window] = []
         self._turns = 0  # quarter turns of the face that was tracked last
@@ -233,6 +237,7 @@ class FaceTracker:
         self._since_search += 1
         self._since_view += 1
         self._lost = [t for t in self._lost if frame.stamp - t.stamp <= _KEEP_LOST]
+        before = self._tracks
         any_lost = self._follow(image, frame.stamp)
         # Search once in each image. In a slow stream the whole image is due every time, so it
         # alternates with the other views.
@@ -248,6 +253,8 @@ class FaceTracker:
             self._viewed, self._since_view = frame.stamp, 0
             self._start_tracks(image, self._next_view(), frame.stamp)
         self._restore_lost_tracks()
+        if self._tracks != before:
+            self._changed = frame.stamp
         counting = [t for t in self._tracks if t.hits >= self._min_hits]
         for track in counting:
             if not track.id:
@@ -355,11 +362,23 @@ class FaceTracker:
     def _search_is_due(self, any_lost: bool, stamp: float) -> bool:
         if len(self._tracks) >= self._max_faces:
             return False
-        if any_lost or self._since_search >= self._detect_every:
+        if any_lost:
             return True
+        since = stamp - self._searched
+        # A little less than the periods, because stamps jitter.
+        if self._since_search >= self._detect_every:
+            return not self._is_steady(stamp) or since >= 0.95 * _STEADY_SEARCH_PERIOD
         waiting = bool(self._lost) or not self._tracks
-        # A little less than the period, because stamps jitter.
-        return waiting and stamp - self._searched >= 0.95 * _SEARCH_PERIOD
+        return waiting and since >= 0.95 * _SEARCH_PERIOD
+
+    def _is_steady(self, stamp: float) -> bool:
+        """Returns whether all faces are sure, and none has come or gone for a while."""
+        return (
+            bool(self._tracks)
+            and not self._lost
+            and stamp - self._changed >= _STEADY_AFTER
+            and all(track.id and track.certainty >= _DOUBTFUL for track in self._tracks)
+        )
 
     def _view_is_due(self, stamp: float) -> bool:
         if len(self._tracks) >= self._max_faces:

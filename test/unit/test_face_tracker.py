@@ -381,24 +381,40 @@ def test_a_replay_gives_the_same(face_networks):
     assert first == play()
 
 
+class Counting:
+    """A detector that counts its runs."""
+
+    def __init__(self, model):
+        self.model, self.calls = model, 0
+
+    def infer(self, inputs):
+        self.calls += 1
+        return self.model.infer(inputs)
+
+
 def test_detector_rests_while_faces_are_followed(face_networks):
-    class Counting:
-        def __init__(self, model):
-            self.model, self.calls = model, 0
-
-        def infer(self, inputs):
-            self.calls += 1
-            return self.model.infer(inputs)
-
     def searches(places, number):
         counting = Counting(face_networks[0])
         stream(FaceTracker(counting, face_networks[1]), places, np.arange(number) / 30)
         return counting.calls
 
     # With a face: every tenth image; another kind of view every twentieth; close-ups at first.
-    assert searches({"astronaut": (150, 240, 240)}, 61) <= 7 + 3 + 1
+    assert searches({"astronaut": (150, 240, 240)}, 31) <= 4 + 1 + 1
+    # After a second without a change: once a second.
+    assert searches({"astronaut": (150, 240, 240)}, 91) <= 4 + 2 + 4 + 1
     # Nobody for two seconds: ten searches a second, and another view every 0.3 s.
     assert 20 <= searches({}, 60) <= 20 + 7
+
+
+@pytest.mark.parametrize(("rate", "alone"), [(10, 2.0), (10, 2.6), (30, 2.3)])
+def test_whoever_joins_steady_faces_is_found_within_a_second(rate, alone, face_networks):
+    """``alone`` is how long the first face was there by itself, seconds."""
+    tracker = FaceTracker(*face_networks, FaceTrackerSettings(detect_every=5))
+    stamps = np.arange(round((alone + 1) * rate) + 1) / rate
+    one = {"astronaut": (150, 240, 240)}
+    stream(tracker, one, stamps[: round(alone * rate)])
+    both = {**one, "grace_hopper": (470, 240, 240)}
+    assert len(stream(tracker, both, stamps[round(alone * rate) :])[-1]) == 2
 
 
 @pytest.mark.parametrize(
