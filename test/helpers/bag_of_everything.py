@@ -4,17 +4,20 @@
     python3 bag_of_everything.py play FOLDER
 
 Records until SIGTERM: subscribes to each topic with the QoS that its publishers offer, and writes
-that QoS into the recording. Plays once each topic has a subscription, with the recorded QoS, and
-then stays until SIGTERM, as a node with latched topics does. Prints what it is doing.
+that QoS and the last messages of each topic into the recording. Plays once each topic has a
+subscription, with the recorded QoS, and then stays until SIGTERM, as a node with latched topics
+does; prints "played".
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import signal
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 ROOT = Path(__file__).resolve().parents[2]
 # Of rclpy and of this program.
 NOT_RECORDED = ("/rosout", "/parameter_events", "/clock", "transition_event")
+MOST = 20  # messages of a topic that are recorded; images are large
 FOREVER = QosTime(2**31 - 1, 2**32 - 1)
 
 
@@ -77,7 +81,7 @@ def read(qos: Qos) -> QoSProfile:
     """Returns the QoS of a recording."""
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=qos.depth,
+        depth=max(qos.depth, MOST),  # so that a slow reader gets all
         reliability=ReliabilityPolicy[qos.reliability.name],
         durability=DurabilityPolicy[qos.durability.name],
     )
@@ -88,9 +92,18 @@ class Recorder(Node):
 
     def __init__(self) -> None:
         super().__init__("recorder")
-        self.messages: list[tuple[str, bytes]] = []
+        self._count = 0
+        self._messages: dict[str, deque[tuple[int, bytes]]] = {}
         self.topics: dict[str, tuple[str, QoSProfile]] = {}
         self.create_timer(0.2, self._discover)
+
+    def messages(self) -> list[tuple[int, str, bytes]]:
+        """Returns the number, topic and content of the messages, in the order of arrival."""
+        return sorted((n, topic, data) for topic, q in self._messages.items() for n, data in q)
+
+    def _keep(self, topic: str, data: bytes) -> None:
+        self._count += 1
+        self._messages.setdefault(topic, deque(maxlen=MOST)).append((self._count, data))
 
     def _discover(self) -> None:
         for topic, kinds in self.get_topic_names_and_types():
@@ -118,7 +131,7 @@ class Recorder(Node):
             self.create_subscription(
                 message_type(kinds[0]),
                 topic,
-                lambda data, topic=topic: self.messages.append((topic, data)),
+                functools.partial(self._keep, topic),
                 profile,
                 raw=True,
             )
@@ -137,7 +150,7 @@ def record(folder: Path, end: threading.Event) -> None:
             )
             for topic, (kind, profile) in recorder.topics.items()
         }
-        for number, (topic, data) in enumerate(recorder.messages):
+        for number, topic, data in recorder.messages():
             writer.write(connections[topic], number, data)
 
 
@@ -157,7 +170,8 @@ def play(folder: Path, end: threading.Event) -> None:
         time.sleep(0.05)
     for topic, data in messages:
         publishers[topic].publish(data)
-        publishers[topic].wait_for_all_acked(Duration(seconds=5))
+    for publisher in publishers.values():
+        publisher.wait_for_all_acked(Duration(seconds=60))
     print("played", flush=True)
     end.wait()
 

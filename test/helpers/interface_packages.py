@@ -20,7 +20,7 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "interfaces"
 FOLDER = Path(tempfile.gettempdir()) / f"face_perception_test_interfaces_{os.getuid()}"
-PACKAGES = ("hri_msgs", "tf2_msgs", "foxglove_msgs")
+PACKAGES = ("hri_msgs", "tf2_msgs", "foxglove_msgs", "audio_common_msgs")
 # Those that are not installed. Found out before a test changes the path.
 MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 

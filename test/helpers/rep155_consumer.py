@@ -13,6 +13,7 @@ import json
 from typing import Any
 
 import rclpy
+from audio_common_msgs.msg import AudioData
 from hri_msgs.msg import (
     EngagementLevel,
     Expression,
@@ -46,7 +47,7 @@ TOPICS: dict[str, dict[str, tuple[type[Any], Any]]] = {
         "engagement_status": (EngagementLevel, 10),
         "location_confidence": (Float32, LATCHED),
     },
-    "voices": {"is_speaking": (Bool, 10)},
+    "voices": {"is_speaking": (Bool, 10), "audio": (AudioData, 10)},
 }
 
 

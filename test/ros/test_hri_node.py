@@ -34,6 +34,8 @@ KINDS = {
     "valence_arousal": result_kinds.VALENCE_AROUSAL,
     "attention": result_kinds.ATTENTION,
 }
+SOUND = {"voice_activity": msg.VoiceActivity, "audio": msg.Audio}
+SAMPLES = np.array([1000, -2000, 32767, -32768], np.int16)
 LOOKS = {"face_1": (0.3, -0.2), "face_2": (-0.1, 0.25)}  # yaw and pitch
 
 
@@ -58,8 +60,7 @@ class Stage:
             self.crops.append(crop_face(frame.image, face))
         types_ = {topic: kind.message_type for topic, kind in KINDS.items()}
         self._publishers = {
-            topic: peer.publisher(kind, topic)
-            for topic, kind in {**types_, "voice_activity": msg.VoiceActivity}.items()
+            topic: peer.publisher(kind, topic) for topic, kind in {**types_, **SOUND}.items()
         }
 
     @property
@@ -112,6 +113,8 @@ class Stage:
         }
         image["faces"] = FACES.write(Result(header, faces, self.camera))
         image["voice_activity"] = msg.VoiceActivity(header=header, valid=True, speaking=True)
+        sound = image["audio"] = msg.Audio(header=header, sample_rate=16_000, channels=1)
+        sound.samples.frombytes(SAMPLES.tobytes())
         return image
 
 
@@ -128,6 +131,7 @@ def test_a_consumer_of_rep_155_sees_two_people(
         wanted |= {f"person_{person}", f"persons/{person}/location_confidence"}
     wanted |= {f"{kind}_{i}" for i in LOOKS for kind in ("face", "gaze")}
     wanted |= {"gazing", "candidate_matches", "voices/tracked", "voices/voice_1/is_speaking"}
+    wanted |= {"voices/voice_1/audio"}
     seen = {("anna", "anonymous_face_2"), ("anonymous_face_2", "anna")}
     stage.play(lambda: wanted <= heard.last().keys() and seen <= looks_heard(heard))
     last = heard.last()
@@ -171,6 +175,7 @@ def test_a_consumer_of_rep_155_sees_two_people(
     assert last["persons/anna/engagement_status"]["level"] == 3  # ENGAGED
     assert last["voices/tracked"]["ids"] == ["voice_1"]
     assert last["voices/voice_1/is_speaking"]["data"] is True
+    assert last["voices/voice_1/audio"]["data"] == list(SAMPLES.tobytes())
     assert looks_heard(heard) == seen
 
     # A face is linked to a person, and then no longer.
