@@ -105,6 +105,7 @@ def measure(images: int) -> list[float]:
     """Returns the CPU time of the thread for each image, seconds."""
     import rclpy
     from faces_scene import frame, photo
+    from rclpy.executors import SingleThreadedExecutor
 
     from face_perception.faces import crop_face, load_tracker
     from face_perception.nodes.hri.node import HriNode
@@ -112,7 +113,7 @@ def measure(images: int) -> list[float]:
     from face_perception.ros.driver import PerceptionNode
     from face_perception.ros.in_process import InProcess
     from face_perception.ros.node_host import NodeHost
-    from face_perception.ros.node_process import _make_executor
+    from face_perception.ros.rclpy_compat import events_executor
 
     kinds = {
         "faces": result_kinds.FACES,
@@ -143,7 +144,7 @@ def measure(images: int) -> list[float]:
     host = NodeHost("bench", in_process=inside)
     source = Source(host=host)
     nodes: list[PerceptionNode[Any]] = [source, HriNode(host=host)]
-    executor = _make_executor(nodes)
+    executor = events_executor() or SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
     spent = []

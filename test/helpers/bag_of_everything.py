@@ -6,7 +6,7 @@
 Records until SIGTERM: subscribes to each topic with the QoS that its publishers offer, and writes
 that QoS and the last messages of each topic into the recording. Plays once each topic has a
 subscription, with the recorded QoS, and then stays until SIGTERM, as a node with latched topics
-does; prints "played".
+does. Prints each topic at its first message, or "played" after the last.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ class Recorder(Node):
         return sorted((n, topic, data) for topic, q in self._messages.items() for n, data in q)
 
     def _keep(self, topic: str, data: bytes) -> None:
+        if topic not in self._messages:
+            print(topic, flush=True)
         self._count += 1
         self._messages.setdefault(topic, deque(maxlen=MOST)).append((self._count, data))
 

@@ -50,9 +50,9 @@ class IdTopics:
         self._of_ros: dict[str, list[Any]] = {}  # the publishers of rclpy, to be destroyed
         self._seen: dict[str, int] = {}  # when each id was last seen, nanoseconds
         self._heard = time.monotonic()
-        self._listed_at = 0  # the stamp with which ``tracked`` was last published, nanoseconds
-        self._listed: list[str] = []  # and the ids in it
-        self.listed = False  # whether the last call of ``track`` published it
+        self._published_at = 0  # the stamp with which ``tracked`` was last published, nanoseconds
+        self._published_ids: list[str] = []
+        self.repeats = False  # whether the last call of ``track`` published ``tracked``
         self._tracked = node.publisher(IdsList, f"/humans/{kind}/tracked")
         node.on_end(self._keep, ())
 
@@ -79,9 +79,10 @@ class IdTopics:
         self._seen = {known: at for known, at in self._seen.items() if 0 <= now - at <= _HOLD}
         new = self._keep(self._seen)
         tracked = list(self._publishers)
-        self.listed = tracked != self._listed or not 0 <= now - self._listed_at < _REPEAT
-        if self.listed:
-            self._listed, self._listed_at = tracked, now
+        recent = 0 <= now - self._published_at < _REPEAT
+        self.repeats = tracked != self._published_ids or not recent
+        if self.repeats:
+            self._published_ids, self._published_at = tracked, now
             self._node.publish(self._tracked, IdsList(header=header, ids=tracked), header)
         return new
 
@@ -103,7 +104,7 @@ class IdTopics:
     def leave(self) -> None:
         """Lets all ids leave, and publishes that nobody is tracked."""
         self._seen.clear()
-        self._listed_at = 0
+        self._published_at = 0
         self._keep(())
         header = Header(stamp=self._node.get_clock().now().to_msg())
         # Not by node.publish, which sends nothing while the node is being deactivated.

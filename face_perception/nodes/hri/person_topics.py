@@ -57,7 +57,7 @@ class PersonTopics:
             if known is None or known.face_id != person.face_id:
                 self._introduce(person)
             changed = known is None or known.engagement != person.engagement
-            if (changed or self.ids.listed) and self.ids.listened(person_id, "engagement_status"):
+            if (changed or self.ids.repeats) and self.ids.listened(person_id, "engagement_status"):
                 level = EngagementLevel(header=header, level=int(person.engagement))
                 self.ids.publish(person_id, "engagement_status", level)
         if self._node.has_subscribers(self._gazing):
