@@ -14,42 +14,83 @@ from pathlib import Path
 from face_perception.commands.subcommands import add_command
 from face_perception.optional_modules import extra
 
+# Data set -> help text, what the source is, an example of --test, and what every N-th is taken of.
+SETS = {
+    "mpiifacegaze": (
+        "Convert the unpacked MPIIFaceGaze data set.",
+        "folder that contains p00 to p14",
+        "person of the test split, such as p14",
+        "photograph of a person",
+    ),
+    "mpiigaze": (
+        "Convert the normalised eyes of MPIIGaze.",
+        "folder Data/Normalized, which contains p00 to p14",
+        "person of the test split, such as p14",
+        "sample of a day",
+    ),
+    "columbia_gaze": (
+        "Convert the Columbia Gaze Data Set.",
+        "folder that contains 0001 to 0056",
+        "person of the test split, such as 0056",
+        "photograph of a person",
+    ),
+    "afew_va": (
+        "Convert AFEW-VA (valence and arousal).",
+        "folder that contains 001 to 600",
+        "actor of the test split, as the .json files name them",
+        "picture of a clip",
+    ),
+    "disfa": (
+        "Convert DISFA (action units).",
+        "folder that contains ActionUnit_Labels and Video_RightCamera",
+        "person of the test split, such as SN032",
+        "frame of a film",
+    ),
+    "aff_wild2": (
+        "Convert Aff-Wild2 (valence and arousal, expression, action units).",
+        "folder that contains cropped_aligned and the annotations of the challenges",
+        "not for this data set, which has its own split",
+        "labelled frame of a video",
+    ),
+}
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = add_command(
         subparsers, "convert", "Convert a published data set to the layout that `train` reads."
     )
     sets = parser.add_subparsers(metavar="DATASET", required=True)
-    mpii = add_command(sets, "mpiifacegaze", "Convert the unpacked MPIIFaceGaze data set.")
-    mpii.add_argument("source", type=Path, help="folder that contains p00 to p14")
-    mpii.add_argument("out", type=Path, help="new folder to write")
-    mpii.add_argument(
-        "--test",
-        action="append",
-        default=[],
-        metavar="PERSON",
-        help="person of the test split, such as p14; repeat for several; all others are for "
-        "training; default: the last fifth of the people",
-    )
-    mpii.add_argument(
-        "--every",
-        type=int,
-        default=1,
-        metavar="N",
-        help="take every N-th photograph of a person; default: 1",
-    )
-    mpii.set_defaults(run=_mpiifacegaze)
+    for name, (text, source, person, item) in SETS.items():
+        command = add_command(sets, name, text)
+        command.add_argument("source", type=Path, help=source)
+        command.add_argument("out", type=Path, help="new folder to write")
+        command.add_argument(
+            "--test",
+            action="append",
+            default=[],
+            metavar="PERSON",
+            help=f"{person}; repeat for several; all others are for training; default: the last "
+            "fifth",
+        )
+        command.add_argument(
+            "--every",
+            type=int,
+            default=1,
+            metavar="N",
+            help=f"take every N-th {item}; default: 1",
+        )
+        command.set_defaults(run=_published, dataset=name)
     rendered = add_command(sets, "rendered", "Convert rendered people (docs/rendered_people.md).")
     rendered.add_argument("source", type=Path, help="folder of rendered people")
     rendered.add_argument("out", type=Path, help="new folder to write")
     rendered.set_defaults(run=_rendered)
 
 
-def _mpiifacegaze(args: argparse.Namespace) -> int:
+def _published(args: argparse.Namespace) -> int:
     from face_perception.faces import load_tracker
 
     with extra("converting", "pip install '.[training]' in the source tree"):
-        module = importlib.import_module("face_perception.learning.data.mpiifacegaze")
+        module = importlib.import_module(f"face_perception.learning.data.{args.dataset}")
         counts = module.convert(
             args.source,
             args.out,

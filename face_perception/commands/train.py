@@ -20,7 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         subparsers, "train", "Train a network by a recipe, and install it as a model."
     )
     train.add_argument(
-        "recipe", help="name of a recipe (geddnet, small_gaze, multitask, mouth), or its YAML file"
+        "recipe",
+        help="name of a recipe (dilated_net, geddnet, mimamo, mouth, multitask, small_gaze), or "
+        "its YAML file",
     )
     train.add_argument(
         "--data", type=Path, help="folder of the data set; default: synthetic people"

@@ -16,6 +16,7 @@ from face_perception.gaze.gaze_memory import GazeSettings
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
 from face_perception.gaze.network import NetworkGaze
 from face_perception.gaze.network_crops import (
+    EYE_SHAPE,
     CropsUnavailable,
     GazeCrops,
     make_gaze_crops,
@@ -32,6 +33,7 @@ from face_perception.gaze.normalized_camera import (
 
 __all__ = [
     "EYEBALL_BEHIND",
+    "EYE_SHAPE",
     "GAZE_MEASURES",
     "GEOMETRIC",
     "NETWORK_PRIOR",

@@ -9,7 +9,9 @@ from types import ModuleType
 from face_perception.errors import InputError
 from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
+from face_perception.learning.dilated_net import runs as dilated_net_runs
 from face_perception.learning.geddnet import runs as geddnet_runs
+from face_perception.learning.mimamo import runs as mimamo_runs
 from face_perception.learning.mouth import runs as mouth_runs
 from face_perception.learning.multitask import runs as multitask_runs
 from face_perception.learning.recipe import recipe_file, task_of
@@ -17,8 +19,10 @@ from face_perception.learning.small_gaze import runs as small_gaze_runs
 
 # Task of a recipe -> the module with its ``train`` and ``evaluate``.
 TASKS: dict[str, ModuleType] = {
+    "dilated_net": dilated_net_runs,
     "geddnet": geddnet_runs,
     "multitask": multitask_runs,
+    "mimamo": mimamo_runs,
     "mouth": mouth_runs,
     "small_gaze": small_gaze_runs,
 }

@@ -2,7 +2,12 @@
 
 from face_perception.motion.mimamo import TICK_RATE, Mimamo, MimamoSettings
 from face_perception.motion.mimamo_networks import STREAM_INPUTS, MimamoNetworks, load_mimamo
-from face_perception.motion.network_images import appearance_image, gray_image
+from face_perception.motion.network_images import (
+    appearance_image,
+    appearance_images,
+    gray_image,
+    gray_images,
+)
 from face_perception.motion.phase import (
     HALF_WINDOW,
     PHASE_WINDOW,
@@ -26,8 +31,10 @@ __all__ = [
     "TickAdvance",
     "TickClock",
     "appearance_image",
+    "appearance_images",
     "clip_phase_differences",
     "gray_image",
+    "gray_images",
     "image_phases",
     "load_mimamo",
     "phase_differences",

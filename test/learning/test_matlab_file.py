@@ -33,6 +33,21 @@ def test_arrays_of_numbers_are_read(compressed: bool, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found[name], want)
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_fields_of_structures_are_read(compressed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    inner = {"gaze": ARRAYS["matrix"], "image": ARRAYS["cube"], "text": "abc"}
+    several = np.array([(1,), (2,)], [("x", object)])
+    scipy_io.savemat(
+        path, {"data": {"left": inner, "n": 7}, "several": several}, do_compression=compressed
+    )
+    found = read_matlab_arrays(path)
+    assert found.keys() == {"data.left.gaze", "data.left.image", "data.n"}
+    np.testing.assert_array_equal(found["data.left.image"], ARRAYS["cube"])
+    with pytest.raises((InputError, OSError)):
+        read_matlab_arrays(path, most=100)
+
+
 def test_another_type_of_the_numbers_is_no_array(tmp_path: Path) -> None:
     """SciPy's loadmat ends the process there."""
     path = tmp_path / "a.mat"

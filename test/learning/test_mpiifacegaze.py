@@ -19,6 +19,7 @@ from face_perception.faces import FaceTracker
 from face_perception.gaze import make_gaze_crops, normalized_camera_rotation, to_normalized_angles
 from face_perception.inference import Model, sample_photo
 from face_perception.learning.data import dataset, mpiifacegaze
+from face_perception.learning.data.converting import splits_of
 from face_perception.types import Camera, Face, Frame, Image
 
 PEOPLE = {"p00": "astronaut", "p01": "grace_hopper"}
@@ -190,9 +191,9 @@ def test_what_is_missing_or_odd_is_named(
 
 def test_no_person_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "mpiifacegaze", str(tmp_path), str(tmp_path / "out")]) == 1
-    assert "has no folder p00" in capsys.readouterr().err
+    assert "has no folder such as p00" in capsys.readouterr().err
 
 
 def test_people_are_not_in_two_parts() -> None:
-    splits = [mpiifacegaze._split(f"p{i:02d}", (i + 0.5) / 15, ()) for i in range(15)]
-    assert splits == ["train"] * 10 + ["validation"] * 2 + ["test"] * 3
+    splits = splits_of([f"p{i:02d}" for i in range(15)], Path("data"), ())
+    assert list(splits.values()) == ["train"] * 10 + ["validation"] * 2 + ["test"] * 3

@@ -6,7 +6,7 @@ Writes the card last, and seals it, so that a file that does not belong to it is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ class ModelBuild:
     ``origin`` says where the weights came from. ``facts`` are plain YAML values that decoding
     needs, such as the order of classes and thresholds. The gate compares backends and variants on
     ``reference_inputs`` [K, ...], by input name. ``extra`` are weight files that ``onnx`` refers to
-    by name, for weights above 2 GB; ``install_model`` moves them.
+    by name, for weights above 2 GB; ``install_model`` moves them. ``parts`` are other models that
+    this one needs; they are installed first.
 
     Installs a network that doubles its input:
 
@@ -76,6 +77,7 @@ class ModelBuild:
     reference_inputs: Mapping[str, Array]
     facts: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Path] = field(default_factory=dict)
+    parts: Sequence[ModelBuild] = ()
 
 
 def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
@@ -86,6 +88,8 @@ def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
     name, the reference inputs do not fit, or the folder cannot be written.
     """
     check_model_name(made.name)
+    for part in made.parts:
+        install_model(part, folder)
     for what, text in (("task", made.task), ("licence", made.licence), ("origin", made.origin)):
         if not text:
             raise ModelError(f"{made.name} has no {what}: give one, because a card needs it")

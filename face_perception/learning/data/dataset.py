@@ -31,8 +31,9 @@ SPLITS = ("train", "validation", "test")
 ABOUT, TABLE, IMAGES = "dataset.yaml", "samples.parquet", "images"
 
 FILES = ("file", "left_eye", "right_eye")
-_TEXTS = ("sample", *FILES, "subject", "split", "expression")
+_TEXTS = ("sample", *FILES, "subject", "split", "expression", "video")
 NUMBERS = (
+    *("frame", "eye_contact"),
     *("gaze_pitch", "gaze_yaw", "head_pitch", "head_yaw", "distance", "valence", "arousal"),
     *GAZE_MEASURES,
 )  # and au_<n>

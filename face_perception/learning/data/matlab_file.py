@@ -36,22 +36,27 @@ _TYPES = {
     13: "u8",
 }
 _NUMBERS = range(6, 16)  # classes of arrays that hold numbers: double to uint64
+_STRUCTURE, _DEEPEST = 2, 8  # class of structures; most structures in each other
 _COMPLEX = 1 << 11  # flag of an array
 
 
-def read_matlab_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
+def read_matlab_arrays(
+    path: str | os.PathLike[str], *, most: int = _MOST_BYTES
+) -> dict[str, npt.NDArray[Any]]:
     """Returns the real arrays of numbers in a file, by name. Leaves out cells, texts and objects.
 
-    Raises OSError, InputError, zlib.error or struct.error: use it in ``one_error``.
+    The fields of a single structure have names such as ``data.left.gaze``. ``most`` is the largest
+    size of the file, and of what is compressed in it, in bytes. Raises OSError, InputError,
+    zlib.error or struct.error: use it in ``one_error``.
     """
-    data = read_bytes(path, _MOST_BYTES)
+    data = read_bytes(path, most)
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if order is None:
         raise InputError("it is not a MATLAB file of level 5 (save it with -v7 in MATLAB)")
     found = {}
     for kind, content in _elements(data[_HEADER:], order):
         if kind == _COMPRESSED:
-            unpacked = zlib.decompressobj().decompress(content, _MOST_BYTES)
+            unpacked = zlib.decompressobj().decompress(content, most)
             kind, content = next(_elements(unpacked, order), (0, b""))
         if kind == _ARRAY:
             found.update(_array(content, order))
@@ -75,13 +80,21 @@ def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         at = end
 
 
-def _array(content: bytes, order: str) -> dict[str, npt.NDArray[Any]]:
-    """Returns an array by its name; nothing if it holds no real numbers."""
+def _array(
+    content: bytes, order: str, prefix: str = "", depth: int = 0
+) -> dict[str, npt.NDArray[Any]]:
+    """Returns an array by its name, or those in a structure; nothing if it holds no real numbers.
+
+    ``prefix`` is the name of a field of a structure, which has no name in the file.
+    """
     parts = list(_elements(content, order))
     if len(parts) < 4:
         return {}
     (_, flags), (_, dimensions), (_, name), (kind, values) = parts[:4]
     (flag,) = struct.unpack_from(f"{order}I", flags)
+    name = prefix.encode("latin1") or name
+    if flag & 0xFF == _STRUCTURE and depth < _DEEPEST:
+        return _structure(parts[3:], order, name.decode("latin1"), depth)
     if flag & 0xFF not in _NUMBERS or flag & _COMPLEX or kind not in _TYPES:
         return {}
     shape = np.frombuffer(dimensions, f"{order}i4").tolist()
@@ -89,3 +102,22 @@ def _array(content: bytes, order: str) -> dict[str, npt.NDArray[Any]]:
     if len(shape) > 8 or min(shape, default=0) < 0 or math.prod(shape) != len(numbers):
         raise InputError(f"an array of {len(numbers)} numbers does not fit its size")
     return {name.decode("latin1"): numbers.reshape(shape, order="F")}
+
+
+def _structure(
+    parts: list[tuple[int, bytes]], order: str, name: str, depth: int
+) -> dict[str, npt.NDArray[Any]]:
+    """Returns the arrays in the fields of a structure; nothing for an array of structures.
+
+    ``parts`` are the length of a field's name, all names, and the fields.
+    """
+    (_, length), (_, names), *fields = parts
+    (width,) = struct.unpack_from(f"{order}i", length)
+    if width < 1 or len(fields) * width != len(names):
+        return {}
+    found: dict[str, npt.NDArray[Any]] = {}
+    for k, (kind, content) in enumerate(fields):
+        field = names[k * width : (k + 1) * width].split(b"\0")[0].decode("latin1")
+        if kind == _ARRAY:
+            found.update(_array(content, order, f"{name}.{field}", depth + 1))
+    return found

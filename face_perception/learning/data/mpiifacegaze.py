@@ -1,29 +1,34 @@
 """Converts the published MPIIFaceGaze (Zhang et al., 2017) to the layout of ``dataset``.
 
-It is an example for converters of other data sets. Source of the columns: the readme of the data
-set.
+Source of the columns: the readme of the data set.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from face_perception import faces
-from face_perception.errors import InputError, one_line
 from face_perception.faces import FaceTracker
-from face_perception.files import read_regular
-from face_perception.gaze import CropsUnavailable, GazeCrops, make_gaze_crops, to_normalized_angles
+from face_perception.gaze import GazeCrops, make_gaze_crops, to_normalized_angles
+from face_perception.learning.data.converting import (
+    LEFT_OUT,
+    every_nth,
+    find_face,
+    folders_of,
+    numbers,
+    read_rows,
+    splits_of,
+)
 from face_perception.learning.data.dataset import DatasetError, Writer, read_image
 from face_perception.learning.data.matlab_file import read_matlab_arrays
 from face_perception.outside_files import one_error
-from face_perception.types import Camera, Face, FloatArray, Frame, Image
+from face_perception.types import Camera, FloatArray, Image
 
 # Fields of a line of pNN.txt, separated by spaces. Lengths are in millimetres, in the camera's
 # optical frame.
@@ -74,16 +79,8 @@ def convert(
     people, and ``validation`` the tenth before. Every ``every``-th photograph of a person is used.
     Raises DatasetError that names a missing or invalid file and what was expected in it.
     """
-    if every < 1:
-        raise InputError(f"every must be at least 1, not {every}")
-    people = sorted(folder.name for folder in source.glob("p[0-9][0-9]") if folder.is_dir())
-    if not people:
-        raise DatasetError(
-            f"{source} has no folder p00: give the folder of the unpacked MPIIFaceGaze"
-        )
-    unknown = sorted(set(test) - set(people))
-    if unknown:
-        raise DatasetError(f"{source} has no {', '.join(unknown)} to test on: {', '.join(people)}")
+    people = folders_of(source, "p[0-9][0-9]", "give the folder of the unpacked MPIIFaceGaze")
+    splits = splits_of(people, source, test)
     counts: Counter[str] = Counter()
     about = {
         "name": "MPIIFaceGaze",
@@ -91,18 +88,17 @@ def convert(
         "made_by": "face_perception.learning.data.mpiifacegaze of the published data set",
     }
     with Writer(out, **about) as writer:
-        for number, person in enumerate(people):
-            split = _split(person, (number + 0.5) / len(people), test)
+        for person, split in splits.items():
             matrix, distortion = read_camera(source / person / _CAMERA)
             table = source / person / f"{person}.txt"
-            for annotation in islice(read_annotations(table), 0, None, every):
+            for annotation in every_nth(read_annotations(table), every):
                 file = source / person / annotation.image
                 image = read_image(file, f"{annotation.where} names it as a photograph")
                 camera = _camera(image, matrix, distortion)
                 eyes = between_the_eyes(annotation, camera)
                 try:
                     crops, facing = _crops_and_head(image, camera, annotation, tracker)
-                except CropsUnavailable as error:
+                except LEFT_OUT as error:
                     counts[str(error)] += 1
                     continue
                 yaw, pitch = to_normalized_angles(crops.rotation, _unit(annotation.target - eyes))
@@ -127,46 +123,28 @@ def convert(
     return counts
 
 
-def _split(person: str, share: float, test: Sequence[str]) -> str:
-    if test:
-        return "test" if person in test else "train"
-    return "train" if share < 0.7 else "validation" if share < 0.8 else "test"
-
-
 def read_annotations(path: Path) -> Iterator[Annotation]:
     """Yields the annotations of one person. Raises DatasetError that names the file and line."""
-    if not path.is_file():
-        raise DatasetError(
-            f"{path} is missing: a file with a line for each photograph was expected ({COLUMNS})"
-        )
-    with one_error(f"annotations {path}", "copy the file again", DatasetError):
-        lines = read_regular(path).decode(errors="replace").splitlines()
-    for number, line in enumerate(lines):
-        fields = line.split()
-        if not fields:
-            continue
-        where = f"{path}:{number + 1}"
-        if len(fields) != _COUNT:
-            raise DatasetError(f"{where}: {len(fields)} columns; {_COUNT} were expected: {COLUMNS}")
-        try:
-            values = np.array([float(field) for field in fields[1:-1]])
-        except ValueError as error:
+    for row in read_rows(path, f"a line for each photograph was expected ({COLUMNS})"):
+        if len(row.fields) != _COUNT:
             raise DatasetError(
-                f"{where}: {one_line(error)}; numbers were expected: {COLUMNS}"
-            ) from error
+                f"{row.where}: {len(row.fields)} columns; {_COUNT} were expected: {COLUMNS}"
+            )
+        inner = replace(row, fields=row.fields[1:-1])
+        values = numbers(inner, _COUNT - 2, f"numbers were expected: {COLUMNS}")
         middle = values[_MIDDLE]
-        if not np.isfinite(values).all() or not _NEAR < middle[2] < _FAR:
+        if not _NEAR < middle[2] < _FAR:
             raise DatasetError(
-                f"{where}: the middle of the face is at {middle.tolist()}; finite millimetres, "
+                f"{row.where}: the middle of the face is at {middle.tolist()}; finite millimetres, "
                 f"{_NEAR:g} to {_FAR:g} before the camera, were expected"
             )
         yield Annotation(
-            image=fields[0],
+            image=row.fields[0],
             corners=values[_CORNERS].reshape(6, 2),
             turn=values[_TURN],
             middle=middle / 1000,
             target=values[_TARGET] / 1000,
-            where=where,
+            where=row.where,
         )
 
 
@@ -225,19 +203,14 @@ def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:
 def _crops_and_head(
     image: Image, camera: Camera, annotation: Annotation, tracker: FaceTracker
 ) -> tuple[GazeCrops, FloatArray]:
-    """Returns the crops and the head direction of the annotated face. Raises CropsUnavailable."""
+    """Returns the crops and the head direction of the annotated face.
+
+    Raises FaceMissing or CropsUnavailable.
+    """
     at, size = annotation.corners.mean(0), float(np.ptp(annotation.corners[:, 0]))
-
-    def apart(face: Face) -> float:
-        return float(np.linalg.norm(face.landmarks[:, :2].mean(0) - at))
-
-    found = [face for face in tracker.detect(Frame(image, 0.0, camera)) if apart(face) < size]
-    if not found:
-        raise CropsUnavailable("no face was found where it is annotated")
+    face = find_face(tracker, image, camera, at, size)
     turn, _ = cv2.Rodrigues(annotation.turn)
-    return make_gaze_crops(image, camera, min(found, key=apart)), -np.asarray(turn, np.float64)[
-        :, 2
-    ]
+    return make_gaze_crops(image, camera, face), -np.asarray(turn, np.float64)[:, 2]
 
 
 def _unit(vector: FloatArray) -> FloatArray:

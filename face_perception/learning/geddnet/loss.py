@@ -10,7 +10,7 @@ from torch import nn
 from face_perception.learning.geddnet.network import PER_RADIAN, GEDDnet
 
 # Weight of the squared weights in the loss, and relative weight of those of the pretrained trunk.
-_SQUARES = 1e-3
+SQUARES = 1e-3
 _TRUNK_SQUARES = 1e-2
 
 
@@ -29,7 +29,7 @@ class GEDDnetLoss:
 
     @property
     def total(self) -> torch.Tensor:
-        return self.error.mean() + _SQUARES * self.squares + self.bias
+        return self.error.mean() + SQUARES * self.squares + self.bias
 
 
 def geddnet_loss(
@@ -43,14 +43,23 @@ def geddnet_loss(
     """
     estimate = t if subject is None else t + network.bias[subject]
     error = ((estimate - PER_RADIAN * gaze) ** 2).sum(1)
-    squares = error.new_zeros(())
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            weight = _TRUNK_SQUARES if name.startswith("trunk.") else 1.0
-            squares = squares + weight * module.weight.square().sum() / 2
+    squares = squared_weights(network)
     bias = error.new_zeros(())
     if network.subjects:
         # Without this term, a constant part of every gaze could move into the biases.
         for half in network.bias.split(network.subjects):
             bias = bias + half.mean(0).abs().sum()
     return GEDDnetLoss(error, squares, bias)
+
+
+def squared_weights(network: GEDDnet) -> torch.Tensor:
+    """Returns half the sum of the squares of all kernels and matrices, a scalar.
+
+    Those of the pretrained trunk count a hundredth.
+    """
+    squares = torch.zeros((), device=network.output.weight.device)
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight = _TRUNK_SQUARES if name.startswith("trunk.") else 1.0
+            squares = squares + weight * module.weight.square().sum() / 2
+    return squares

@@ -115,13 +115,20 @@ def write_synthetic_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -
 
 
 class GEDDnetModule(lightning.LightningModule):
-    """Trains a GEDDnet. Mirrors random samples, which then belong to the mirrored person."""
+    """Trains a GEDDnet. Mirrors random samples, which then belong to the mirrored person.
 
-    def __init__(self, data: GazeFaces, recipe: GazeRecipe) -> None:
+    Without ``face``, the network takes the eyes only, and the faces of ``data`` may have any size.
+    """
+
+    def __init__(self, data: GazeFaces, recipe: GazeRecipe, *, face: bool = True) -> None:
         super().__init__()
         subjects = int(data.person.max()) + 1 if recipe.decomposed else 0
         self.network = GEDDnet(
-            subjects, dilated=recipe.dilated, dropout=recipe.dropout, width=recipe.width
+            subjects,
+            dilated=recipe.dilated,
+            face=face,
+            dropout=recipe.dropout,
+            width=recipe.width,
         )
         _initialise(self.network, recipe.seed)
         # Channels last: a fifth faster on a CPU.
@@ -130,25 +137,34 @@ class GEDDnetModule(lightning.LightningModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         data = self._data
-        # The network's yaw has the opposite sign of ours.
-        gaze = torch.from_numpy(data.gaze * (1, -1)).float()
         images = [torch.from_numpy(image) for image in (data.face, data.left_eye, data.right_eye)]
-        rows = TensorDataset(*images, gaze, torch.from_numpy(data.person))
+        rows = TensorDataset(*images, self.targets(), torch.from_numpy(data.person))
         size = self._recipe.batch
         order = EpochOrder(len(data), self._recipe.seed, self.current_epoch, self.trainer)
         return DataLoader(rows, size, sampler=order, drop_last=len(order) > size)
 
+    def targets(self) -> torch.Tensor:
+        """Returns what to learn, [N, 2]: the second value changes its sign in a mirrored sample."""
+        # The network's yaw has the opposite sign of ours.
+        return torch.from_numpy(self._data.gaze * (1, -1)).float()
+
     def training_step(self, batch: list[torch.Tensor], number: int) -> torch.Tensor:
-        face, left, right, gaze, person = batch
+        face, left, right, target, person = batch
         mirrored = torch.rand(len(face)) < 0.5
         m = mirrored.to(face.device)
         inputs = [image.float()[:, None] for image in (face, left, right)]
         flipped = [inputs[k].flip(-1) for k in (0, 2, 1)]  # the mirrored left eye is the right eye
         pick = m.view(-1, 1, 1, 1)
         crops = [torch.where(pick, b, a) for a, b in zip(inputs, flipped, strict=True)]
-        gaze = torch.stack([gaze[:, 0], torch.where(m, -gaze[:, 1], gaze[:, 1])], 1)
+        target = torch.stack([target[:, 0], torch.where(m, -target[:, 1], target[:, 1])], 1)
         rows = person + m * self.network.subjects if self.network.subjects else None
-        parts = geddnet_loss(self.network, self.network(*crops), gaze, rows)
+        return self.loss(self.network(*crops), target, rows)
+
+    def loss(
+        self, t: torch.Tensor, target: torch.Tensor, rows: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Returns the loss of the network's outputs ``t``; ``rows`` are those of the biases."""
+        parts = geddnet_loss(self.network, t, target, rows)
         self.log("loss", parts.total, prog_bar=True)
         self.log("error_deg", parts.error.mean().sqrt() / 10 * 180 / math.pi, prog_bar=True)
         total: torch.Tensor = parts.total

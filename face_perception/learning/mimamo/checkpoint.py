@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
-from face_perception.learning.mimamo.export import appearance_build, two_stream_build
+from face_perception.learning.mimamo.export import appearance_build, features_by, two_stream_build
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.mimamo.stream_export import stream_builds
 from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
@@ -64,7 +64,7 @@ def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Mo
     for name, network in ((args.name, over_time), (f"{args.name}_released", released)):
         report(f"writing ONNX of {name}")
         made = two_stream_build(
-            name, network, two_stream.origin, appearance=appearance, trunk=trunk
+            name, network, two_stream.origin, appearance=appearance, trunk=features_by(trunk)
         )
         yield from stream_builds(made, network) if network is over_time else (made,)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch import nn
 from face_perception.inference import ModelBuild, Port
 from face_perception.learning.mimamo.network import CHANNELS, PHASES, SIZES, TwoStream
 from face_perception.learning.onnx_export import to_onnx
-from face_perception.learning.resnet50_ferplus import FEATURES, ResNet50FERPlus, SubtractMean
+from face_perception.learning.resnet50_ferplus import FEATURES, SubtractMean
 from face_perception.learning.sample_faces import sample_faces
 
 SIZE = 224
@@ -34,15 +36,22 @@ _MEANING = (
 )
 
 
-def appearance_build(name: str, network: ResNet50FERPlus, origin: str) -> ModelBuild:
-    """Returns the model of the trunk: features of each face."""
+def appearance_build(
+    name: str,
+    network: nn.Module,
+    origin: str,
+    *,
+    features: int = FEATURES,
+    licence: str = LICENCE,
+) -> ModelBuild:
+    """Returns the model of a trunk, which takes faces minus the mean: features of each face."""
     return ModelBuild(
         name=name,
         onnx=to_onnx(
             SubtractMean(network), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]
         ),
         task="features of an aligned face, for MIMAMO-Net",
-        licence=LICENCE,
+        licence=licence,
         origin=origin,
         inputs={
             "face": Port(
@@ -53,9 +62,9 @@ def appearance_build(name: str, network: ResNet50FERPlus, origin: str) -> ModelB
         },
         outputs={
             "features": Port(
-                (None, FEATURES),
+                (None, features),
                 "float32",
-                "pooled features, not negative",
+                "pooled features",
                 tolerance=0.1,
                 relative_tolerance=0.05,
             )
@@ -66,10 +75,22 @@ def appearance_build(name: str, network: ResNet50FERPlus, origin: str) -> ModelB
 
 
 def two_stream_build(
-    name: str, network: TwoStream, origin: str, *, appearance: str, trunk: ResNet50FERPlus
+    name: str,
+    network: TwoStream,
+    origin: str,
+    *,
+    appearance: str,
+    trunk: Callable[[np.ndarray], np.ndarray],
+    window: int = WINDOW,
+    licence: str = LICENCE,
 ) -> ModelBuild:
-    """Returns the model of both streams and the recurrence that the network is set to."""
-    shapes = [(FEATURES,), *((CHANNELS, size, size) for size in SIZES)]
+    """Returns the model of both streams and the recurrence that the network is set to.
+
+    ``appearance`` is the name of the model of the appearance features, and ``trunk`` computes them:
+    faces [N, 3, 224, 224], RGB, 0 to 255 -> [N, features]. ``window`` is the number of frames in a
+    clip that the network was trained on.
+    """
+    shapes = [(network.appearance,), *((CHANNELS, size, size) for size in SIZES)]
     over_time = network.recurrence == "time"
     axes = {name_: {0: "B", 1: "T"} for name_ in (*_NAMES, _OUTPUT)}
     return ModelBuild(
@@ -79,11 +100,11 @@ def two_stream_build(
         ),
         task="valence and arousal of each frame of a clip, from appearance and motion; recurrence "
         + ("over time" if over_time else "over the clips of a batch, as released"),
-        licence=LICENCE,
+        licence=licence,
         origin=origin,
         inputs={
             name_: Port(
-                (None, None, *shape), "float32", meaning, most=(_MOST_CLIPS, WINDOW, *shape)
+                (None, None, *shape), "float32", meaning, most=(_MOST_CLIPS, window, *shape)
             )
             for name_, shape, meaning in zip(_NAMES, shapes, _MEANING, strict=True)
         },
@@ -96,7 +117,7 @@ def two_stream_build(
             "system": "mimamo",
             "recurrence": network.recurrence,
             "appearance": appearance,
-            "window": WINDOW,
+            "window": window,
             "rate_hz": RATE_HZ,
             "phase_differences": PHASES,
             "phase_sizes": list(SIZES),
@@ -105,13 +126,23 @@ def two_stream_build(
     )
 
 
-@torch.no_grad()
-def _clips(trunk: ResNet50FERPlus, clips: int = 2, frames: int = 4) -> dict[str, np.ndarray]:
+def features_by(network: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function from faces [N, 3, 224, 224], RGB, 0 to 255, to their features."""
+
+    def features(faces: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            found: np.ndarray = SubtractMean(network)(torch.from_numpy(faces)).numpy()
+        return found
+
+    return features
+
+
+def _clips(
+    trunk: Callable[[np.ndarray], np.ndarray], clips: int = 2, frames: int = 4
+) -> dict[str, np.ndarray]:
     """Returns appearance features of real faces, and smooth noise as large as phase differences."""
-    faces = torch.from_numpy(sample_faces(SIZE, clips * frames))
-    reference_inputs = {
-        "appearance": SubtractMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()
-    }
+    features = trunk(sample_faces(SIZE, clips * frames))
+    reference_inputs = {"appearance": features.reshape(clips, frames, -1)}
     random = torch.Generator().manual_seed(1)
     for name, size in zip(_NAMES[1:], SIZES, strict=True):
         coarse = 0.5 * torch.randn(clips * frames, CHANNELS, 6, 6, generator=random)

@@ -15,7 +15,7 @@ from torch import nn
 
 from face_perception.errors import InputError
 from face_perception.inference import ModelBuild, Port
-from face_perception.learning.mimamo.network import WIDTH, TwoStream
+from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.onnx_export import to_onnx
 
 _STREAMS = ("appearance", "phase0", "phase1")
@@ -75,7 +75,11 @@ def stream_builds(whole: ModelBuild, network: TwoStream) -> Iterator[ModelBuild]
         },
         outputs={
             "features": Port(
-                (None, WIDTH), "float32", features_meaning, tolerance=0.05, relative_tolerance=0.05
+                (None, network.width),
+                "float32",
+                features_meaning,
+                tolerance=0.05,
+                relative_tolerance=0.05,
             )
         },
         reference_inputs=flat,
@@ -85,15 +89,20 @@ def stream_builds(whole: ModelBuild, network: TwoStream) -> Iterator[ModelBuild]
     most = next(iter(whole.inputs.values())).most
     yield ModelBuild(
         name=over_time,
-        onnx=to_onnx(_OverTime(network), [torch.zeros(2, 3, WIDTH)], ["features"], [_OUTPUT], axes),
+        onnx=to_onnx(
+            _OverTime(network), [torch.zeros(2, 3, network.width)], ["features"], [_OUTPUT], axes
+        ),
         task="valence and arousal of each frame of a clip, from the features of its frames",
         inputs={
             "features": Port(
-                (None, None, WIDTH), "float32", features_meaning, most=(*most[:2], WIDTH)
+                (None, None, network.width),
+                "float32",
+                features_meaning,
+                most=(*most[:2], network.width),
             )
         },
         outputs=whole.outputs,
-        reference_inputs={"features": features.reshape(clips, frames, WIDTH).numpy()},
+        reference_inputs={"features": features.reshape(clips, frames, network.width).numpy()},
         **common,
     )
     parts = {"frame": frame, "over_time": over_time}

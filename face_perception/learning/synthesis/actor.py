@@ -16,7 +16,7 @@ from face_perception import faces
 from face_perception.avatar import SHAPES, Anatomy, PortraitRenderer
 from face_perception.faces import FaceTracker, crop_face
 from face_perception.learning.synthesis.emfacs import UNITS, Act
-from face_perception.types import Image
+from face_perception.types import Face, Image
 
 FloatArray = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.float32]
@@ -62,6 +62,11 @@ class Actor:
         )
         folds = _folds(self._portrait.anatomy)
         self._folds = {code: creases * _FOLDS[code] * fold for code, fold in folds.items()}
+
+    @property
+    def face(self) -> Face:
+        """The face in the images of ``show`` while it is at rest."""
+        return self._portrait.face
 
     def show(self, act: Act) -> Image:
         """Returns the image, RGB uint8 [320, 320, 3], in the light of the picture."""

@@ -1,0 +1,150 @@
+"""What the converters of published data sets share: splits, tables of text, finding the face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from face_perception.errors import InputError, one_line
+from face_perception.faces import FaceTracker, crop_face
+from face_perception.files import read_regular
+from face_perception.gaze import CropsUnavailable
+from face_perception.learning.data.dataset import DatasetError
+from face_perception.outside_files import one_error
+from face_perception.types import Camera, Face, FloatArray, Frame, Image
+
+_T = TypeVar("_T")
+Report = Callable[[str], None]
+
+
+def quiet(_: str) -> None:
+    """A ``report`` that says nothing."""
+
+
+class FaceMissing(InputError):
+    """A picture is left out; the message is the reason, under which it is counted."""
+
+
+def folders_of(source: Path, pattern: str, wanted: str) -> list[str]:
+    """Returns the names of the folders in ``source`` that match ``pattern``, sorted.
+
+    Raises DatasetError, which says that ``wanted`` was expected, if there are none.
+    """
+    found = sorted(folder.name for folder in source.glob(pattern) if folder.is_dir())
+    if not found:
+        example = pattern.replace("[0-9]", "0")
+        raise DatasetError(f"{source} has no folder such as {example}: {wanted}")
+    return found
+
+
+def splits_of(names: Sequence[str], source: Path, test: Collection[str]) -> dict[str, str]:
+    """Returns the split of each person: ``test`` are for testing, and all others for training.
+
+    Without ``test``, the last fifth of ``names`` is for testing and the tenth before for
+    validation. Raises DatasetError for a person that does not exist.
+    """
+    unknown = sorted(set(test) - set(names))
+    if unknown:
+        raise DatasetError(
+            f"{source} has no {', '.join(unknown)} to test on: {one_line(', '.join(names))}"
+        )
+    if test:
+        return {name: "test" if name in test else "train" for name in names}
+    shares = {name: (k + 0.5) / len(names) for k, name in enumerate(names)}
+    return {
+        name: "train" if share < 0.7 else "validation" if share < 0.8 else "test"
+        for name, share in shares.items()
+    }
+
+
+def every_nth(items: Iterable[_T], every: int) -> Iterator[_T]:
+    """Yields the first and then every ``every``-th item. Raises InputError if it is below 1."""
+    if every < 1:
+        raise InputError(f"every must be at least 1, not {every}")
+    return islice(items, 0, None, every)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a text file: its number from 1, ``where`` it is (file and line), and its fields."""
+
+    number: int
+    where: str
+    fields: list[str]
+
+
+def read_rows(path: Path, wanted: str, separator: str | None = None) -> list[Row]:
+    """Returns the lines of a text file. Empty lines are left out.
+
+    ``separator`` None stands for white space. Raises DatasetError, which
+    says that ``wanted`` was expected, if the file is missing.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: {wanted}")
+    with one_error(f"{path}", wanted, DatasetError):
+        lines = read_regular(path).decode(errors="replace").splitlines()
+    return [
+        Row(number, f"{path}:{number}", [field.strip() for field in line.split(separator)])
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+
+
+def numbers(row: Row, count: int, wanted: str) -> FloatArray:
+    """Returns the fields of a row as ``count`` finite numbers.
+
+    Raises DatasetError, which says where they are and what was expected.
+    """
+    try:
+        values = np.array([float(field) for field in row.fields])
+    except ValueError as error:
+        raise DatasetError(f"{row.where}: {one_line(error)}; {wanted}") from error
+    if len(values) != count or not np.isfinite(values).all():
+        raise DatasetError(f"{row.where}: {one_line(' '.join(row.fields), 80)!r}; {wanted}")
+    return values
+
+
+def find_face(
+    tracker: FaceTracker,
+    image: Image,
+    camera: Camera,
+    at: FloatArray | None = None,
+    size: float = 0.0,
+) -> Face:
+    """Returns the largest face, or the one within ``size`` pixels of ``at``.
+
+    Raises FaceMissing if there is none.
+    """
+    found = tracker.detect(Frame(image, 0.0, camera))
+    if at is None:
+        if not found:
+            raise FaceMissing("no face was found")
+        return max(found, key=lambda face: face.roi.width * face.roi.height)
+
+    def apart(face: Face) -> float:
+        return float(np.linalg.norm(face.landmarks[:, :2].mean(0) - at))
+
+    near = [face for face in found if apart(face) < size]
+    if not near:
+        raise FaceMissing("no face was found where it is annotated")
+    return min(near, key=apart)
+
+
+def affect_crop(
+    tracker: FaceTracker, image: Image, at: FloatArray | None = None, size: float = 0.0
+) -> Image:
+    """Returns the crop of a face for the recipes of affect, RGB uint8 [160, 160, 3].
+
+    Arguments and errors are those of ``find_face``.
+    """
+    height, width = image.shape[:2]
+    face = find_face(tracker, image, Camera.assume(width, height), at, size)
+    return crop_face(image, face).image
+
+
+LEFT_OUT = (FaceMissing, CropsUnavailable)  # errors after which a picture is counted and left out

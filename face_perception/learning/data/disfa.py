@@ -1,0 +1,134 @@
+"""Converts DISFA (Mavadati et al., 2013) to the layout of ``dataset``.
+
+ActionUnit_Labels/SN001/SN001_au1.txt has the intensity (0 to 5) of one action unit in each frame;
+Video_RightCamera/RightVideoSN001_comp.avi is the film (or the same of the left camera).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from face_perception.faces import FaceTracker
+from face_perception.learning.data.converting import (
+    LEFT_OUT,
+    Report,
+    affect_crop,
+    every_nth,
+    folders_of,
+    numbers,
+    quiet,
+    read_rows,
+    splits_of,
+)
+from face_perception.learning.data.dataset import DatasetError, Writer
+from face_perception.media import FrameReader
+
+UNITS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
+PRESENT = 2  # intensity from which the protocol counts a unit as present
+_LABELS = "ActionUnit_Labels"
+_WANTED = "folders SN001 to SN032 with files such as SN001_au1.txt were expected"
+_ROWS = "lines such as 1,0 (frame from 1, intensity from 0 to 5) were expected"
+_FILM = re.compile(r"(left|right)video(sn\d{3})_comp\.avi", re.IGNORECASE)
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    tracker: FaceTracker,
+    test: Sequence[str] = (),
+    every: int = 1,
+    report: Report = quiet,
+) -> Counter[str]:
+    """Writes the data set in ``source`` to ``out``: crops with 12 action units.
+
+    ``au_<n>`` is 1 for an intensity of at least 2, and ``intensity_<n>`` the published intensity.
+    Returns the number of samples ``written``, and the numbers of those left out, by reason. The
+    film of the right camera is used, or that of the left one if there is no other. ``test`` are
+    people; by default the last fifth. The protocol has three folds: convert with each third of the
+    people as ``test``. Every ``every``-th frame is used. Raises DatasetError that names what is
+    missing or odd.
+    """
+    people = folders_of(source / _LABELS, "SN[0-9][0-9][0-9]", _WANTED)
+    splits = splits_of(people, source, test)
+    films = _films(source)
+    counts: Counter[str] = Counter()
+    about = {
+        "name": "DISFA",
+        "licence": "for non-commercial research only (agreement with the University of Denver)",
+        "made_by": "face_perception.learning.data.disfa of the published data set",
+    }
+    with Writer(out, **about) as writer:
+        for person in people:
+            intensities = _intensities(source / _LABELS / person, person)
+            film = films.get(person)
+            if film is None:
+                raise DatasetError(
+                    f"{source} has no film of {person}: Video_RightCamera/RightVideo{person}"
+                    "_comp.avi was expected"
+                )
+            frames = 0
+            with FrameReader(film) as clip:
+                for k, frame in every_nth(enumerate(clip), every):
+                    frames = k + 1
+                    levels = intensities.get(frames)
+                    if levels is None:
+                        counts["it has no labels"] += 1
+                        continue
+                    try:
+                        crop = affect_crop(tracker, frame.image)
+                    except LEFT_OUT as error:
+                        counts[str(error)] += 1
+                        continue
+                    labels = {f"au_{unit}": float(v >= PRESENT) for unit, v in levels.items()}
+                    labels |= {f"intensity_{unit}": float(v) for unit, v in levels.items()}
+                    writer.add(
+                        {"file": crop},
+                        subject=person,
+                        split=splits[person],
+                        video=person,
+                        frame=frames,
+                        **labels,
+                    )
+                    counts["written"] += 1
+            if frames + every <= max(intensities):
+                raise DatasetError(
+                    f"{film} ends after {frames} frames, but {max(intensities)} have labels: copy "
+                    "the film again"
+                )
+            report(f"{person} ({splits[person]}): {counts['written']} samples so far")
+    return counts
+
+
+def _films(source: Path) -> dict[str, Path]:
+    """Returns the film of each person, of the right camera if there is one."""
+    found: dict[str, Path] = {}
+    for file in sorted(source.glob("*/*.[aA][vV][iI]")):
+        name = _FILM.fullmatch(file.name)
+        if name is not None:  # those of the left camera come first
+            found[name[2].upper()] = file
+    return found
+
+
+def _intensities(folder: Path, person: str) -> dict[int, dict[int, int]]:
+    """Returns the intensity of each unit, by the number of the frame, from 1."""
+    found: dict[int, dict[int, int]] = {}
+    for unit in UNITS:
+        path = folder / f"{person}_au{unit}.txt"
+        for row in read_rows(path, _ROWS, ","):
+            frame, level = numbers(row, 2, _ROWS)
+            if frame != int(frame) or frame < 1 or level not in range(6):
+                raise DatasetError(f"{row.where}: {','.join(row.fields)}: {_ROWS}")
+            found.setdefault(int(frame), {})[unit] = int(level)
+    incomplete = next((frame for frame, units in found.items() if len(units) < len(UNITS)), None)
+    if incomplete is not None:
+        raise DatasetError(
+            f"{folder}: frame {incomplete} has labels of {len(found[incomplete])} units: "
+            f"{len(UNITS)} were expected"
+        )
+    if not found:
+        raise DatasetError(f"{folder} has no labels: {_ROWS}")
+    return found

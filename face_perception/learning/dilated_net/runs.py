@@ -1,0 +1,64 @@
+"""Trains and evaluates a Dilated-Net in a run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from face_perception.inference import ModelBuild
+from face_perception.learning import run_folder
+from face_perception.learning.data import dataset
+from face_perception.learning.dilated_net import recipe as recipes
+from face_perception.learning.dilated_net.recipe import DilatedNetRecipe
+from face_perception.learning.geddnet.network import GEDDnet
+from face_perception.learning.recipe import read_settings
+from face_perception.learning.training_loop import LAST, trained_weights
+
+
+def train(
+    file: Path,
+    data: Path | None,
+    out: Path,
+    *,
+    resume: bool,
+    name: str,
+    report: Callable[[str], None],
+) -> ModelBuild:
+    """Trains the network of a recipe file, evaluates it on held-out people, returns the model.
+
+    Arguments and errors are those of ``learning.runs.train``.
+    """
+    recipe = run_folder.recipe_of_run(DilatedNetRecipe, file, out, LAST, resume=resume)
+    data = run_folder.data_of_new_run(out, data, resume, run_folder.SYNTHETIC_DATA)
+    if data is None:
+        data = out / run_folder.SYNTHETIC_DATA
+        report(f"painting {recipe.people} synthetic people into {data}")
+        recipes.write_synthetic_people(data, recipe, workers=max(os.cpu_count() or 1, 1))
+    found = dataset.read(data, recipes.NEEDS[recipe.target])
+    training, held_out = recipes.parts_of(found, recipe)
+    resume = run_folder.begin_training(
+        out, recipe, found, len(training), resume=resume, report=report
+    )
+    network = recipes.train(training, recipe, out=out, resume=resume)
+    return recipes.model_build(name, network, recipe, held_out, **run_folder.provenance(out, found))
+
+
+def evaluate(
+    out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
+) -> dict[str, float]:
+    """Measures the network of the run in ``out``; see ``learning.runs.evaluate``.
+
+    Without ``data`` and ``split``, it is measured on the person that the recipe holds out, if any.
+    """
+    recipe = read_settings(DilatedNetRecipe, out / run_folder.SETTINGS)
+    needs = recipes.NEEDS[recipe.target]
+    _, part = run_folder.read_run(DilatedNetRecipe, out, data, split, needs)
+    if recipe.hold_out and data is None and split is None:
+        _, held_out = recipes.parts_of(dataset.read(part.folder, needs), recipe)
+    else:
+        held_out = recipes.samples_of(part, recipe.target)
+    weights = trained_weights(out / LAST, recipe.epochs, report)
+    network = GEDDnet(0, dilated=recipe.dilated, face=False, width=recipe.width)
+    network.load_state_dict(weights)
+    return recipes.evaluate(network.eval(), held_out, recipe)

@@ -1,0 +1,87 @@
+"""Trains and evaluates MIMAMO-Net in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from face_perception.errors import InputError
+from face_perception.inference import ModelBuild
+from face_perception.learning import run_folder
+from face_perception.learning.data import dataset
+from face_perception.learning.mimamo import recipe as recipes
+from face_perception.learning.mimamo.appearance import Appearance, load_appearance
+from face_perception.learning.mimamo.clip_data import NEEDS, Videos, read_videos
+from face_perception.learning.mimamo.recipe import MimamoRecipe
+from face_perception.learning.synthesis.motion_clips import MotionClips, write_motion_clips
+from face_perception.learning.training_loop import LAST
+
+_FEATURES = "features"  # folder of a run for what the network sees of each frame
+
+
+def train(
+    file: Path,
+    data: Path | None,
+    out: Path,
+    *,
+    resume: bool,
+    name: str,
+    report: Callable[[str], None],
+) -> ModelBuild:
+    """Trains the network of a recipe file, evaluates it on the split ``test``, returns the model.
+
+    Arguments and errors are those of ``learning.runs.train``.
+    """
+    recipe = run_folder.recipe_of_run(MimamoRecipe, file, out, LAST, resume=resume)
+    data = run_folder.data_of_new_run(out, data, resume, run_folder.SYNTHETIC_DATA)
+    if data is None:
+        data = out / run_folder.SYNTHETIC_DATA
+        report(f"drawing synthetic clips into {data}")
+        out.mkdir(parents=True, exist_ok=True)
+        write_motion_clips(data, MotionClips(seed=recipe.seed))
+    found = dataset.read(data, NEEDS)
+    appearance, videos = _videos(recipe, out, data, report)
+    training, validation = recipes.training_part(videos, recipe)
+    frames = sum(map(len, training.videos))
+    resume = run_folder.begin_training(out, recipe, found, frames, resume=resume, report=report)
+    network = recipes.train(recipe, training, validation, out=out, resume=resume)
+    return recipes.model_build(
+        name,
+        network,
+        recipe,
+        appearance,
+        videos.of(lambda video: video.split == "test"),
+        training.labels().std(0),
+        **run_folder.provenance(out, found),
+    )
+
+
+def evaluate(
+    out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
+) -> dict[str, float]:
+    """Measures the network of the run in ``out``; see ``learning.runs.evaluate``.
+
+    ``ccc_rescaled`` is the sum of both CCC after rescaling to the labels of the training videos.
+    """
+    recipe, part = run_folder.read_run(MimamoRecipe, out, data, split, NEEDS)
+    own = run_folder.data_of(out)
+    appearance, videos = _videos(recipe, out, own, report)
+    network = recipes.trained_network(recipe, out / LAST, appearance.features)
+    spread = recipes.training_part(videos, recipe)[0].labels().std(0)
+    if part.folder.resolve() != own.resolve():
+        _, videos = _videos(recipe, out / "other", part.folder, report)
+    held_out = videos.of(lambda video: video.split == (split or "test"))
+    if len(held_out.labels()) < 2:
+        raise InputError(f"{part.folder} has no labelled frames in split {split or 'test'}")
+    found = recipes.evaluate(network, held_out, recipe)
+    wide = recipes.evaluate(network, held_out, recipe, spread)
+    return {**found, "ccc_rescaled": wide["ccc"]}
+
+
+def _videos(
+    recipe: MimamoRecipe, out: Path, data: Path, report: Callable[[str], None]
+) -> tuple[Appearance, Videos]:
+    appearance = load_appearance(recipe.appearance)
+    cache = Path(recipe.cache).expanduser() if recipe.cache else out / _FEATURES
+    videos = read_videos(data, cache, appearance, one_sided=recipe.one_sided, report=report)
+    return appearance, videos
