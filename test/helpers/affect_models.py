@@ -124,6 +124,17 @@ def install_multitask(**facts: Any) -> None:
     net.install("multitask_rnn", trunk="multitask_rnn_trunk", window=8, **_decoding())
 
 
+def install_expression(name: str) -> None:
+    """Installs an expression network that also estimates valence and arousal, from mean colours."""
+    net = Net(face=("N", 40, 40, 3))
+    mean = net.node("ReduceMean", "face", axes=[1, 2], keepdims=0)
+    scaled = net.node("Mul", mean, net.constant(1 / 100))
+    logits = net.linear(scaled, 3, 7, 2.0, 1)
+    net.output("probability", net.node("Softmax", logits, axis=1), ("N", 7))
+    net.output("valence_arousal", net.linear(scaled, 3, 2, 0.2, 2), ("N", 2))
+    net.install(name, window=[20, 20, 120])
+
+
 def install_mimamo(*, parts: bool = True) -> None:
     """Installs ``mimamo_appearance``, ``mimamo`` (with or without its two ``parts``) and
     ``mimamo_released``.

@@ -56,6 +56,42 @@ def install_sides(name: str = "sides", folder: Path | None = None, *, inputs: bo
     )
 
 
+def install_picture(name: str, folder: Path, *, crop: str = "face_box", **facts: Any) -> None:
+    """Installs a network that takes a colour picture of the face, as imported ONNX files do.
+
+    Its yaw is how much redder the left half of the picture is than the right one.
+    """
+    side = 32
+    graph = Graph(name)
+    flat = graph.node("Flatten", graph.input("picture", (side, side, 3)), axis=1)
+    red = np.zeros((side, side, 3, 2))
+    red[:, : side // 2, 0, 1], red[:, side // 2 :, 0, 1] = 1, -1
+    total = graph.node("MatMul", flat, graph.constant(red.reshape(-1, 2) / (255 * side**2)))
+    offset = graph.constant(np.array([[PITCH, 0.0]]))
+    graph.output("gaze", graph.node("Add", total, offset), (2,))
+    normalized = crop == "normalized_face"
+    cut = {
+        "crop": crop,
+        "size": side,
+        "angles_in": "picture" if normalized else "line_of_sight",
+        **({"focal": 140.0, "distance": 0.6} if normalized else {}),
+    }
+    install_model(
+        ModelBuild(
+            name=name,
+            onnx=graph.serialise(),
+            task="gaze, for tests",
+            licence="that of this package",
+            origin="test/helpers/gaze_network.py",
+            inputs={"picture": Port((None, side, side, 3), "float32", "RGB 0..255")},
+            outputs={"gaze": Port((None, 2), "float32", "pitch, yaw, rad", tolerance=0.01)},
+            reference_inputs={"picture": np.zeros((1, side, side, 3), np.float32)},
+            facts={"picture": cut, **facts},
+        ),
+        folder,
+    )
+
+
 def weights(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Returns the weights [H * W, 2] of one input: 0 for pitch; left minus right half for yaw."""
     height, width = shape[-2:]

@@ -23,7 +23,7 @@ from std_msgs.msg import Header
 from waits import scaled
 
 from face_perception import faces, msg
-from face_perception.affect import MultitaskNet
+from face_perception.affect import ExpressionNet, MultitaskNet
 from face_perception.affect.multitask import MultitaskDecoder, multitask_input
 from face_perception.faces import load_tracker
 from face_perception.inference import load
@@ -202,6 +202,26 @@ def test_affect_runs_the_multitask_network(
         name for name, _ in peer.node.get_subscriber_names_and_types_by_node("affect", "/")
     }
     assert ("/faces" in listening) == (units == "both"), "landmarks are read only where asked for"
+
+
+def test_affect_publishes_valence_and_arousal_of_an_expression_network(
+    start: Start, peer: Peer, models: Path, crops: list[list[FaceCrop]]
+) -> None:
+    """As `face-perception import onnx` makes one; not derived from the expression."""
+    affect_models.install_expression("emotions")
+    start("affect", model="emotions", expression_smoothing=0.0, expression_rate=0.0)
+    expressions = peer.listen(msg.ExpressionArray, "expressions")
+    affect = peer.listen(msg.ValenceArousalArray, "valence_arousal")
+    shown = next(c for c in crops if c)
+    publish(peer, [shown], lambda: expressions and affect)
+    peer.until(lambda: about_clip(expressions) and about_clip(affect))
+    ((wanted, values),) = ExpressionNet(load("emotions")).estimate_affect(shown)
+    (found,) = about_clip(affect)[-1].values
+    assert (found.source, found.face_id) == ("emotions", shown[0].face_id)
+    assert (found.valence, found.arousal) == pytest.approx(
+        (values.valence, values.arousal), abs=1e-5
+    )
+    assert about_clip(expressions)[-1].expressions[0].source == wanted.source == "emotions"
 
 
 def test_untrained_weights_are_said_everywhere(

@@ -114,26 +114,31 @@ def of_gaze(said: list[Any]) -> dict[str, str]:
     return {v.key: v.value for v in found[-1].values} if found else {}
 
 
+@pytest.mark.parametrize("name", ["sides", "picture"])
 def test_all_faces_of_an_image_by_a_network(
-    start: Start, peer: Peer, two: tuple[Frame, list[Face]], cards: Path
+    start: Start, peer: Peer, two: tuple[Frame, list[Face]], cards: Path, name: str
 ) -> None:
-    start("gaze", model=str(cards / "sides.yaml"))
+    """By a network that takes gray crops, and by one that takes a colour picture of the face."""
+    if name == "picture":
+        gaze_network.install_picture(name, cards, commercial_use=False)
+    node = start("gaze", model=str(cards / f"{name}.yaml"))
     camera = Camera(peer, two)
     heard = peer.listen(msg.GazeArray, "gaze")
     said = peer.listen(DiagnosticArray, "/diagnostics")
     camera.until(lambda: len(heard) > 5 and "models" in of_gaze(said))
     shot, found = two
-    expected = NetworkGaze(load(cards / "sides.yaml")).estimate(shot, found)
+    expected = NetworkGaze(load(cards / f"{name}.yaml")).estimate(shot, found)
+    assert (f"model {name} is not for commercial use" in node.log) == (name == "picture")
     last = heard[-1]
     assert last.header.frame_id == "eye_optical_frame"
     assert [g.face_id for g in last.gazes] == ["face_0", "face_1"]
     for gaze, wanted in zip(last.gazes, expected, strict=True):
         assert gaze.valid
-        assert gaze.source == "sides"
+        assert gaze.source == name
         assert math.degrees(geometry.angle_between(direction(gaze), wanted.direction)) < 0.1
         assert (gaze.yaw, gaze.pitch) == pytest.approx((wanted.yaw, wanted.pitch), abs=0.002)
     values = of_gaze(said)
-    assert values["models"] == "sides on onnxruntime in fp32"
+    assert values["models"] == f"{name} on onnxruntime in fp32"
     assert "onnxruntime" in values["backend"].lower().replace(" ", "")
     # The faces have left: an empty result is published for the same images.
     camera.found = []

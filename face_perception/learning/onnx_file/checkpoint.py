@@ -24,7 +24,7 @@ from face_perception.learning.onnx_file.sign_test import (
     expression_crops,
     mirrored_gaze_faces,
 )
-from face_perception.types import EXPRESSIONS, FaceCrop, FloatArray
+from face_perception.types import EXPRESSIONS, FaceCrop, FloatArray, Image
 
 # Largest deviations that another backend may have: 0.6 degrees, as for GEDDnet, and 0.05 of a
 # probability, or of valence and arousal, as for the default expression network.
@@ -85,7 +85,7 @@ def _gaze_build(
 ) -> ModelBuild:
     cut = contract.picture
     assert cut is not None
-    samples = []
+    samples: list[Image] = []
     for pair in faces:
         if pair.face.pose is not None and len(samples) < _SAMPLES:
             try:

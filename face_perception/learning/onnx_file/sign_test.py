@@ -101,8 +101,8 @@ def judge_gaze(name: str, seen: FloatArray, truth: FloatArray) -> str:
         )
     odd_yaw, even_yaw = (yaw[:, 0] - yaw[:, 1]) / 2, (yaw[:, 0] + yaw[:, 1]) / 2
     odd_pitch, even_pitch = (pitch[:, 0] - pitch[:, 1]) / 2, (pitch[:, 0] + pitch[:, 1]) / 2
-    flips = _share(np.mean(odd_yaw**2), even_yaw.var())
-    keeps = _share(even_pitch.var(), np.mean(odd_pitch**2))
+    flips = _share(float(np.mean(odd_yaw**2)), float(even_yaw.var()))
+    keeps = _share(float(even_pitch.var()), float(np.mean(odd_pitch**2)))
     if flips < 1 - LEAST_SHARE and keeps < 1 - LEAST_SHARE:
         raise ModelError(
             f"model {name}: its pitch changes its sign in mirrored pictures and its yaw does not: "
@@ -145,7 +145,7 @@ def _angles(estimator: NetworkGaze, frame: Frame, face: Face) -> tuple[float, fl
 
 
 def _share(part: float, rest: float) -> float:
-    return float(part / max(part + rest, 1e-12))
+    return part / max(part + rest, 1e-12)
 
 
 @functools.cache
