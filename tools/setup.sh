@@ -69,7 +69,7 @@ fi
 # fail with NumPy 2, and so do newer packages that are compiled against NumPy 2.
 cp tools/constraints.txt "$venv/constraints.txt"
 if [ -n "$ros_sourced" ] && [ "$("$python" tools/numpy_of_ros.py)" = 'numpy<2' ]; then
-  sed -i -E '/^(numpy|scipy|opencv-python-headless|onnx|onnxruntime|ml_dtypes|soxr|pyarrow)==/Id' "$venv/constraints.txt"
+  sed -i -E '/^(numpy|scipy|opencv-python-headless|onnx|onnxruntime|ml_dtypes|soxr|pyarrow|pandas|matplotlib|contourpy)==/Id' "$venv/constraints.txt"
   printf 'numpy<2\n' >>"$venv/constraints.txt"
 fi
 export PIP_CONSTRAINT="$venv/constraints.txt"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from face_perception.attention import AttentionTracker
+from face_perception.geometry import from_yaw_pitch, yaw_pitch
 from face_perception.results import Event, FrameResult
 from face_perception.types import (
     ActionUnit,
@@ -40,13 +41,14 @@ Interval = tuple[float, float]
 class Script:
     """What a person does. Times in seconds; an interval begins with its first time.
 
-    ``looks`` has (begin, end, target): ``robot``, ``away``, or the name of another person. Outside
-    of these the person looks away.
+    ``looks`` has (begin, end, target): ``robot``, ``away``, the name of another person, or a point
+    in metres. Outside of these the person looks away. ``bias`` is added to yaw and pitch of the
+    gaze, radians.
     """
 
     name: str
     at: Point = (0.05, -0.05, 0.8)
-    looks: Sequence[tuple[float, float, str]] = ()
+    looks: Sequence[tuple[float, float, str | Point]] = ()
     shut: Sequence[Interval] = ()
     smiles: Sequence[Interval] = ()
     speech: Sequence[Interval] = ()
@@ -54,8 +56,9 @@ class Script:
     unseen_eyes: Sequence[Interval] = ()
     person_id: str = ""
     calibrated: bool = False
+    bias: tuple[float, float] = (0.0, 0.0)
 
-    def target(self, t: float) -> str:
+    def target(self, t: float) -> str | Point:
         return next((target for a, b, target in self.looks if a <= t < b), AWAY)
 
 
@@ -73,7 +76,7 @@ def lines(scripts: Sequence[Script], seconds: float, rate: float = 30.0) -> list
         t = number / rate
         here = [script for script in scripts if not _during(script.hidden, t)]
         faces = [_face(script) for script in here]
-        gazes = [_gaze(script, (_POINTS | places)[script.target(t)], t) for script in here]
+        gazes = [_gaze(script, _place(script.target(t), places), t) for script in here]
         result = FrameResult(
             t,
             CAMERA,
@@ -103,16 +106,21 @@ def _face(script: Script) -> Face:
     return Face(script.name, 0.9, Roi(500, 200, 120, 160), _NO_LANDMARKS, pose)
 
 
+def _place(target: str | Point, persons: Mapping[str, Point]) -> Point:
+    return {**_POINTS, **persons}[target] if isinstance(target, str) else target
+
+
 def _gaze(script: Script, target: Point, t: float) -> Gaze:
     shut = next((t - a for a, b in script.shut if a <= t < b), None)
     eyes = Eyes.OPEN if shut is None else Eyes.CLOSED if shut > _BLINK_TIME else Eyes.BLINK
     if _during(script.unseen_eyes, t):
         eyes = Eyes.UNKNOWN
     ray = np.subtract(target, script.at)
+    yaw, pitch = np.add(yaw_pitch(ray / np.linalg.norm(ray)), script.bias)
     return Gaze(
         script.name,
         np.array(script.at),
-        ray / np.linalg.norm(ray),
+        from_yaw_pitch(yaw, pitch),
         0.9,
         eyes == Eyes.OPEN,
         "scripted",
