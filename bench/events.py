@@ -33,6 +33,7 @@ RATE, SIDE, BEGIN = 25, 480, 4.0
 CAMERA = Camera.assume(SIDE, SIDE)
 ASIDE = 0.3  # rad
 Interval = tuple[float, float]
+Film = dict[str, tuple[list[Interval], list[Interval]]]  # by kind of event: true and found
 
 
 def script(
@@ -50,9 +51,7 @@ def during(intervals: Sequence[Interval], t: float) -> bool:
     return any(a - 1e-6 <= t < b - 1e-6 for a, b in intervals)
 
 
-def measure(
-    number: int, seconds: float, photo: bool
-) -> dict[str, tuple[list[Interval], list[Interval]]]:
+def measure(number: int, seconds: float, photo: bool) -> Film:
     """Returns the true and the found intervals of each kind of event in the film of a person."""
     rng = random.Random(number)
     truth = {
@@ -87,8 +86,25 @@ def measure(
 
 
 def overlap(a: Interval, b: Interval) -> float:
+    """Returns the time that both intervals share, as a share of their union; negative: none."""
     shared = min(a[1], b[1]) - max(a[0], b[0])
     return shared / (max(a[1], b[1]) - min(a[0], b[0]))
+
+
+def pairs(truth: Sequence[Interval], found: Sequence[Interval]) -> list[tuple[Interval, Interval]]:
+    """Returns each true interval that was found, with the interval that was found for it."""
+    left, out = list(truth), []
+    for event in found:
+        best = max(left, key=lambda one: overlap(one, event), default=None)
+        if best is not None and overlap(best, event) > 0.5:
+            left.remove(best)
+            out.append((best, event))
+    return out
+
+
+def f1(films: Sequence[Film], kind: str) -> float:
+    counted = sum(len(film[kind][0]) + len(film[kind][1]) for film in films)
+    return 2 * sum(len(pairs(*film[kind])) for film in films) / max(counted, 1)
 
 
 def main() -> None:
@@ -100,24 +116,13 @@ def main() -> None:
     print("| event | true | found | precision | recall | F1 | onset (frames) | offset (frames) |")
     print("|---|---|---|---|---|---|---|---|")
     for kind in films[0]:
-        hits, errors = 0, []
-        true = sum(len(film[kind][0]) for film in films)
-        found = sum(len(film[kind][1]) for film in films)
-        for known, events in (film[kind] for film in films):
-            left = list(known)
-            for event in events:
-                best = max(left, key=lambda one: overlap(one, event), default=None)
-                if best is not None and overlap(best, event) > 0.5:
-                    left.remove(best)
-                    hits += 1
-                    errors.append(np.abs(np.subtract(event, best)) * RATE)
-        quantiles = np.quantile(errors, (0.5, 0.9), axis=0) if errors else np.full((2, 2), np.nan)
-        sides = " | ".join(f"{m:.1f}, {h:.1f}" for m, h in quantiles.T)
-        f1 = 2 * hits / max(found + true, 1)
-        print(
-            f"| {kind} | {true} | {found} | {hits / max(found, 1):.2f} | {hits / max(true, 1):.2f} "
-            f"| {f1:.3f} | {sides} |"
-        )
+        matched = [pair for film in films for pair in pairs(*film[kind])]
+        true, found = (sum(len(film[kind][side]) for film in films) for side in (0, 1))
+        errors = np.abs([np.subtract(*pair) * RATE for pair in matched]).reshape(-1, 2)
+        quantiles = np.quantile(errors, (0.5, 0.9), axis=0) if matched else np.full((2, 2), np.nan)
+        sides = " | ".join(f"{median:.1f}, {high:.1f}" for median, high in quantiles.T)
+        shares = f"{len(matched) / max(found, 1):.2f} | {len(matched) / max(true, 1):.2f}"
+        print(f"| {kind} | {true} | {found} | {shares} | {f1(films, kind):.3f} | {sides} |")
 
 
 if __name__ == "__main__":

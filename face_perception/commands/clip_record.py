@@ -21,12 +21,17 @@ def result_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Returns all that the results of ``run`` depend on, besides the clip, as JSON types.
 
     Files count with their content: two settings are equal if the results are. Raises OSError if a
-    file cannot be read, and InputError for a wrong person id.
+    file cannot be read, InputError for a wrong person id, and inference.ModelError for an unknown
+    gaze network.
     """
-    from face_perception.inference import catalogue
+    from face_perception.gaze import GEOMETRIC
+    from face_perception.inference import catalogue, find_card
     from face_perception.people import CalibrationStore
 
-    models = "".join(f"{name} {card.sha256}\n" for name, card in sorted(catalogue().items()))
+    # Those of the package, and the imported one that is used.
+    cards = [card for card in catalogue().values() if card.folder is None]
+    cards += [] if args.gaze == GEOMETRIC else [find_card(args.gaze)]
+    models = "".join(sorted(f"{card.name} {card.sha256}\n" for card in cards))
     person = CalibrationStore(args.people).get(args.person) if args.person else {}
     return {
         "version": _version(),

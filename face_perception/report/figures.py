@@ -16,7 +16,7 @@ import numpy as np
 
 from face_perception.optional_modules import extra
 from face_perception.report.gaze_angles import camera_offsets, ellipse_of
-from face_perception.results import Clip, Event, EventKind, Sample, target_label
+from face_perception.results import Clip, Event, EventKind, Sample, target_is_evident, target_label
 from face_perception.types import EXPRESSIONS, FloatArray
 
 # Colours that people with colour-blindness tell apart (Okabe and Ito, 2008).
@@ -78,7 +78,7 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
     for row, person in enumerate(persons):
         samples = clip.persons[person]
         _spans(axes, _seen_spans(samples), begin, row - 0.3, 0.45, facecolor=_NOTHING)
-        unusable = _spans_of(samples, lambda s: not s.gaze_valid and not s.is_shut)
+        unusable = _spans_of(samples, lambda s: not (target_is_evident(s) or s.is_shut))
         for event in (e for e in events if e.person == person):
             span = [(event.onset, event.offset)]
             if event.kind == EventKind.LOOK:
@@ -99,7 +99,9 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
     patch = plt.matplotlib.patches.Patch
     legend = [patch(facecolor=colour, label=f"looks at {name}") for name, colour in colours.items()]
     legend.append(patch(facecolor=_NOTHING, label="looks at none of these"))
-    legend.append(patch(facecolor="white", edgecolor="#999999", hatch="////", label="gaze invalid"))
+    legend.append(
+        patch(facecolor="white", edgecolor="#999999", hatch="////", label="target unknown")
+    )
     shown = {event.kind for event in events}
     legend += [
         patch(facecolor=colour, label=kind.value.replace("_", " "))

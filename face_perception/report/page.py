@@ -94,8 +94,8 @@ def _clip(clip: Clip, events: Sequence[Event], persons: Sequence[PersonSummary])
     yield "<h3>Attention</h3>"
     yield _figure(
         figures.timeline(clip, events),
-        "What each person looked at. White: the face was not seen. Hatched: the eyes were not "
-        "visible, so that the target is unknown. The thin marks below a bar are blinks, eye "
+        "What each person looked at. White: the face was not seen. Hatched: the eyes do "
+        "not tell the target. The thin marks below a bar are blinks, eye "
         "closures, smiles and speech.",
     )
     yield _figure(

@@ -4,7 +4,13 @@ from face_perception.results.boris import write_boris
 from face_perception.results.clip import Clip, Sample, read_clip, read_clips
 from face_perception.results.elan import write_elan
 from face_perception.results.event_labels import target_label
-from face_perception.results.events import Event, EventKind, EventSettings, find_events
+from face_perception.results.events import (
+    Event,
+    EventKind,
+    EventSettings,
+    find_events,
+    target_is_evident,
+)
 from face_perception.results.frame_table import frame_columns, frame_rows, read_rows
 from face_perception.results.persons import (
     Amount,
@@ -27,7 +33,8 @@ from face_perception.results.schema import (
     fields_as_markdown,
 )
 from face_perception.results.study_tables import Table, study_tables
-from face_perception.results.table_files import SUFFIXES, write_dictionary, write_table
+from face_perception.results.table_files import write_dictionary, write_table
+from face_perception.results.table_paths import SUFFIXES
 
 __all__ = [
     "FACE_FIELDS",
@@ -58,6 +65,7 @@ __all__ = [
     "size_and_time",
     "study_tables",
     "summarise_persons",
+    "target_is_evident",
     "target_label",
     "write_boris",
     "write_dictionary",

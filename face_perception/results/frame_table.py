@@ -22,7 +22,7 @@ from face_perception.results.schema import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_
 
 FIX = "give the file that `face-perception run --output` wrote"
 _LONGEST = 1 << 22  # bytes of a line; ten faces with landmarks have 200 kB
-UNITS = {
+UNIT_COLUMNS = {
     "action_units": "intensity",
     "action_unit_probability": "probability",
     "action_unit_confidence": "confidence",
@@ -81,7 +81,7 @@ def frame_columns(
             if face is None:
                 continue
             with one_error(f"{os.fspath(path)}, frame {row['frame']}", FIX):
-                codes |= {int(code) for name in UNITS for code in face[name] or ()}
+                codes |= {int(code) for name in UNIT_COLUMNS for code in face[name] or ()}
             blendshapes |= BLENDSHAPES_FIELD.name in face
     fields = (*FACE_FIELDS, BLENDSHAPES_FIELD) if blendshapes else FACE_FIELDS
     out = [
@@ -121,8 +121,8 @@ def _columns(
         for part in field.parts:
             yield from _columns(part, f"{name}_{part.name}", value, codes)
         return
-    if field.name in UNITS:
-        keys = [(str(code), f"au{code:02d}_{UNITS[field.name]}") for code in codes]
+    if field.name in UNIT_COLUMNS:
+        keys = [(str(code), f"au{code:02d}_{UNIT_COLUMNS[field.name]}") for code in codes]
     else:
         keys = [(key, f"{name}_{key}") for key in field.keys]
     if not keys:

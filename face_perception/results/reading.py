@@ -11,7 +11,7 @@ from face_perception.errors import InputError
 from face_perception.optional_modules import extra
 from face_perception.results.columns import Column, Value
 from face_perception.results.study_tables import FRAMES, TABLES, study_tables
-from face_perception.results.table_files import SUFFIXES
+from face_perception.results.table_paths import SUFFIXES, table_in
 
 LIBRARIES = ("pandas", "polars")
 
@@ -39,15 +39,7 @@ def read(path: str | os.PathLike[str], table: str = "", library: str = "pandas")
         raise InputError(f"table {table!r} is unknown: use {', '.join(TABLES)}")
     source, wanted = Path(path), table or FRAMES
     if source.is_dir():
-        files = [source / f"{wanted}{suffix}" for suffix in SUFFIXES]
-        found = [file for file in files if file.exists()]
-        if not found:
-            raise InputError(
-                f"{source} has no table {wanted!r}: make it with `face-perception table "
-                f"RESULTS.jsonl --output {source}`"
-            )
-        # With both, the newer one is that of the last command.
-        return _read_file(max(found, key=os.path.getmtime), library)
+        return _read_file(table_in(source, wanted), library)
     if source.suffix.lower() in SUFFIXES:
         if table:
             raise InputError(f"{source} is one table: leave out table={table!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,14 @@ from face_perception.results.clip import read_clip
 from face_perception.results.columns import Column, Value, rounded, with_degrees
 from face_perception.results.events import Event, EventKind, EventSettings, find_events
 from face_perception.results.frame_table import frame_columns, frame_rows
-from face_perception.results.persons import Mean, PersonSummary, TargetShare, summarise_persons
+from face_perception.results.persons import (
+    Amount,
+    Mean,
+    PersonSummary,
+    TargetShare,
+    summarise_persons,
+)
+from face_perception.results.quality import Quality
 from face_perception.types import EXPRESSIONS
 
 FRAMES, EVENTS, PERSONS, TARGETS = "frames", "events", "persons", "targets"
@@ -197,20 +205,8 @@ def person_columns(codes: Sequence[int]) -> list[Column]:
         ),
     ]  # fmt: skip
     for target in ("robot", "face", "object"):
-        out += [
-            column(
-                f"looks_{target}", int, "", f"number of looks with target `{target}`",
-                lambda p, t=target: _looks(p, t)[0],  # type: ignore[misc]
-            ),
-            column(
-                f"looks_{target}_total", float, "s", "time of these looks in all",
-                lambda p, t=target: rounded(_looks(p, t)[1]),  # type: ignore[misc]
-            ),
-            column(
-                f"looks_{target}_mean", float, "s", "mean length of these looks",
-                lambda p, t=target: rounded(_looks(p, t)[1] / (_looks(p, t)[0] or float("nan"))),  # type: ignore[misc]
-            ),
-        ]  # fmt: skip
+        looks = functools.partial(_looks, target=target)
+        out += _amount_columns(f"looks_{target}", f"looks with target `{target}`", looks)
     out += [
         share(
             f"share_{target}",
@@ -223,20 +219,8 @@ def person_columns(codes: Sequence[int]) -> list[Column]:
         share("share_engaged", "share of time with engagement `engaged`", lambda p: p.engaged)
     )
     for kind, name, meaning in _AMOUNTS:
-        out += [
-            column(
-                name, int, "", f"number of {meaning}; empty: not estimated",
-                functools.partial(_count, kind=kind),
-            ),
-            column(
-                f"{name}_total", float, "s", "time of these in all",
-                functools.partial(_total, kind=kind),
-            ),
-            column(
-                f"{name}_mean", float, "s", "mean length of these",
-                functools.partial(_mean_length, kind=kind),
-            ),
-        ]  # fmt: skip
+        amount = functools.partial(_amount, kind=kind)
+        out += _amount_columns(name, f"{meaning}; empty: not estimated", amount)
     out += [
         column(
             "blink_rate", float, "1/min",
@@ -287,7 +271,11 @@ def _mean_columns(
 
 def _quality_columns() -> list[Column]:
     def column(
-        name: str, unit: str, meaning: str, value: Callable[[Any], Value], kind: type[Any] = float
+        name: str,
+        unit: str,
+        meaning: str,
+        value: Callable[[Quality], Value],
+        kind: type[Any] = float,
     ) -> Column:
         return Column(f"quality_{name}", kind, unit, meaning, lambda p: value(p.quality))
 
@@ -316,51 +304,75 @@ def _quality_columns() -> list[Column]:
             "neutral", "", "most frequent `action_unit_neutral`", lambda q: q.neutral, str
         ),
     ]  # fmt: skip
-    for angle in ("yaw", "pitch"):
-        for place, percent in ((0, 5), (1, 95)):
-            out.append(
-                column(
-                    f"head_{angle}_p{percent:02d}", "rad", f"{percent}th percentile of the head",
-                    lambda q, a=angle, i=place: rounded(getattr(q, f"head_{a}")[i], 4),  # type: ignore[misc]
-                )
-            )  # fmt: skip
+    for angle, pair in (("yaw", lambda q: q.head_yaw), ("pitch", lambda q: q.head_pitch)):
+        for place, percent in ((0, "05"), (1, "95")):
+            meaning = f"{percent}th percentile of the {angle} of the head"
+            value = functools.partial(_element, of=pair, place=place)
+            out.append(column(f"head_{angle}_p{percent}", "rad", meaning, value))
     return [
         *out,
         column(
             "turned", share, "share of time with the head turned by more than 30 degrees",
             lambda q: rounded(q.turned),
         ),
-        column("face_width", "px", "median", lambda q: rounded(q.face_width, 1)),
-        column("distance", "m", "median", lambda q: rounded(q.distance, 4)),
+        column(
+            "face_width", "px", "median width of the box of the face",
+            lambda q: rounded(q.face_width, 1),
+        ),
+        column(
+            "distance", "m", "median distance of the eyes from the camera",
+            lambda q: rounded(q.distance, 4),
+        ),
         column("confidence", share, "mean confidence of the face", lambda q: rounded(q.confidence)),
         column("rate", "Hz", "frames a second of the clip", lambda q: rounded(q.rate, 4)),
         column("warnings", "", "what to beware of", lambda q: " ".join(q.warnings), str),
     ]  # fmt: skip
 
 
-def _looks(person: PersonSummary, target: str) -> tuple[int, float]:
-    """Returns number and total seconds of the looks at one kind of target."""
+def _amount_columns(
+    name: str, meaning: str, value: Callable[[PersonSummary], Amount | None]
+) -> list[Column]:
+    def part(of: Callable[[Amount], Value]) -> Callable[[PersonSummary], Value]:
+        def found(person: PersonSummary) -> Value:
+            amount = value(person)
+            return None if amount is None else of(amount)
+
+        return found
+
+    return [
+        Column(name, int, "", f"number of {meaning}", part(lambda a: a.count)),
+        Column(
+            f"{name}_total", float, "s", f"time in all: {meaning}",
+            part(lambda a: rounded(a.total)),
+        ),
+        Column(
+            f"{name}_mean", float, "s", f"mean length: {meaning}", part(lambda a: rounded(a.mean))
+        ),
+    ]  # fmt: skip
+
+
+def _looks(person: PersonSummary, target: str) -> Amount | None:
+    """Returns the looks at one kind of target; None if the eyes never told the target."""
+    if not person.attention_seconds:
+        return None
     found = [share.looks for share in person.targets if share.target == target]
-    return sum(looks.count for looks in found), sum(looks.total for looks in found)
+    return Amount(sum(looks.count for looks in found), sum(looks.total for looks in found))
 
 
 def _target_share(person: PersonSummary, target: str) -> float:
+    if not person.attention_seconds:
+        return math.nan
     return sum(share.share for share in person.targets if share.target == target)
 
 
-def _count(person: PersonSummary, kind: EventKind) -> Value:
-    amount = person.amounts.get(kind)
-    return None if amount is None else amount.count
+def _amount(person: PersonSummary, kind: EventKind) -> Amount | None:
+    return person.amounts.get(kind)
 
 
-def _total(person: PersonSummary, kind: EventKind) -> Value:
-    amount = person.amounts.get(kind)
-    return None if amount is None else rounded(amount.total)
-
-
-def _mean_length(person: PersonSummary, kind: EventKind) -> Value:
-    amount = person.amounts.get(kind)
-    return None if amount is None else rounded(amount.mean)
+def _element(
+    quality: Quality, of: Callable[[Quality], tuple[float, float]], place: int
+) -> float | None:
+    return rounded(of(quality)[place], 4)
 
 
 def _expression_share(person: PersonSummary, name: str) -> float:

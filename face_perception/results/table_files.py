@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,6 @@ from face_perception.optional_modules import extra
 from face_perception.results.columns import Column, Value
 from face_perception.results.study_tables import Table
 
-SUFFIXES = (".csv", ".parquet")
 _ROWS_AT_ONCE = 10_000  # of a Parquet file in memory
 _KINDS = {float: "number", int: "integer", str: "text", bool: "boolean"}
 
@@ -41,10 +41,7 @@ def write_dictionary(path: Path, tables: Iterable[Table]) -> None:
         for column in table.columns
     ]
     names = ("table", "column", "type", "unit", "meaning")
-    wanted = [
-        Column(name, str, "", "", lambda line, i=i: line[i])  # type: ignore[misc]
-        for i, name in enumerate(names)
-    ]
+    wanted = [Column(name, str, "", "", operator.itemgetter(i)) for i, name in enumerate(names)]
     write_table(path, wanted, lines)
 
 

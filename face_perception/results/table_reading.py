@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from face_perception.errors import InputError
 from face_perception.optional_modules import extra
 from face_perception.outside_files import one_error
-from face_perception.results.frame_table import UNITS
+from face_perception.results.frame_table import UNIT_COLUMNS
 from face_perception.results.schema import FACE_FIELDS, LINE_FIELDS, JsonField
+from face_perception.results.table_paths import SUFFIXES, table_in
 
 _NAME = "frames"
 _FIX = "give a table of frames that `face-perception table` wrote, or the .jsonl file of `run`"
@@ -23,16 +23,12 @@ _UNIT = re.compile(r"au(\d+)_(\w+)")
 def frame_table_in(path: str | os.PathLike[str]) -> Path | None:
     """Returns the table of frames that a path names, or that is in that folder; None: neither.
 
-    Raises InputError for a folder without that table.
+    Raises what ``table_in`` raises.
     """
     at = Path(path)
-    if not at.is_dir():
-        return at if at.suffix.lower() in (".csv", ".parquet") else None
-    found = [at / f"{_NAME}{suffix}" for suffix in (".csv", ".parquet")]
-    there = [file for file in found if file.exists()]
-    if not there:
-        raise InputError(f"{at} has no table {_NAME}.csv or {_NAME}.parquet: {_FIX}")
-    return max(there, key=os.path.getmtime)
+    if at.is_dir():
+        return table_in(at, _NAME)
+    return at if at.suffix.lower() in SUFFIXES else None
 
 
 def read_table_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -65,8 +61,8 @@ def _nested(field: JsonField, name: str, row: Mapping[str, Any]) -> Any:
 
 
 def _units(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    names = {ending: name for name, ending in UNITS.items()}
-    found: dict[str, dict[str, Any]] = {name: {} for name in UNITS}
+    names = {ending: name for name, ending in UNIT_COLUMNS.items()}
+    found: dict[str, dict[str, Any]] = {name: {} for name in UNIT_COLUMNS}
     for column, value in row.items():
         if (match := _UNIT.fullmatch(column)) and match[2] in names:
             found[names[match[2]]][str(int(match[1]))] = _typed(float, value)
