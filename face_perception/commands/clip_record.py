@@ -16,36 +16,33 @@ from face_perception.results import RunRecord, read_record, size_and_time
 if TYPE_CHECKING:
     from face_perception.commands.clip_analysis import ClipTask
 
+# Options of ``run`` that change no line of the results.
+_NO_EFFECT = {"input", "output", "annotated", "jobs", "threads", "resume", "people", "run"}
+
 
 def result_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Returns all that the results of ``run`` depend on, besides the clip, as JSON types.
 
-    Files count with their content: two settings are equal if the results are. Raises OSError if a
-    file cannot be read, InputError for a wrong person id, and inference.ModelError for an unknown
-    gaze network.
+    These are all options but ``_NO_EFFECT``, so that a new option counts at once. A file counts
+    with its content, a person with the calibration, and a model with its card. Raises OSError if a
+    file cannot be read, and InputError for a wrong person id.
     """
-    from face_perception.gaze import GEOMETRIC
-    from face_perception.inference import catalogue, find_card
+    from face_perception.inference import catalogue
     from face_perception.people import CalibrationStore
 
-    # Those of the package, and the imported one that is used.
-    cards = [card for card in catalogue().values() if card.folder is None]
-    cards += [] if args.gaze == GEOMETRIC else [find_card(args.gaze)]
-    models = "".join(sorted(f"{card.name} {card.sha256}\n" for card in cards))
+    options = {name: value for name, value in vars(args).items() if name not in _NO_EFFECT}
+    texts = {name: str(value) for name, value in options.items() if value}
+    contents = {name: _content(Path(text)) for name, text in texts.items() if Path(text).exists()}
+    # Models of the package, and the imported ones that are used.
+    cards = catalogue().values()
+    used = [card for card in cards if card.folder is None or card.name in texts.values()]
     person = CalibrationStore(args.people).get(args.person) if args.person else {}
     return {
+        **{name: texts.get(name, "") for name in options},
+        "contents": contents,
         "version": _version(),
-        "models": hashlib.sha256(models.encode()).hexdigest(),
-        "image": args.image,
-        "landmarks": args.landmarks,
-        "camera_info": _content(args.camera_info),
-        "gaze": args.gaze,
-        "person": args.person,
-        "calibration": hashlib.sha256(repr(sorted(person.items())).encode()).hexdigest(),
-        "max_faces": args.max_faces,
-        "neutral": _content(args.neutral),
-        "blendshapes": args.blendshapes,
-        "skip_frames": args.skip_frames,
+        "models": _hash("".join(sorted(f"{card.name} {card.sha256}\n" for card in used))),
+        "calibration": _hash(repr(sorted(person.items()))),
     }
 
 
@@ -91,10 +88,10 @@ def _version() -> str:
         return ""
 
 
-def _content(path: str | None) -> str:
-    """Returns the hash of a file, or of the files of a bag; empty without a path."""
-    if not path:
-        return ""
-    at = Path(path)
-    files = sorted(file for file in at.rglob("*") if file.is_file()) if at.is_dir() else [at]
-    return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
+def _content(path: Path) -> str:
+    """Returns the hash of a file; of a folder, such as a bag, the size and time of its files."""
+    return sha256_of(path) if path.is_file() else str(size_and_time(path))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 from face_perception.cli import main
+from face_perception.commands import run
 from face_perception.commands.clip_analysis import ClipTask
 from face_perception.commands.clip_progress import ClipProgress
-from face_perception.commands.clip_record import is_done, record_of
+from face_perception.commands.clip_record import is_done, record_of, result_settings
 from face_perception.errors import InputError
 from face_perception.results import read_record, record_path
 
@@ -72,6 +74,26 @@ def test_a_record_says_what_the_results_were_made_from(task: ClipTask) -> None:
     record_path(results).write_text(json.dumps({"input": "a"}))
     with pytest.raises(InputError, match=r"clip\.run\.json cannot be read.*remove it"):
         read_record(results)
+
+
+def parsed(*options: object) -> dict[str, Any]:
+    parser = argparse.ArgumentParser()
+    run.add_parser(parser.add_subparsers())
+    return result_settings(parser.parse_args(["run", "a.mp4", *map(str, options)]))
+
+
+def test_settings_count_unless_they_change_no_result(tmp_path: Path) -> None:
+    plain = parsed()
+    json.dumps(plain)
+    neutral = tmp_path / "neutral.png"
+    neutral.write_bytes(b"one")
+    assert parsed("--jobs", 2, "--threads", 2, "--output", tmp_path, "--resume") == plain
+    first = parsed("--neutral", neutral)
+    assert first != plain
+    neutral.write_bytes(b"another")
+    assert parsed("--neutral", neutral) != first
+    for options in (("--skip-frames", 1), ("--landmarks",), ("--max-faces", 3)):
+        assert parsed(*options) != plain, options
 
 
 def test_resume_needs_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
