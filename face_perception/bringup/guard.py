@@ -1,4 +1,4 @@
-"""Runs one node, and ends with it or when it sends no heartbeats: for `ros2 launch`.
+"""Runs one node for `ros2 launch`, and kills it if it sends no heartbeats.
 
     python3 -m face_perception.bringup.guard COMMAND [ARGUMENT …]
 

@@ -78,7 +78,7 @@ def jpegs_in_a_row(data: bytes) -> bool:
 
 
 def unusual_jpeg(data: bytes) -> str:
-    """Returns which unusual kind JPEG data is of, given its beginning; "" if it is of none.
+    """Returns the name of the unusual kind of JPEG that ``data`` begins, or "" for a usual one.
 
     Medical and scientific cameras write these kinds. Most decoders lack them.
     """

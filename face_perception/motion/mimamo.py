@@ -124,8 +124,8 @@ class MimamoSettings:
     )
     window: int = setting(
         0,
-        "Number of images, at 30 Hz, that a recurrence over time sees. A larger value needs more "
-        "computing time. 0: as many as it was trained on.",
+        "Number of images, at 30 Hz, from which a network with a recurrence over time estimates. A "
+        "larger value needs more computing time. 0: the number of its training.",
         minimum=0,
         maximum=500,
     )

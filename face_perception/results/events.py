@@ -40,8 +40,8 @@ class EventSettings:
 
     longest_gap: float = setting(
         0.5,
-        "An event goes on across frames without evidence (no face, an unknown value, for looks "
-        "also a blink) if they last at most this long and the same state follows.",
+        "Longest gap inside an event. A gap has no face, an unknown value or, in a look, a blink. "
+        "The event continues if the same state follows the gap.",
         minimum=0.0,
         maximum=60.0,
         unit="s",
@@ -55,7 +55,8 @@ class EventSettings:
     )
     smile_probability: float = setting(
         0.5,
-        "The same for the probability of action unit 12, where its intensity is unknown.",
+        "A smile whose intensity is unknown begins when the probability of action unit 12 reaches "
+        "this value, and ends below half of it.",
         minimum=0.01,
         maximum=1.0,
     )

@@ -187,7 +187,7 @@ class LipSync:
         return picture
 
     def report(self) -> LipSyncReport:
-        """Returns the counts so far."""
+        """Returns how many images were shown, missed and late so far, and how long they take."""
         with self._changed:
             return LipSyncReport(
                 self._shown, self._missed, self._late, self._seconds, 1 / self._fps

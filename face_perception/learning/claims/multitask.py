@@ -288,7 +288,7 @@ def rows(
         report(f"multitask: training the trunk, {recipe.trunk_epochs} epochs")
         trunk = pool.submit(_trunk, own, recipe, work / "trunk")
         if not people.exists():
-            report(f"multitask: painting {settings.people + settings.photos} others")
+            report(f"multitask: painting {settings.people + settings.photos} other people")
             write_affect_set(people, settings, workers=max(workers - 1, 1))
         data = read_affect(people)
         students: dict[int, Sequence[Multitask]] = {}

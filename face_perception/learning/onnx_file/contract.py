@@ -117,7 +117,7 @@ class ValueContract:
     output: str = setting("", "Name of the output; empty: the only one.")
     index: int = setting(0, "Value of the output.", minimum=0, maximum=10_000)
     range: tuple[float, ...] = setting(
-        (-1.0, 1.0), "Values that stand for -1 and 1; they are limited to it.", length=2
+        (-1.0, 1.0), "Output values that mean -1 and 1. Others are limited to them.", length=2
     )
 
 

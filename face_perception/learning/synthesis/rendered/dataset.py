@@ -33,7 +33,10 @@ _JPEG = 95  # quality of the files; the camera's own JPEG is in the pictures alr
 
 @dataclass(frozen=True, slots=True)
 class DatasetSettings:
-    """``images`` in all, ``views`` of each person; ``size`` in pixels; ``samples`` a pixel.
+    """How many pictures are rendered, and how.
+
+    ``images`` is the number of all pictures, ``views`` that of each person. ``size`` is the side of
+    a picture in pixels, ``samples`` the number of light paths for each pixel.
 
     With ``gaze``, the pictures are for the training of gaze networks (``draw_gaze_view``), and
     sketched, which takes a tenth of the time (``Studio``).

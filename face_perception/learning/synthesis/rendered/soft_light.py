@@ -100,7 +100,10 @@ class SoftLight:
         return cls(panorama, turn, key, np.asarray(numbers, float))
 
     def reflected(self, normals: Array, seen: Array | None = None) -> Array:
-        """Radiance [V, 3] of a white surface: of all it faces, or of ``seen`` [V, 9] only."""
+        """Returns the radiance [V, 3] of a white surface with these normals [V, 3].
+
+        ``seen`` [V, 9] is what its points see (``seen_harmonics``); None for all that they face.
+        """
         numbers = harmonics(normals) * _COSINE if seen is None else seen
         return np.asarray(np.maximum(numbers @ self._numbers, 0.02) / np.pi)
 
