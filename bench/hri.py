@@ -190,9 +190,10 @@ def main() -> None:
             consumer.kill()
     median = statistics.median(spent)
     reference = reference_seconds()
+    low, *_, high = statistics.quantiles(spent, n=10)
     print(
-        f"heard: {options.hear}; {len(spent)} images of two faces: median {1e3 * median:.2f} ms, "
-        f"90 % {1e3 * statistics.quantiles(spent, n=10)[-1]:.2f} ms of CPU an image; "
+        f"heard: {options.hear}; {len(spent)} images of two faces: median {1e3 * median:.2f} ms "
+        f"(10 % {1e3 * low:.2f}, 90 % {1e3 * high:.2f}) of CPU an image; "
         f"median / reference work ({1e3 * reference:.1f} ms) = {median / reference:.3f}"
     )
     if options.figures:

@@ -171,10 +171,11 @@ class FaceTopics:
             if not self.ids.listened(item.face_id, "expression"):
                 continue
             seen = hri.seen_expression(item, affects.get(item.face_id))
-            out = Expression(header=expressions.header, expression=seen.category)
-            out.valence, out.arousal = float(seen.valence), float(seen.arousal)
-            out.confidence = float(seen.confidence)
-            self.ids.publish(item.face_id, "expression", out)
+            values = np.array([seen.valence, seen.arousal, seen.confidence], np.float32)
+            header, category = expressions.header, seen.category
+            self._publish_blocks(
+                item.face_id, "expression", _expression, header, *values, category=category
+            )
 
 
 def _landmarks(frame_id: str, stamp: Time, blocks: Blocks, size: tuple[int, int]) -> Any:
@@ -191,6 +192,18 @@ def _facs(frame_id: str, stamp: Time, blocks: Blocks) -> Any:
     facs = FacialActionUnits(header=Header(stamp=stamp, frame_id=frame_id))
     facs.intensity, facs.confidence = blocks
     return facs
+
+
+def _expression(frame_id: str, stamp: Time, blocks: Blocks, category: str) -> Any:
+    """Returns the message of a category, and of valence, arousal and confidence."""
+    valence, arousal, confidence = (float(value) for value in blocks)
+    return Expression(
+        header=Header(stamp=stamp, frame_id=frame_id),
+        expression=category,
+        valence=valence,
+        arousal=arousal,
+        confidence=confidence,
+    )
 
 
 def _image(frame_id: str, stamp: Time, blocks: Blocks) -> Image:

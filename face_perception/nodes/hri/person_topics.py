@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
+from builtin_interfaces.msg import Time
 from hri_msgs.msg import EngagementLevel, Gaze
-from std_msgs.msg import Bool, Float32, String
+from std_msgs.msg import Bool, Float32, Header, String
 
 from face_perception import hri
 from face_perception.nodes.hri.id_topics import IdTopics
 from face_perception.ros.result_kinds import Result
+from face_perception.ros.serialized_template import Blocks, Templates
 from face_perception.types import Attention
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class PersonTopics:
             },
             latched=_LATCHED,
         )
+        self._templates = Templates()
         self._known: dict[str, hri.Person] = {}  # by id, as in the last message
 
     def wanted(self) -> bool:
@@ -61,9 +65,10 @@ class PersonTopics:
                 level = EngagementLevel(header=header, level=int(person.engagement))
                 self.ids.publish(person_id, "engagement_status", level)
         if self._node.has_subscribers(self._gazing):
-            for sender, receiver in hri.gazing(attention.values):
-                gaze = Gaze(header=header, sender=sender, receiver=receiver)
-                self._node.publish(self._gazing, gaze)
+            for look in hri.gazing(attention.values):
+                make = functools.partial(_gaze, header.frame_id, *look)
+                message = self._templates.fill((header.frame_id, *look), make, header.stamp, ())
+                self._node.publish(self._gazing, message)
 
     def _introduce(self, person: hri.Person) -> None:
         """Publishes what stays the same while a person has the same face."""
@@ -74,3 +79,9 @@ class PersonTopics:
             ("location_confidence", Float32(data=1.0)),
         ):
             self.ids.publish(person.person_id, name, message)
+
+
+def _gaze(frame_id: str, sender: str, receiver: str, stamp: Time, _: Blocks) -> Any:
+    """Returns the message of a look of ``sender`` at ``receiver``."""
+    header = Header(stamp=stamp, frame_id=frame_id)
+    return Gaze(header=header, sender=sender, receiver=receiver)
