@@ -13,7 +13,6 @@ from std_msgs.msg import Header
 from face_perception.bringup.ros_names import check_topic
 from face_perception.errors import InputError
 from face_perception.ros import messages, qos
-from face_perception.ros.publishing import NodePublisher
 from face_perception.ros.rclpy_compat import RCLError
 
 if TYPE_CHECKING:
@@ -46,8 +45,8 @@ class IdTopics:
     ) -> None:
         self._node, self._kind = node, kind
         self._topics, self._latched = topics, frozenset(latched)
-        self._publishers: dict[str, dict[str, NodePublisher]] = {}
-        self._of_ros: dict[str, list[Any]] = {}  # the publishers of rclpy, to be destroyed
+        self._publishers: dict[str, dict[str, Any]] = {}  # of rclpy, by id and name
+        self._heard_names: dict[str, set[str]] = {}  # topics of each id with subscriptions
         self._seen: dict[str, int] = {}  # when each id was last seen, nanoseconds
         self._heard = time.monotonic()
         self._published_at = 0  # the stamp with which ``tracked`` was last published, nanoseconds
@@ -58,10 +57,7 @@ class IdTopics:
 
     def wanted(self, *names: str) -> bool:
         """Returns whether anybody listens to one of the topics ``names`` of any id."""
-        return any(
-            self._node.has_subscribers(*(found[name] for name in names))
-            for found in self._publishers.values()
-        )
+        return any(not found.isdisjoint(names) for found in self._heard_names.values())
 
     def any_wanted(self) -> bool:
         """Returns whether anybody listens to ``tracked``, or to any topic of any id."""
@@ -92,14 +88,21 @@ class IdTopics:
             self._node.publish(self._publishers[known][name], message)
 
     def listened(self, known: str, name: str) -> bool:
-        """Returns whether the id is tracked and anybody listens to its topic ``name``."""
-        found = self._publishers.get(known)
-        return found is not None and self._node.has_subscribers(found[name])
+        """Returns whether the id is tracked and somebody listened to its topic at the last tick."""
+        return name in self._heard_names.get(known, ())
 
-    def leave_if_silent(self) -> None:
-        """Lets all ids leave if no message has come for a while. Call it several times a second."""
+    def tick(self) -> None:
+        """Looks who listens; lets all ids leave if no message has come for a while.
+
+        Call it several times a second. Asking rclpy at each message would take longer than many of
+        the messages.
+        """
         if self._publishers and time.monotonic() - self._heard > _SILENCE:
             self.leave()
+        self._heard_names = {
+            known: {name for name, publisher in found.items() if _is_heard(publisher)}
+            for known, found in self._publishers.items()
+        }
 
     def leave(self) -> None:
         """Lets all ids leave, and publishes that nobody is tracked."""
@@ -121,18 +124,19 @@ class IdTopics:
             )
             kept = set(sorted(kept)[:_MOST])
         for gone in self._publishers.keys() - kept:
-            del self._publishers[gone]
-            for publisher in self._of_ros.pop(gone):
+            self._heard_names.pop(gone, None)
+            for publisher in self._publishers.pop(gone).values():
                 self._node.destroy_publisher(publisher)
         new = sorted(kept - self._publishers.keys())
         for known in new:
-            self._of_ros[known], self._publishers[known] = [], {}
-            for name, kind in self._topics.items():
-                latched = name in self._latched
-                topic = f"/humans/{self._kind}/{known}/{name}"
-                of_ros = self._node.create_publisher(kind, topic, qos.results(latched=latched))
-                self._of_ros[known].append(of_ros)
-                self._publishers[known][name] = NodePublisher(of_ros, kind, None, latched=latched)
+            self._publishers[known] = {
+                name: self._node.create_publisher(
+                    kind,
+                    f"/humans/{self._kind}/{known}/{name}",
+                    qos.results(latched=name in self._latched),
+                )
+                for name, kind in self._topics.items()
+            }
         return new
 
     def _can_be_named(self, known: str) -> bool:
@@ -145,3 +149,11 @@ class IdTopics:
             )
             return False
         return True
+
+
+def _is_heard(publisher: Any) -> bool:
+    """Returns whether a publisher of rclpy has a subscription; false while ROS shuts down."""
+    try:
+        return bool(publisher.get_subscription_count() > 0)
+    except RCLError:
+        return False

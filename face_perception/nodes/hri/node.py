@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from face_perception.nodes.hri.person_topics import PersonTopics
     from face_perception.nodes.hri.voice_topics import VoiceTopics
 
-_CHECK_PERIOD = 0.2  # seconds between two checks whether messages still come
+_CHECK_PERIOD = 0.2  # seconds between two looks at who listens, and whether messages still come
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class HriNode(PerceptionNode[HriParameters]):
                 part.start()
         for ids in self._ids:
             self.on_end(ids.leave)
-            self.timer(_CHECK_PERIOD, ids.leave_if_silent)
+            self.timer(_CHECK_PERIOD, ids.tick)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         problem = "; ".join(filter(None, (self._input.status, *self._missing)))
