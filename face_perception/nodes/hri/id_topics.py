@@ -46,9 +46,9 @@ class IdTopics:
         self._node, self._kind = node, kind
         self._topics, self._latched = topics, frozenset(latched)
         self._publishers: dict[str, dict[str, Any]] = {}  # of rclpy, by id and name
-        self._heard_names: dict[str, set[str]] = {}  # topics of each id with subscriptions
+        self._heard: dict[str, set[str]] = {}  # topics of each id with subscriptions
         self._seen: dict[str, int] = {}  # when each id was last seen, nanoseconds
-        self._heard = time.monotonic()
+        self._last_message = time.monotonic()  # when it came, seconds
         self._published_at = 0  # the stamp with which ``tracked`` was last published, nanoseconds
         self._published_ids: list[str] = []
         self.repeats = False  # whether the last call of ``track`` published ``tracked``
@@ -57,7 +57,7 @@ class IdTopics:
 
     def wanted(self, *names: str) -> bool:
         """Returns whether anybody listens to one of the topics ``names`` of any id."""
-        return any(not found.isdisjoint(names) for found in self._heard_names.values())
+        return any(not found.isdisjoint(names) for found in self._heard.values())
 
     def any_wanted(self) -> bool:
         """Returns whether anybody listens to ``tracked``, or to any topic of any id."""
@@ -69,7 +69,7 @@ class IdTopics:
         Publishes who is tracked if that has changed, and else every 0.2 s of the stamps.
         """
         now = messages.nanoseconds(header.stamp)
-        self._heard = time.monotonic()
+        self._last_message = time.monotonic()
         self._seen.update(dict.fromkeys(ids, now))
         # A stamp in the future is that of a bag that has started again.
         self._seen = {known: at for known, at in self._seen.items() if 0 <= now - at <= _HOLD}
@@ -89,7 +89,7 @@ class IdTopics:
 
     def listened(self, known: str, name: str) -> bool:
         """Returns whether the id is tracked and somebody listened to its topic at the last tick."""
-        return name in self._heard_names.get(known, ())
+        return name in self._heard.get(known, ())
 
     def tick(self) -> None:
         """Looks who listens; lets all ids leave if no message has come for a while.
@@ -97,9 +97,9 @@ class IdTopics:
         Call it several times a second. Asking rclpy at each message would take longer than many of
         the messages.
         """
-        if self._publishers and time.monotonic() - self._heard > _SILENCE:
+        if self._publishers and time.monotonic() - self._last_message > _SILENCE:
             self.leave()
-        self._heard_names = {
+        self._heard = {
             known: {name for name, publisher in found.items() if _is_heard(publisher)}
             for known, found in self._publishers.items()
         }
@@ -124,7 +124,7 @@ class IdTopics:
             )
             kept = set(sorted(kept)[:_MOST])
         for gone in self._publishers.keys() - kept:
-            self._heard_names.pop(gone, None)
+            self._heard.pop(gone, None)
             for publisher in self._publishers.pop(gone).values():
                 self._node.destroy_publisher(publisher)
         new = sorted(kept - self._publishers.keys())
