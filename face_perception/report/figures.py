@@ -112,7 +112,9 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
     return _svg(figure, f"Timeline: what {', '.join(persons)} looked at")
 
 
-def gaze_map(person: str, samples: Sequence[Sample], events: Sequence[Event]) -> str | None:
+def gaze_map(
+    clip: Clip, person: str, samples: Sequence[Sample], events: Sequence[Event]
+) -> str | None:
     """Returns a heat map of the gaze of one person, with an ellipse for each target.
 
     None if the person has too few valid gazes.
@@ -135,18 +137,18 @@ def gaze_map(person: str, samples: Sequence[Sample], events: Sequence[Event]) ->
     for event in events:
         if event.kind == EventKind.LOOK and event.person == person:
             looks.setdefault(target_label(event), []).append(event)
-    for place, (name, found) in enumerate(sorted(looks.items())):
+    colours = _target_colours(clip, events)
+    for name, found in sorted(looks.items()):
         during = [s for s in samples if any(e.onset <= s.start < e.offset for e in found)]
         ellipse = ellipse_of(camera_offsets(during))
         if ellipse is None:
             continue
-        colour = _ROBOT if name == "robot" else _PERSONS[place % len(_PERSONS)]
         for deviations, style in ((1.0, "-"), (_NEAR_95, "--")):
             width, height = 2 * deviations * ellipse.axes
             axes.add_patch(
                 plt.matplotlib.patches.Ellipse(
                     ellipse.centre, width, height, angle=ellipse.rotation,
-                    fill=False, color=colour, linestyle=style,
+                    fill=False, color=colours[name], linestyle=style,
                     label=f"{name} (n = {ellipse.samples})" if style == "-" else None,
                 )
             )  # fmt: skip
@@ -178,7 +180,9 @@ def affect_trace(clip: Clip, person: str, samples: Sequence[Sample]) -> str | No
     left.legend(frameon=False, ncols=2, fontsize=8)
     # Thousands of dots would make the page large: they are a picture in it.
     right.plot(values[:, 0], values[:, 1], color="#BBBBBB", linewidth=0.5, rasterized=True)
-    dots = right.scatter(values[:, 0], values[:, 1], c=times, s=3, cmap="viridis", rasterized=True)
+    dots = right.scatter(
+        values[:, 0], values[:, 1], c=times, s=3, cmap="viridis", rasterized=True, zorder=3
+    )
     right.axhline(0, color="#999999", linewidth=0.5)
     right.axvline(0, color="#999999", linewidth=0.5)
     right.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xlabel="valence", ylabel="arousal")

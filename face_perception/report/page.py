@@ -119,7 +119,7 @@ def _person(clip: Clip, events: Sequence[Event], person: PersonSummary) -> Itera
         "degrees, and heights are too small."
     )
     yield _figure(
-        figures.gaze_map(name, samples, events),
+        figures.gaze_map(clip, name, samples, events),
         f"Gaze relative to the line from the eyes to the camera, valid gazes only. (0, 0) is a "
         f"look into the lens. Ellipses: one standard deviation (solid) and 95 % (dashed) while the "
         f"person looked at that target. {calibrated}",
@@ -159,7 +159,7 @@ def _figure(svg: str | None, caption: str, missing: str = "") -> str:
 def _quality(persons: Sequence[PersonSummary]) -> str:
     def angles(pair: tuple[float, float]) -> str:
         low, high = (math.degrees(angle) for angle in pair)
-        return _EMPTY if math.isnan(low) else f"{low:.0f} to {high:.0f}"
+        return _EMPTY if math.isnan(low) else f"{_number(low, 0)} to {_number(high, 0)}"
 
     rows = [
         [
@@ -204,7 +204,7 @@ def _summary(persons: Sequence[PersonSummary]) -> str:
             ]
         )
     names = (
-        *("person", "looks at robot", "in all (s)", "mean (s)", "share", "share at faces"),
+        *("person", "looks at robot", "in all (s)", "mean (s)", "share at robot", "share at faces"),
         *("blinks per minute", "smiles", "turns of speech", "mean valence", "mean arousal"),
     )
     return _table(names, rows)
@@ -229,7 +229,8 @@ def _count(person: PersonSummary, kind: EventKind) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else _EMPTY
+    # Adding 0 makes a positive zero of a negative one.
+    return f"{round(value, digits) + 0.0:.{digits}f}" if math.isfinite(value) else _EMPTY
 
 
 def _percent(value: float) -> str:
