@@ -16,7 +16,15 @@ import numpy as np
 
 from face_perception.optional_modules import extra
 from face_perception.report.gaze_angles import camera_offsets, ellipse_of
-from face_perception.results import Clip, Event, EventKind, Sample, target_is_evident, target_label
+from face_perception.results import (
+    Clip,
+    Event,
+    EventKind,
+    Sample,
+    is_during,
+    target_is_evident,
+    target_label,
+)
 from face_perception.types import EXPRESSIONS, FloatArray
 
 # Colours that people with colour-blindness tell apart (Okabe and Ito, 2008).
@@ -139,7 +147,7 @@ def gaze_map(
             looks.setdefault(target_label(event), []).append(event)
     colours = _target_colours(clip, events)
     for name, found in sorted(looks.items()):
-        during = [s for s in samples if any(e.onset <= s.start < e.offset for e in found)]
+        during = [sample for sample in samples if is_during(sample.start, found)]
         ellipse = ellipse_of(camera_offsets(during))
         if ellipse is None:
             continue

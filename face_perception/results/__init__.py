@@ -9,6 +9,7 @@ from face_perception.results.events import (
     EventKind,
     EventSettings,
     find_events,
+    is_during,
     target_is_evident,
 )
 from face_perception.results.frame_table import frame_columns, frame_rows, read_rows
@@ -56,6 +57,7 @@ __all__ = [
     "find_events",
     "frame_columns",
     "frame_rows",
+    "is_during",
     "read",
     "read_clip",
     "read_clips",

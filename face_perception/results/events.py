@@ -7,6 +7,7 @@ last frame that showed it.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import statistics
@@ -163,6 +164,12 @@ def target_is_evident(sample: Sample) -> bool:
         return True
     guessed = sample.attention_source in (_HEAD_POSE, "")
     return sample.gaze_valid and not guessed and sample.target != "unknown"
+
+
+def is_during(stamp: float, events: Sequence[Event]) -> bool:
+    """Returns whether a stamp lies in one of some events, which are in order and do not overlap."""
+    at = bisect.bisect_right(events, stamp, key=lambda event: event.onset) - 1
+    return at >= 0 and stamp < events[at].offset
 
 
 def _looks(
@@ -375,14 +382,14 @@ def _both(clip: Clip, a: Event, b: Event) -> Event:
     """Returns the mutual gaze of two looks that overlap, as an event of the person of ``a``."""
     begins = max(a, b, key=lambda look: look.onset)
     ends = min(a, b, key=lambda look: look.offset)
-    during = [
-        sample
-        for sample in clip.persons[a.person]
-        if begins.onset - _ROUNDING <= sample.start < ends.offset - _ROUNDING
-    ]
+    samples = clip.persons[a.person]
+    first, last = (
+        bisect.bisect_left(samples, stamp - _ROUNDING, key=lambda sample: sample.start)
+        for stamp in (begins.onset, ends.offset)
+    )
     return Event(
         EventKind.MUTUAL_GAZE, a.person, a.face_id, a.person_id,
         "face", a.target_person, a.target_id, "",
-        begins.onset, ends.offset, begins.frame, len(during), min(a.confidence, b.confidence),
+        begins.onset, ends.offset, begins.frame, last - first, min(a.confidence, b.confidence),
         math.nan, begins.onset_seen, ends.offset_seen,
     )  # fmt: skip

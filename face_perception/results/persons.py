@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from face_perception.results.clip import Clip, Sample
-from face_perception.results.events import Event, EventKind, smile_strength, target_is_evident
+from face_perception.results.events import (
+    Event,
+    EventKind,
+    is_during,
+    smile_strength,
+    target_is_evident,
+)
 from face_perception.results.quality import Quality, assess
 from face_perception.types import EXPRESSIONS
 
@@ -117,7 +122,7 @@ def _summary(clip: Clip, person: str, events: Sequence[Event]) -> PersonSummary:
         if any(map(is_evident, samples))
     }
     looks = [event for event in mine if event.kind == EventKind.LOOK]
-    elsewhere = _seconds(samples, lambda s: target_is_evident(s) and not _is_in(s.start, looks))
+    elsewhere = _seconds(samples, lambda s: target_is_evident(s) and not is_during(s.start, looks))
     known_expression = _seconds(samples, lambda s: bool(s.expression))
     eyes_known = _seconds(samples, lambda s: s.eyes != "unknown")
     closures, blinks = amounts.get(EventKind.EYE_CLOSURE), amounts.get(EventKind.BLINK)
@@ -170,12 +175,6 @@ def _targets(
         )
     nothing = Amount(0, elsewhere)
     yield TargetShare(clip.name, person, "none", "", "", nothing, share(elsewhere, known))
-
-
-def _is_in(stamp: float, looks: Sequence[Event]) -> bool:
-    """Returns whether a stamp lies in one of some looks, which are in order and do not overlap."""
-    at = bisect.bisect_right(looks, stamp, key=lambda look: look.onset) - 1
-    return at >= 0 and stamp < looks[at].offset
 
 
 def _amount(events: Iterable[Event]) -> Amount:
