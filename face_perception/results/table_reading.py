@@ -34,6 +34,9 @@ def frame_table_in(path: str | os.PathLike[str]) -> Path | None:
 def read_table_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yields the rows of a table of frames as ``read_rows`` yields them, with ``clip``.
 
+    ``expression`` is a list of probabilities, not an object, and what a table does not have is
+    missing: blendshapes and landmarks.
+
     Raises InputError if it is not such a table, OSError, and MissingDependencyError for Parquet
     without pyarrow.
     """
