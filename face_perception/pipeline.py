@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from face_perception.affect import (
     BlendshapesNet,
@@ -15,7 +16,7 @@ from face_perception.affect import (
     measure_face,
     median_measures,
 )
-from face_perception.attention import AttentionTracker
+from face_perception.attention import AttentionTracker, Sphere, WhoSpeaks
 from face_perception.errors import InputError
 from face_perception.faces import (
     MAX_FACES,
@@ -31,7 +32,15 @@ from face_perception.gaze import GEOMETRIC, GazeEstimator, estimate_gazes, load_
 from face_perception.inference import load, log_terms
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.results import FrameResult
-from face_perception.types import ActionUnits, Blendshapes, Face, Frame, Gaze, Neutral
+from face_perception.types import (
+    ActionUnits,
+    Attention,
+    Blendshapes,
+    Face,
+    Frame,
+    Gaze,
+    Neutral,
+)
 
 
 class Perception:
@@ -45,6 +54,7 @@ class Perception:
       be somebody else.
     - ``neutral``: measures of the neutral face, used only for the largest face of that first frame.
     - ``blendshapes``: also estimates blendshapes.
+    - ``targets``: named targets that people may look at, by name.
     - ``single_image``: treats each frame as a separate picture. Faces are not tracked; head pose
       and gaze are the means over the image and its mirror image (``faces.flip_averaging``); an
       assumed camera gets a longer focal length if a face is too large for it
@@ -72,6 +82,7 @@ class Perception:
         person: str = "",
         neutral: FaceMeasures | None = None,
         blendshapes: BlendshapesNet | None = None,
+        targets: Mapping[str, Sphere] = MappingProxyType({}),
         single_image: bool = False,
     ) -> None:
         self._tracker = tracker
@@ -87,6 +98,8 @@ class Perception:
         self._expressions = expressions
         self._smooth_expressions = smooth_expressions
         self._attention = attention
+        self._targets = targets
+        self.who_speaks = WhoSpeaks()  # tell it what is heard before the frame of that time
 
     @classmethod
     def load(
@@ -101,6 +114,7 @@ class Perception:
         neutral: FaceMeasures | None = None,
         blendshapes: bool = False,
         affect: str = "expression",
+        targets: Mapping[str, Sphere] = MappingProxyType({}),
     ) -> Perception:
         """Makes a ``Perception`` with the default models and settings.
 
@@ -146,6 +160,7 @@ class Perception:
             blendshapes=BlendshapesNet(load("blendshapes", threads=threads))
             if blendshapes
             else None,
+            targets=targets,
             single_image=single_image,
         )
 
@@ -194,8 +209,18 @@ class Perception:
             action_units=tuple(units),
             expressions=tuple(expression for expression, _ in affects),
             valence_arousal=tuple(affect for _, affect in affects),
-            attention=tuple(self._attention.update(stamp, faces, gazes)),
+            attention=self._attend(stamp, faces, gazes),
             blendshapes=tuple(blendshapes),
+        )
+
+    def _attend(
+        self, stamp: float, faces: Sequence[Face], gazes: Sequence[Gaze]
+    ) -> tuple[Attention, ...]:
+        looks = self._attention.update(stamp, faces, gazes, objects=self._targets)
+        speaking = self.who_speaks.update(stamp, faces)
+        return tuple(
+            replace(found, speaking=speaking[found.face_id], speaking_source=self.who_speaks.source)
+            for found in looks
         )
 
     def set_neutral_from(self, frames: Iterable[Frame]) -> None:
@@ -254,6 +279,7 @@ class Perception:
     def _forget(self) -> None:
         for memory in self._memories:
             memory.reset()
+        self.who_speaks.reset()
         self._main_face = ""
         if self._people is not None:
             self._people.reset()

@@ -404,6 +404,7 @@ class Target(IntEnum):
     NONE = 1
     ROBOT = 2
     FACE = 3
+    OBJECT = 4
 
 
 class Engagement(IntEnum):
@@ -422,12 +423,14 @@ class Attention:
 
     ``angle`` is between its gaze and the line from its eyes to the robot, radians. ``distance`` is
     from its eyes to the robot, metres. ``target_id`` is the id of the face that it looks at, if
-    ``target`` is FACE. ``target_since`` is the stamp, seconds, of the image in which the target
-    began, and ``engagement_since`` that of the last change of engagement. ``confidence`` is the
-    probability that ``target`` is right. ``source`` is the source of the gaze, "eyes_closed", or
-    "head_pose" if only the head pose is known; ``looking_at_robot`` is then false and
-    ``confidence`` at most 0.5. ``speaking`` is the probability that the person speaks, estimated by
-    ``speaking_source`` (empty: by nothing).
+    ``target`` is FACE. ``target_name`` is the name of the named target that it looks at, and
+    ``target_point`` its centre in the optical frame, metres, if ``target`` is OBJECT.
+    ``target_since`` is the stamp, seconds, of the image in which the target began, and
+    ``engagement_since`` that of the last change of engagement. ``confidence`` is the probability
+    that ``target`` is right. ``source`` is the source of the gaze, "eyes_closed", or "head_pose" if
+    only the head pose is known; ``looking_at_robot`` is then false and ``confidence`` at most 0.5.
+    ``speaking`` is the probability that the person speaks, estimated by ``speaking_source`` (empty:
+    by nothing).
     """
 
     face_id: str
@@ -446,3 +449,5 @@ class Attention:
     confidence: float = NAN
     speaking: float = NAN
     speaking_source: str = ""
+    target_name: str = ""
+    target_point: tuple[float, float, float] = (NAN, NAN, NAN)

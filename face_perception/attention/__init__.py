@@ -1,4 +1,4 @@
-"""Estimates what each person looks at (the robot, another face, neither) and their engagement."""
+"""Estimates what each person looks at, who speaks, and their engagement; remembers who was here."""
 
 from face_perception.attention.attention_tracker import (
     HEAD_POSE,
@@ -6,20 +6,60 @@ from face_perception.attention.attention_tracker import (
     AttentionTracker,
     eyes_midpoint,
 )
+from face_perception.attention.departures import Departed, Departures
+from face_perception.attention.gaze_events import (
+    JOINT_ATTENTION,
+    MUTUAL_GAZE,
+    GazeEvent,
+    GazeEvents,
+    Shared,
+)
 from face_perception.attention.look_at import (
     SPEAKER,
     LookAt,
     LookAtSettings,
     check_look_at,
 )
+from face_perception.attention.named_targets import (
+    NamedTarget,
+    Sphere,
+    check_targets,
+    merged_targets,
+    parse_targets,
+    spheres_in_image_frame,
+)
+from face_perception.attention.speaker_choice import SpeakerChoice, SpeakerSettings
+from face_perception.attention.time_shares import TimeShares, looked_at_name, target_name
+from face_perception.attention.who_speaks import WARN_DELAY, WhoSpeaks, WhoSpeaksSettings
 
 __all__ = [
     "HEAD_POSE",
+    "JOINT_ATTENTION",
+    "MUTUAL_GAZE",
     "SPEAKER",
+    "WARN_DELAY",
     "AttentionSettings",
     "AttentionTracker",
+    "Departed",
+    "Departures",
+    "GazeEvent",
+    "GazeEvents",
     "LookAt",
     "LookAtSettings",
+    "NamedTarget",
+    "Shared",
+    "SpeakerChoice",
+    "SpeakerSettings",
+    "Sphere",
+    "TimeShares",
+    "WhoSpeaks",
+    "WhoSpeaksSettings",
     "check_look_at",
+    "check_targets",
     "eyes_midpoint",
+    "looked_at_name",
+    "merged_targets",
+    "parse_targets",
+    "spheres_in_image_frame",
+    "target_name",
 ]

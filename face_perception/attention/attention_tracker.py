@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,10 +21,11 @@ from face_perception.attention.looking_at_robot import (
     LookingSettings,
     check_looking,
 )
+from face_perception.attention.named_targets import Sphere
 from face_perception.attention.target_probabilities import LookRay, target_probabilities
 from face_perception.gaze_probability import GazeErrorModel
 from face_perception.settings import check, setting
-from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray, Gaze
+from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray, Gaze, Target
 
 HEAD_POSE, EYES_CLOSED = "head_pose", "eyes_closed"  # values of ``Attention.source``
 
@@ -31,6 +33,7 @@ HEAD_POSE, EYES_CLOSED = "head_pose", "eyes_closed"  # values of ``Attention.sou
 _DISTANCE_HYSTERESIS = 1.1
 # Highest confidence of a target from the head pose alone, which is only a guess.
 _MAX_HEAD_CONFIDENCE = 0.5
+_NOWHERE = (math.nan, math.nan, math.nan)
 # Error of a gaze that does not state one.
 _UNSTATED = GazeErrorModel(math.radians(5), math.radians(5))
 
@@ -49,6 +52,7 @@ class _Memory:
 
     seen: float
     looked_at: LookedAt = field(default_factory=LookedAt)
+    probabilities: Mapping[Choice, float] = field(default_factory=dict)
     angle: float = math.nan
     source: str = ""
     evidence: _Evidence = _Evidence.NOTHING
@@ -77,9 +81,9 @@ class AttentionTracker:
     """Tracks what each face looks at, and how engaged with the robot the person is.
 
     For each image it computes the posterior probability that the person looks at the robot, and at
-    the eyes of each other face, from the gaze and its error (see ``target_probabilities``).
-    ``LookedAt`` then decides the target with hysteresis. A new face gets its target at once, so
-    that a single image has a result.
+    the eyes of each other face and at each named target, from the gaze and its error (see
+    ``target_probabilities``). ``LookedAt`` then decides the target with hysteresis. A new face gets
+    its target at once, so that a single image has a result.
 
     If there is no valid gaze, the direction of the head is used instead. ``source`` is then
     "head_pose", ``confidence`` at most 0.5 and ``looking_at_robot`` false. Eyes that are closed for
@@ -126,15 +130,18 @@ class AttentionTracker:
         faces: Sequence[Face],
         gazes: Mapping[str, Gaze] | Sequence[Gaze],
         robot: FloatArray | None = None,
+        objects: Mapping[str, Sphere] = MappingProxyType({}),
     ) -> list[Attention]:
         """Returns what each of ``faces`` attends to, in their order.
 
         ``faces`` are all faces in the image of ``stamp`` seconds. ``gazes`` are those of the same
         image, by face id or in any order; a face may have none. ``robot`` [3] is used instead of
         the setting ``robot_point``, for a point that moves; NaN: not known, and then nobody's
-        target is. A stamp that goes back resets the tracker.
+        target is. ``objects`` are the named targets by name. A stamp that goes back resets the
+        tracker.
         """
         self._robot = np.array(self._settings.robot_point, np.float64) if robot is None else robot
+        self._objects = objects
         if stamp < self._stamp:
             self.reset()
         self._stamp = stamp
@@ -147,6 +154,15 @@ class AttentionTracker:
             if stamp - memory.seen <= self._settings.forget_time
         }
         return [self._attend(stamp, face, gazes.get(face.face_id), eyes) for face in faces]
+
+    def probabilities(self, face_id: str) -> Mapping[Choice, float]:
+        """Returns the probability of each target of a face in the last image that showed it.
+
+        Without new evidence (a blink, a gaze that is missing for a moment) it stays as it was.
+        Returns an empty mapping for a face that is not known.
+        """
+        memory = self._memories.get(face_id)
+        return {} if memory is None else memory.probabilities
 
     def _attend(
         self, stamp: float, face: Face, gaze: Gaze | None, eyes: Mapping[str, FloatArray | None]
@@ -164,33 +180,40 @@ class AttentionTracker:
         at_once = self._settle_evidence(memory, stamp, best, at_once=closed) or closed
         ray = rays.get(memory.evidence)
         looked_at = memory.looked_at
+        held: dict[Choice, float] = {}
         if closed:
-            probabilities: dict[Choice, float] = {NONE: 1.0}
+            memory.probabilities = {NONE: 1.0}
             memory.source, memory.angle = EYES_CLOSED, math.nan
         elif ray is not None:
             others = {i: p for i, p in eyes.items() if i != face.face_id and p is not None}
-            probabilities = target_probabilities(ray, self._robot, others, self._settings)
+            memory.probabilities = target_probabilities(
+                ray, self._robot, others, self._settings, self._objects
+            )
             memory.source = ray.source
             memory.angle = geometry.angle_between(ray.direction, self._robot - ray.origin)
         elif memory.evidence == _Evidence.NOTHING:
-            probabilities = {UNKNOWN: math.nan}
+            memory.probabilities = {UNKNOWN: math.nan}
             memory.source, memory.angle = "", math.nan
         else:
             # During a blink, or while evidence is missing, target and confidence stay the same.
-            probabilities = {looked_at.target: looked_at.confidence}
-        looked_at.update(stamp, probabilities, self._settings, at_once=at_once)
+            held = {looked_at.target: looked_at.confidence}
+        looked_at.update(stamp, held or memory.probabilities, self._settings, at_once=at_once)
         if memory.source == HEAD_POSE:
             looked_at.confidence = min(looked_at.confidence, _MAX_HEAD_CONFIDENCE)
         distance = math.nan if origin is None else float(np.linalg.norm(self._robot - origin))
         self._engage(memory, stamp, distance)
+        kind, name = looked_at.target
+        thing = self._objects.get(name) if kind == Target.OBJECT else None
         return Attention(
             face_id=face.face_id,
             source=memory.source,
             looking_at_robot=looked_at.target == ROBOT and memory.source != HEAD_POSE,
             angle=memory.angle,
             distance=distance,
-            target=looked_at.target[0],
-            target_id=looked_at.target[1],
+            target=kind,
+            target_id=name if kind == Target.FACE else "",
+            target_name=name if kind == Target.OBJECT else "",
+            target_point=_NOWHERE if thing is None else _point(thing),
             target_since=looked_at.since,
             engagement=memory.engagement,
             engagement_since=memory.engagement_since,
@@ -270,6 +293,11 @@ def eyes_midpoint(face: Face, gaze: Gaze | None) -> FloatArray | None:
     if face.pose is not None and np.isfinite(face.pose.position).all():
         return face.pose.position
     return None
+
+
+def _point(thing: Sphere) -> tuple[float, float, float]:
+    x, y, z = thing.centre.tolist()
+    return x, y, z
 
 
 def _is_direction(vector: FloatArray) -> bool:

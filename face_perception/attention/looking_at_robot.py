@@ -1,4 +1,4 @@
-"""Decides whether a person looks at the robot, at another face or at neither.
+"""Decides whether a person looks at the robot, another face, a named target or none of them.
 
 ``LookingSettings`` has the thresholds. ``LookedAt`` applies their hysteresis over time.
 """
@@ -13,7 +13,7 @@ from face_perception.errors import InputError
 from face_perception.settings import setting
 from face_perception.types import Target
 
-# A target, and the id of the face if the target is a face (else "").
+# A target, and the id of the face or the name of the object if the target is one (else "").
 Choice = tuple[Target, str]
 
 UNKNOWN: Choice = (Target.UNKNOWN, "")
@@ -64,6 +64,14 @@ class LookingSettings:
         0.2,
         "Prior probability that a person looks at one of the other faces, if there are any. "
         "robot_prior + face_prior must be below 1. A larger value gives more looks at faces.",
+        minimum=0.001,
+        maximum=0.99,
+        dynamic=True,
+    )
+    object_share: float = setting(
+        0.5,
+        "Prior probability that a person who looks neither at the robot nor at a face looks at one "
+        "of the named targets, if there are any. A larger value gives more looks at them.",
         minimum=0.001,
         maximum=0.99,
         dynamic=True,
@@ -201,7 +209,7 @@ class LookedAt:
             self._pending, self._pending_since = choice, stamp
         if math.isnan(self._away_since):
             self._away_since = stamp
-        is_thing = choice[0] in (Target.ROBOT, Target.FACE)
+        is_thing = choice[0] in (Target.ROBOT, Target.FACE, Target.OBJECT)
         wait = settings.enter_time if is_thing else settings.leave_time
         # The last condition ends a target if other candidates alternate and none of them lasts.
         return (

@@ -1,4 +1,4 @@
-"""Computes the probability of each target (the robot, other faces, none) for one look."""
+"""Computes the probability of each target (robot, other faces, named targets, none) of a look."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from face_perception.attention.looking_at_robot import (
     Choice,
     LookingSettings,
 )
+from face_perception.attention.named_targets import Sphere
 from face_perception.gaze_probability import (
     ElsewherePrior,
     GazeErrorModel,
@@ -53,20 +54,30 @@ class LookRay:
 
 
 def target_probabilities(
-    look: LookRay, robot: FloatArray, others: Mapping[str, FloatArray], settings: LookingSettings
+    look: LookRay,
+    robot: FloatArray,
+    others: Mapping[str, FloatArray],
+    settings: LookingSettings,
+    objects: Mapping[str, Sphere],
 ) -> dict[Choice, float]:
     """Returns the posterior probability of each candidate and of NONE; the sum is 1.
 
     ``robot`` [3] is the point of the robot and ``others`` are the midpoints [3] of the eyes of the
-    other faces by id, metres, in the optical frame. Returns UNKNOWN with NaN if the direction to
-    the robot is not known.
+    other faces by id, metres, in the optical frame. ``objects`` are the named targets by name.
+    Returns UNKNOWN with NaN if the direction to the robot is not known.
     """
+    rest = 1 - settings.robot_prior - (settings.face_prior if others else 0.0)
+    at_objects = rest * settings.object_share if objects else 0.0
+    rest -= at_objects
     targets: list[tuple[Choice, FloatArray, float, float]] = [
         (ROBOT, robot, settings.robot_radius, settings.robot_prior)
     ]
     for face_id, point in others.items():
         prior = settings.face_prior / len(others)
         targets.append(((Target.FACE, face_id), point, settings.face_radius, prior))
+    for name, thing in objects.items():
+        prior = at_objects / len(objects)
+        targets.append(((Target.OBJECT, name), thing.centre, thing.radius, prior))
     weights: dict[Choice, float] = {}
     elsewhere = math.nan
     for choice, point, size, prior in targets:
@@ -77,13 +88,14 @@ def target_probabilities(
         yaw, pitch = offset_from_line(look.direction, line, look.up)
         if not (math.isfinite(yaw) and math.isfinite(pitch)):
             continue
-        radius = target_angle(size, distance)
+        # Only the eyes of a face or of the robot draw a look within a narrow cone.
+        is_thing = choice[0] == Target.OBJECT
+        radius = math.atan2(size, distance) if is_thing else target_angle(size, distance)
         error = look.error_from(line)
         if choice != ROBOT:
             weights[choice] = prior * aimed_likelihood(yaw, pitch, radius, error)
             continue
         aimed, other, chance = gaze_likelihoods(yaw, pitch, radius, error, _ELSEWHERE)
-        rest = 1 - settings.robot_prior - (settings.face_prior if others else 0.0)
         weights[choice] = prior * aimed + rest * chance
         elsewhere = rest * (other - chance)
     if math.isnan(elsewhere):

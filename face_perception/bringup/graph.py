@@ -254,7 +254,7 @@ def _remaps(node: NodeSpec, options: GraphOptions) -> tuple[tuple[str, str], ...
         return image_remaps(options.image, options.camera_info)
     if node.name == "talking_face":
         return audio_remaps("speech", options.speech)
-    if node.name in ("microphone", "voice_activity", "hri"):
+    if node.name in ("microphone", "voice_activity", "attention", "hri"):
         return audio_remaps("audio", options.audio)
     return ()
 

@@ -159,7 +159,7 @@ def _target(attention: Attention | None) -> tuple[str, str]:
         return "the robot?", "yellow"
     if attention.eyes == Eyes.CLOSED:
         return "eyes closed", ""
-    return (attention.target_id if attention.target == Target.FACE else "elsewhere"), ""
+    return attention.target_id or attention.target_name or "elsewhere", ""
 
 
 def render_table(view: GraphSnapshot) -> Group:

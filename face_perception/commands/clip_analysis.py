@@ -51,6 +51,7 @@ class ClipAnalyser:
 
         Raises inference.ModelError, and InputError or OSError if one of the files is wrong.
         """
+        from face_perception.attention import parse_targets, spheres_in_image_frame
         from face_perception.people import CalibrationStore
         from face_perception.pipeline import Perception
 
@@ -64,6 +65,7 @@ class ClipAnalyser:
                 person=args.person,
                 max_faces=args.max_faces,
                 blendshapes=args.blendshapes,
+                targets=spheres_in_image_frame(parse_targets(args.targets)),
             )
             if args.neutral:
                 _take_neutral(args.neutral, perception, self._load_camera(), args.image)
@@ -84,6 +86,7 @@ class ClipAnalyser:
         to its end, the results until there are kept and summarised, and the error is raised:
         InputError, OSError, media.FilmError or MissingDependencyError. Raises what ``load`` raises.
         """
+        from face_perception.commands.clip_sound import ClipSound
         from face_perception.media import (
             BackgroundWriter,
             FrameReader,
@@ -99,6 +102,7 @@ class ClipAnalyser:
             )
             perception = self.load()
             perception.restart(single_image=clip.still)
+            sound = stack.enter_context(contextlib.closing(ClipSound(clip, perception.who_speaks)))
             summary = _Summary(clip)
             write = _open_lines(task, clip, stack, report)
             drawing = None
@@ -114,6 +118,7 @@ class ClipAnalyser:
                     progress((number + 1) / clip.count)
                 if number % (self._args.skip_frames + 1):
                     continue
+                sound.listen_until(frame.stamp)
                 result = perception.process(frame)
                 if write is not None:
                     write(json.dumps(result.to_json(number, self._args.landmarks), allow_nan=False))

@@ -118,6 +118,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "are measured against it",
     )
     parser.add_argument(
+        "--targets",
+        default="",
+        metavar="NAME=X,Y,Z,RADIUS;...",
+        help="places and things that people may look at, in the camera's optical frame, metres",
+    )
+    parser.add_argument(
         "--blendshapes",
         action="store_true",
         help="write the 52 ARKit blendshapes of each face, and AU 17, which is computed from them",

@@ -5,6 +5,7 @@ from face_perception.media.bag import is_bag
 from face_perception.media.camera_device import CameraDevice, device_number
 from face_perception.media.camera_info import load_camera
 from face_perception.media.eight_bits import BitDepth, looks_like_depth
+from face_perception.media.film_sound import FilmSound
 from face_perception.media.film_writer import FilmError, write_mp4
 from face_perception.media.frame_reader import FrameReader, read_picture
 from face_perception.media.frame_writer import (
@@ -32,6 +33,7 @@ __all__ = [
     "CameraDevice",
     "FaceTruth",
     "FilmError",
+    "FilmSound",
     "FrameReader",
     "FrameWriter",
     "ImageError",

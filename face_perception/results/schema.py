@@ -384,7 +384,7 @@ _ATTENTION = (
     JsonField(
         "target",
         "what the person looks at: `unknown`, `none` (something else, or closed eyes), `robot` "
-        "(the camera) or `face`",
+        "(the camera), `face`, or `object` (one of `--targets`)",
         lambda a: _name(a.target),
         type=str,
     ),
@@ -400,6 +400,25 @@ _ATTENTION = (
         "first; null if unknown",
         lambda a: _number(a.target_since, 6),
         "s",
+    ),
+    JsonField(
+        "target_name",
+        "name of the named target if `target` is `object`; else empty",
+        lambda a: a.target_name,
+        type=str,
+    ),
+    JsonField(
+        "speaking",
+        "probability that the person speaks, from the lips and the sound of the film; null if "
+        "unknown, as without sound, and in the first 0.3 s of a face",
+        lambda a: _number(a.speaking),
+        "0 to 1",
+    ),
+    JsonField(
+        "speaking_source",
+        "`lips_voice_and_sound`; empty without sound",
+        lambda a: a.speaking_source,
+        type=str,
     ),
     JsonField(
         "engagement",

@@ -384,7 +384,8 @@ def attention_to_msg(attention: types.Attention) -> msg.Attention:
         eye_contact=float(attention.eye_contact),
         target=int(attention.target),
         target_id=attention.target_id,
-        target_point=Point(x=_NAN, y=_NAN, z=_NAN),
+        target_name=attention.target_name,
+        target_point=Point(**dict(zip("xyz", map(float, attention.target_point), strict=True))),
         target_since=time(attention.target_since),
         engagement=int(attention.engagement),
         engagement_since=time(attention.engagement_since),
@@ -397,6 +398,7 @@ def attention_from_msg(attention: msg.Attention) -> types.Attention:
     """Returns the attention of a message; fields that were not set become NaN or UNKNOWN."""
     eyes = _state(attention.eyes, types.Eyes.UNKNOWN)
     angle, distance = _known([attention.angle, attention.distance]).tolist()
+    place, is_object = attention.target_point, attention.target == msg.Attention.TARGET_OBJECT
     return types.Attention(
         face_id=attention.face_id,
         source=attention.source,
@@ -414,4 +416,6 @@ def attention_from_msg(attention: msg.Attention) -> types.Attention:
         confidence=attention.confidence,
         speaking=attention.speaking if attention.speaking_source else _NAN,
         speaking_source=attention.speaking_source,
+        target_name=attention.target_name,
+        target_point=(place.x, place.y, place.z) if is_object else (_NAN, _NAN, _NAN),
     )

@@ -29,7 +29,7 @@ from face_perception.errors import InputError
 from face_perception.inference import load
 from face_perception.nodes.talking_face.renderer_choice import RendererChoice, RendererParameters
 from face_perception.nodes.talking_face.speech_warnings import SpeechWarnings
-from face_perception.nodes.talking_face.steering import Steering
+from face_perception.nodes.talking_face.steering import FOLLOWED, Steering
 from face_perception.nodes.talking_face.topic_screen import TopicScreen
 from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
@@ -122,6 +122,14 @@ class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParam
         "Name of the camera's optical frame. Points on avatar/look_at without a frame are taken to "
         "be in it; points in another frame are transformed with tf2.",
     )
+    follow: str = setting(
+        "none",
+        "Whom the face looks at by itself. speaker: at the person who speaks (the topic speaker of "
+        "attention). look_at: at the person whom look_at_policy chooses (look_at_id). none: at "
+        "nobody. The topics avatar/look_at and avatar/look_at_face have priority until the "
+        "followed topic changes.",
+        choices=("none", *FOLLOWED),
+    )
     look_time: float = setting(
         2.0,
         "Time after the last message about a point or face during which the face still looks "
@@ -195,7 +203,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             warn=self.warn_throttled,
             inform=lambda text: self.get_logger().info(text),
         )
-        self._steering = Steering(self, performer, values.eyes, values.camera_frame)
+        self._steering = Steering(self, performer, values.eyes, values.camera_frame, values.follow)
         self.timer(0.2, self._check_regularly)
         self.thread(self._perform)
 

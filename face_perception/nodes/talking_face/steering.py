@@ -20,6 +20,9 @@ from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.tf_frames import Frames
 from face_perception.types import FloatArray
 
+# Values of the parameter ``follow``, and the topic of the attention node with the id of the face.
+FOLLOWED = {"speaker": "speaker", "look_at": "look_at_id"}
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -35,8 +38,8 @@ class Steering:
 
     Reads avatar/expression, avatar/valence_arousal, avatar/look_at and avatar/look_at_face,
     robot_face/expression where hri_msgs is installed, and ``faces`` while it looks at one of them.
-    Messages that cannot be followed are counted as
-    refused and logged.
+    With a ``follow`` that is a key of ``FOLLOWED``, also the ids of faces on that topic.
+    Messages that cannot be followed are counted as refused and logged.
 
     - ``eyes``: position of the displayed eyes in the camera's optical frame, metres.
     - ``camera_frame``: name of that frame. Points in other frames are transformed with tf2, which
@@ -50,6 +53,7 @@ class Steering:
         performer: Performer,
         eyes: tuple[float, ...],
         camera_frame: str,
+        follow: str = "",
     ) -> None:
         self._node, self._performer, self.eyes = node, performer, eyes
         self._frame, self._frames = camera_frame, Frames(node)
@@ -71,6 +75,8 @@ class Steering:
             kind = importlib.import_module("hri_msgs.msg").Expression
             topic = "robot_face/expression"
             node.subscribe(kind, topic, self._on_hri_expression, depth=10, expected=False)
+        if follow in FOLLOWED:
+            node.subscribe_latched(String, FOLLOWED[follow], self._on_face_id)
         node.subscribe(
             msg.FaceArray,
             "faces",

@@ -1,9 +1,9 @@
-"""The attention node: publishes what each face attends to, and whom the robot should face."""
+"""The attention node: publishes what each face attends to, who speaks, and whom to face."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,24 +16,35 @@ from face_perception.attention import (
     AttentionTracker,
     LookAt,
     LookAtSettings,
+    SpeakerChoice,
+    SpeakerSettings,
+    WhoSpeaks,
+    WhoSpeaksSettings,
     check_look_at,
     eyes_midpoint,
+    parse_targets,
 )
+from face_perception.nodes.attention.people_topics import PeopleTopics
+from face_perception.nodes.attention.sound_input import SoundInput, SoundInputSettings
+from face_perception.nodes.attention.target_input import TargetInput
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.result_kinds import Result
 from face_perception.ros.stamp_join import StampJoin
 from face_perception.ros.tf_frames import Frames
 from face_perception.settings import setting
-from face_perception.types import Attention, Face, FloatArray, Gaze
+from face_perception.types import Attention, FloatArray
 
 _NOBODY_SPEAKS = (
-    "look_at_policy is speaker, but nothing tells who speaks: choosing as with engaged_first"
+    "look_at_policy is speaker, but nothing tells who speaks: choosing as with engaged_first; "
+    "start voice_activity and microphone"
 )
 
 
 @dataclass(frozen=True)
-class AttentionParameters(LookAtSettings, AttentionSettings):
+class AttentionParameters(
+    SoundInputSettings, SpeakerSettings, WhoSpeaksSettings, LookAtSettings, AttentionSettings
+):
     """Parameters of the attention node."""
 
     robot_frame: str = setting(
@@ -41,6 +52,14 @@ class AttentionParameters(LookAtSettings, AttentionSettings):
         "The frame in which robot_point is given, such as head_link; transformed with tf2 into the "
         "frame of the image. Empty: the frame of the image. While the transform is not known, "
         "nobody's target is.",
+    )
+    targets: str = setting(
+        "",
+        "Named places and things that people may look at, besides the robot and other faces: "
+        "NAME=X,Y,Z,RADIUS in metres, separated by semicolons, such as 'door=1.5,0,3,0.5; "
+        "cup=0,0,0.05,0.06@tray_link'. After @ comes the frame of the point; without it, the "
+        "frame of the image. The topic targets adds others.",
+        dynamic=True,
     )
     gaze_wait: float = setting(
         0.1,
@@ -53,7 +72,7 @@ class AttentionParameters(LookAtSettings, AttentionSettings):
 
 
 class AttentionNode(PerceptionNode[AttentionParameters]):
-    """Reads ``faces`` and ``gaze``, publishes ``attention``, ``look_at`` and ``look_at_id``."""
+    """Reads ``faces``, ``gaze`` and what is heard; publishes ``attention`` and what follows."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("attention", AttentionParameters, **kwargs)
@@ -62,6 +81,11 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
     def setup(self) -> None:
         self._tracker = AttentionTracker(self.values)
         self._look = LookAt(self.values)
+        self._who = WhoSpeaks(self.values)
+        self._speaker_choice = SpeakerChoice(self.values)
+        parse_targets(self.values.targets)  # refuses wrong ones before the node is active
+        self._robot_target = ""
+        self._speaker_named: str | None = None  # as published; None: nothing was
         self._chosen: str | None = None  # as published; None: nothing was
         self._frames = Frames(self)
         self.on_end(self._frames.destroy)
@@ -70,6 +94,8 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._attention = self.publisher(result_kinds.ATTENTION, "attention")
         self._look_at = self.publisher(PointStamped, "look_at")
         self._look_at_id = self.publisher(String, "look_at_id", depth=1, latched=True)
+        self._speaker = self.publisher(String, "speaker", depth=1, latched=True)
+        self._people_topics = PeopleTopics(self)
 
     def start(self) -> None:
         self._faces = self.subscribe(
@@ -88,18 +114,37 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
             expected=False,
             wanted=self._wanted,
         )
+        self._sound = SoundInput(self, self._who, self.values, self._wanted)
+        self._targets = TargetInput(self, self._frames, self.values.targets, self._wanted)
+        self.subscribe_latched(String, "robot_target", self._on_robot_target)
+
+    def _on_robot_target(self, message: String) -> None:
+        self._robot_target = message.data
 
     def _wanted(self) -> bool:
-        return self.has_subscribers(self._attention, self._look_at, self._look_at_id)
+        return self.has_subscribers(
+            self._attention,
+            self._look_at,
+            self._look_at_id,
+            self._speaker,
+            *self._people_topics.publishers,
+        )
 
     def change_values(self, values: AttentionParameters) -> None:
         check_look_at(values)
+        parse_targets(values.targets)
         self._tracker.change_settings(values)
         self._look.change_settings(values)
+        self._who.change_settings(values)
+        self._speaker_choice.change_settings(values)
+        if self.active:
+            self._targets.change_text(values.targets)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         source = "gaze" if self._expected() else "head pose: gaze has no publisher"
-        return self._faces.status, {"faces": str(self._count), "source": source}
+        problem, heard = self._sound.diagnostics()
+        problems = "; ".join(filter(None, (self._faces.status, problem)))
+        return problems, {"faces": str(self._count), "source": source, **heard}
 
     def _expected(self) -> frozenset[str]:
         """Returns the topics other than ``faces`` whose message about an image the node awaits."""
@@ -117,10 +162,26 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         gazes = {g.face_id: g for g in group["gaze"].values} if "gaze" in group else {}
         header = faces.header
         stamp = messages.seconds(header.stamp)
-        attention = self._tracker.update(stamp, faces.values, gazes, self._robot(header))
+        eyes = {face.face_id: eyes_midpoint(face, gazes.get(face.face_id)) for face in faces.values}
+        looks = self._tracker.update(
+            stamp, faces.values, gazes, self._robot(header), self._targets.spheres(header)
+        )
+        speaking = self._who.update(stamp, faces.values)
+        attention = [
+            replace(item, speaking=speaking[item.face_id], speaking_source=self._who.source)
+            for item in looks
+        ]
         self._count = len(attention)
         self.publish(self._attention, Result(header, attention), header)
-        self._publish_look_at(header, attention, faces.values, gazes)
+        self._publish_look_at(header, attention, eyes)
+        self._publish_speaker(stamp, speaking)
+        self._people_topics.update(header, attention, self._tracker, eyes, self._robot_target)
+
+    def _publish_speaker(self, stamp: float, speaking: Mapping[str, float]) -> None:
+        speaker = self._speaker_choice.update(stamp, speaking)
+        if speaker != self._speaker_named:
+            self._speaker_named = speaker
+            self.publish(self._speaker, String(data=speaker))
 
     def _robot(self, header: Any) -> FloatArray | None:
         """Returns robot_point [3] in the frame of the image, NaN if the transform is not known.
@@ -144,18 +205,15 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self,
         header: Any,
         attention: Sequence[Attention],
-        faces: Sequence[Face],
-        gazes: Mapping[str, Gaze],
+        eyes: Mapping[str, FloatArray | None],
     ) -> None:
-        speakers_known = any(item.speaking_source for item in attention)
-        if self.values.look_at_policy == SPEAKER and attention and not speakers_known:
+        deaf = not self._sound.voice_published
+        if self.values.look_at_policy == SPEAKER and attention and deaf:
             self.note_problem("look_at", _NOBODY_SPEAKS)
         chosen = self._look.update(messages.seconds(header.stamp), attention)
         if chosen != self._chosen:
             self._chosen = chosen
             self.publish(self._look_at_id, String(data=chosen))
-        for face in faces:
-            eyes = eyes_midpoint(face, gazes.get(face.face_id))
-            if face.face_id == chosen and eyes is not None:
-                x, y, z = eyes.tolist()
-                self.publish(self._look_at, PointStamped(header=header, point=Point(x=x, y=y, z=z)))
+        if (place := eyes.get(chosen)) is not None:
+            x, y, z = place.tolist()
+            self.publish(self._look_at, PointStamped(header=header, point=Point(x=x, y=y, z=z)))

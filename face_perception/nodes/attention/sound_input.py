@@ -1,0 +1,116 @@
+"""Subscribes to what is heard: voice activity, the level of the sound, and its direction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from std_msgs.msg import Float32, Header
+
+from face_perception import msg
+from face_perception.attention import WARN_DELAY, WhoSpeaks
+from face_perception.ros import messages
+from face_perception.ros.audio_input import AudioInput, AudioInputSettings
+from face_perception.ros.driver import PerceptionNode
+from face_perception.settings import setting
+from face_perception.speech import LEVEL_STEP, AudioChunk, SoundLevel
+
+_HALF_PIECE = 0.016  # seconds from the stamp of a voice activity to the middle of its sound
+_LONGEST_DELAY = 2.0  # seconds of sound that may wait
+
+
+@dataclass(frozen=True)
+class SoundInputSettings(AudioInputSettings):
+    """Settings of ``SoundInput``."""
+
+    direction_topic: str = setting(
+        "",
+        "Topic with the direction of the sound (std_msgs/Float32), radians from the optical axis, "
+        "positive to the left, as a microphone array gives it. Empty: none.",
+    )
+
+
+class SoundInput:
+    """Passes what is heard to ``who``. Make it in the ``start`` of the node.
+
+    Reads ``voice_activity``; ``audio`` only while somebody publishes voice activity.
+    """
+
+    def __init__(
+        self,
+        node: PerceptionNode[Any],
+        who: WhoSpeaks,
+        settings: SoundInputSettings,
+        wanted: Callable[[], bool],
+    ) -> None:
+        self._node, self._who = node, who
+        self._level = SoundLevel()
+        self._voice = node.subscribe(
+            msg.VoiceActivity,
+            "voice_activity",
+            self._on_voice,
+            depth=50,
+            expected=False,
+            wanted=wanted,
+        )
+        self._audio = AudioInput(
+            node,
+            "audio",
+            self._on_audio,
+            settings,
+            longest_delay=_LONGEST_DELAY,
+            expected=False,
+            wanted=lambda: wanted() and self.voice_published,
+        )
+        if settings.direction_topic:
+            node.subscribe(
+                Float32,
+                settings.direction_topic,
+                self._on_direction,
+                depth=10,
+                expected=False,
+                wanted=wanted,
+            )
+
+    @property
+    def voice_published(self) -> bool:
+        """Whether a node publishes voice activity."""
+        return self._voice.published
+
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        """Returns the current problem, empty if there is none, and values for the diagnostics."""
+        delay = self._who.delay
+        known = not math.isnan(delay)
+        problem = ""
+        if known and abs(delay) > WARN_DELAY:
+            problem = (
+                f"the stamps of the sound are {abs(delay) * 1e3:.0f} ms "
+                f"{'later' if delay > 0 else 'earlier'} than those of the images (corrected for "
+                "`speaking`): correct the clocks, or the stamps of the microphone or the camera"
+            )
+        return problem, {
+            "speaking rests on": self._who.source or "nothing: no voice_activity arrives",
+            "sound later than images (ms)": f"{delay * 1e3:.0f}" if known else "not known",
+        }
+
+    def _on_voice(self, message: msg.VoiceActivity) -> None:
+        probability = message.probability if message.valid else math.nan
+        self._who.hear_voice(messages.seconds(message.header.stamp) + _HALF_PIECE, probability)
+
+    def _on_audio(self, chunk: AudioChunk, header: Header) -> None:
+        if not len(chunk.samples):
+            return
+        if chunk.stamp <= 0:
+            # A chunk without a stamp was recorded just now.
+            chunk = AudioChunk(self._now() - chunk.duration, chunk.rate, chunk.samples)
+        first, levels = self._level.push(chunk)
+        for number, level in enumerate(levels.tolist()):
+            self._who.hear_level(first + (number + 0.5) * LEVEL_STEP, level)
+
+    def _on_direction(self, message: Float32) -> None:
+        self._who.hear_direction(self._now(), float(message.data))
+
+    def _now(self) -> float:
+        return float(self._node.get_clock().now().nanoseconds) * 1e-9
