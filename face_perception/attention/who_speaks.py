@@ -144,7 +144,7 @@ class WhoSpeaks:
     @property
     def source(self) -> str:
         """What the last result rests on; empty if nothing was heard lately, and all is NaN."""
-        if self._stamp - self._voice.last > _STALE + LONGEST_DELAY:
+        if not self._stamp - self._voice.last <= _STALE + LONGEST_DELAY:  # or both are infinite
             return ""
         compared = self._stamp - self._level.last <= _STALE + LONGEST_DELAY
         return LIPS_VOICE_AND_SOUND if compared else LIPS_AND_VOICE

@@ -190,7 +190,7 @@ def _laid_out(
     """Returns one array of sound that starts at ``begin``, with silence between the pieces."""
     places = [(max(0, round((stamp - begin) * rate)), samples) for stamp, samples in sound]
     out = np.zeros(max((at + len(samples) for at, samples in places), default=0), np.int16)
-    follows = -1
+    follows = -rate  # no piece is near it
     for at, samples in places:
         # Stamps are inexact by some samples, so join pieces that are within 1 ms of each other.
         if abs(at - follows) < rate // 1000:

@@ -451,6 +451,20 @@ def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], 
     node.wait_for_log("chunks arrived after their time and were dropped (1 so far)")
 
 
+def test_it_looks_at_the_speaker(start: Callable[..., NodeProcess], peer: Peer) -> None:
+    values = {"audio_out": "none", "width": 256, "height": 256, "look_time": 1.0}
+    node = start("talking_face", follow="speaker", **values)
+    latch = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    speaker = peer.node.create_publisher(String, "speaker", latch)
+    people = peer.publisher(msg.FaceArray, "faces")
+    speaker.publish(String(data="face_1"))
+    # It subscribes to faces only while it looks at one.
+    peer.until(lambda: people.get_subscription_count() > 0, why="for a look at the speaker")
+    node.wait_for_log("no face on the topic faces has the id 'face_1'")
+    speaker.publish(String(data=""))
+    peer.until(lambda: people.get_subscription_count() == 0, why="for a look at nobody")
+
+
 def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], peer: Peer) -> None:
     node = start("talking_face", audio_out="none", width=256, height=256, look_time=2.0)
     states = latched(peer)
