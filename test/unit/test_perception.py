@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from gaze_scene import CAMERA, Actor
 
-from face_perception.affect import ExpressionSmoother, LandmarkActionUnits
+from face_perception.affect import ExpressionSmoother, LandmarkActionUnits, derive_valence_arousal
 from face_perception.affect.neutral import POPULATION
 from face_perception.attention import AttentionTracker
 from face_perception.gaze import GeometricGaze
 from face_perception.people import CalibrationStore, PersonRegistry
 from face_perception.pipeline import Perception
 from face_perception.results import FrameResult
-from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral
+from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral, ValenceArousal
 
 
 class _Script:
@@ -27,8 +27,9 @@ class _Script:
     def track(self, frame: Frame) -> list[Face]:
         return list(self.faces)
 
-    def estimate(self, crops: Sequence[FaceCrop]) -> list[Expression]:
-        return [Expression(crop.face_id, "none", np.full(7, 1 / 7)) for crop in crops]
+    def estimate_affect(self, crops: Sequence[FaceCrop]) -> list[tuple[Expression, ValenceArousal]]:
+        found = [Expression(crop.face_id, "none", np.full(7, 1 / 7)) for crop in crops]
+        return [(expression, derive_valence_arousal(expression)) for expression in found]
 
 
 class _Stream:
