@@ -47,6 +47,14 @@ class EventSettings:
         maximum=60.0,
         unit="s",
     )
+    shortest_opening: float = setting(
+        0.1,
+        "Eyes that open for at most this long between two blinks did not open: lids are not that "
+        "fast, and at the edge of the blink level the state of the eyes flickers.",
+        minimum=0.0,
+        maximum=1.0,
+        unit="s",
+    )
     smile_level: float = setting(
         0.2,
         "A smile begins when the intensity of action unit 12 reaches this level, and ends below "
@@ -231,7 +239,8 @@ def _shut(person: str, samples: Sequence[Sample], settings: EventSettings) -> li
         return _OFF if sample.eyes == "open" else None
 
     found = []
-    for run in _runs(samples, [label(sample) for sample in samples], settings.longest_gap):
+    labels = [label(sample) for sample in samples]
+    for run in _runs(samples, labels, settings.longest_gap, pause=settings.shortest_opening):
         closed = any(samples[i].eyes == "closed" for i in run.indices)
         kind = EventKind.EYE_CLOSURE if closed else EventKind.BLINK
         found.append(_unit_event(kind, person, samples, run, _BLINK))

@@ -58,6 +58,13 @@ def test_a_blink_does_not_end_a_look_but_an_eye_closure_does(tmp_path: Path) -> 
     assert (closure.peak, closure.confidence) == (1.0, 0.9)
 
 
+def test_eyes_that_open_for_a_frame_belong_to_one_blink(tmp_path: Path) -> None:
+    ada = Script("ada", shut=[(2.0, 2.1), (2.1 + FRAME, 2.3), (4.0, 4.2), (4.5, 4.7)])
+    clip = play(tmp_path, ada)
+    assert times(of(clip, "blink")) == near((2.0, 2.3), (4.0, 4.2), (4.5, 4.7))
+    assert len(of(clip, "blink", shortest_opening=0.0)) == 4
+
+
 def test_what_was_not_seen_to_begin_or_end_says_so(tmp_path: Path) -> None:
     ada = Script("ada", looks=[(0, 4, "robot"), (6, 10, "robot")])
     first, last = of(play(tmp_path, ada), "look")
