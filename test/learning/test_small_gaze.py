@@ -123,6 +123,40 @@ def test_the_estimator_gives_the_networks_answer(
     assert (gaze.pitch_sigma, gaze.yaw_sigma) == pytest.approx(tuple(sigma[0]), abs=1e-4)
 
 
+def test_the_model_averages_with_the_geometric_estimate_and_corrects_for_real_people(
+    tmp_path: Path,
+) -> None:
+    recipe = replace(
+        RECIPE,
+        share_pitch=0.25,
+        share_yaw=0.5,
+        add_pitch_deg=-2.0,
+        sigma_factor_pitch=0.9,
+        sigma_factor_yaw=0.7,
+    )
+    torch.manual_seed(3)
+    network = SmallGaze().eval()
+    samples = drawn_samples(1)
+    samples.measures[:, :2] = np.random.default_rng(1).uniform(-0.3, 0.3, (len(samples), 2))
+    made = recipes.model_build(
+        "averaging", network, recipe, samples, trained_on="nothing", licence="none"
+    )
+    install_model(made, tmp_path)
+    found = load(tmp_path / "averaging.yaml").infer(
+        {
+            "left_eye": samples.left_eye[:, None].astype(np.float32),
+            "right_eye": samples.right_eye[:, None].astype(np.float32),
+            "measures": samples.measures,
+        }
+    )
+    alone, sigma = recipes.predict(network, samples)
+    pitch = 0.25 * alone[:, 0] + 0.75 * samples.measures[:, 0] - math.radians(2)
+    yaw = 0.5 * (alone[:, 1] + samples.measures[:, 1])
+    # The graph's yaw is positive to the image's left.
+    assert found["gaze"] == pytest.approx(np.column_stack([pitch, -yaw]), abs=1e-4)
+    assert found["sigma"] == pytest.approx(sigma * [0.9, 0.7], abs=1e-4)
+
+
 def test_without_measures_the_gaze_is_not_valid_and_says_why(
     card: Path, photo_faces: dict[str, tuple[Frame, Face]]
 ) -> None:
