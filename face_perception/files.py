@@ -70,6 +70,17 @@ def _check_regular(path: str | os.PathLike[str], found: os.stat_result) -> None:
 
 
 @contextlib.contextmanager
+def named_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Adds the name of a file to an OSError that has none, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+@contextlib.contextmanager
 def open_lines(
     path: str | os.PathLike[str], waiting: Callable[[], None] = lambda: None
 ) -> Iterator[TextIO]:
@@ -112,7 +123,8 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     try:
         # A killed process may have left a file that others can read.
         part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        part_file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with named_errors(path), open(part_file, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from face_perception.commands.clip_record import record_of, result_settings
 from face_perception.errors import InputError
-from face_perception.files import open_lines
+from face_perception.files import named_errors, open_lines
 from face_perception.results import record_path
 
 if TYPE_CHECKING:
@@ -176,8 +176,9 @@ def _open_lines(
 
     if task.output is None:
         return None
+    name = task.output
     if task.output == "-":
-        stream = sys.stdout
+        stream, name = sys.stdout, "standard output"
     else:
         refuse_overwriting(Path(task.output), clip)
         # The processes of a run that was killed write until they notice that.
@@ -186,12 +187,9 @@ def _open_lines(
         record_path(Path(task.output)).unlink(missing_ok=True)
 
     def write(line: str) -> None:
-        try:
+        with named_errors(name):
             stream.write(line + "\n")
             stream.flush()
-        except OSError as error:  # the disk is full, for example; the error names no file
-            name = "standard output" if task.output == "-" else task.output
-            raise OSError(error.errno, error.strerror, name) from error
 
     return write
 

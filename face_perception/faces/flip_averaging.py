@@ -19,6 +19,7 @@ _FLIP = np.diag([-1.0, 1.0, 1.0])
 # k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4 tau_x tau_y): tangential p2, thin prism s1 and s2, sensor tilt
 # tau_y.
 _ALONG_X = (3, 8, 9, 13)
+_MOST_ROLL_APART = np.radians(45)  # between a face and its mirror image, turned back
 _SAME = 0.25  # largest distance between a face and its mirror image, as a share of its width
 
 
@@ -47,10 +48,18 @@ def match_mirrored_faces(
         for other in others:
             x, y = other.landmarks[:, :2].mean(axis=0)
             apart = float(np.hypot(camera.width - 1 - x - at[0], y - at[1]))
-            if apart < nearest:
+            if apart < nearest and _agree(face.pose, other.pose):
                 best, nearest = other, apart
         out.append(best)
     return out
+
+
+def _agree(pose: HeadPose | None, other: HeadPose | None) -> bool:
+    """Returns whether two poses of a mirrored pair can be averaged: one may be upside down."""
+    if pose is None or other is None:
+        return True
+    difference = (pose.roll + other.roll + np.pi) % (2 * np.pi) - np.pi
+    return bool(abs(difference) < _MOST_ROLL_APART)
 
 
 def average_poses(pose: HeadPose | None, other: HeadPose | None) -> HeadPose | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -53,7 +54,8 @@ class FilmWriter:
             raise type(error)(
                 error.errno, f"{path} cannot be written ({error.strerror}): choose another folder"
             ) from error
-        self._film = self._av.open(Unnamed(self._file), "w", format=container)
+        self._unnamed = Unnamed(self._file)
+        self._film = self._av.open(self._unnamed, "w", format=container)
         self._video: Any = None
         self._sound: Any = None
         self._count, self._last, self._samples = 0, -1, 0
@@ -85,7 +87,7 @@ class FilmWriter:
             frame = self._av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.time_base, frame.pts = unit, tick
             self._mux_images(frame)
-        except (self._av.FFmpegError, ValueError) as error:
+        except (self._av.FFmpegError, OSError, ValueError) as error:
             raise self._failed(error) from error
 
     def add_sound(self, samples: npt.NDArray[np.int16]) -> None:
@@ -100,7 +102,7 @@ class FilmWriter:
             frame.time_base, frame.pts = Fraction(1, self._sound_rate), self._samples
             self._samples += len(samples)
             self._film.mux(self._sound.encode(frame))
-        except (self._av.FFmpegError, ValueError) as error:
+        except (self._av.FFmpegError, OSError, ValueError) as error:
             raise self._failed(error) from error
 
     def close(self) -> None:
@@ -113,15 +115,15 @@ class FilmWriter:
                 self._film.close()
                 self._file.close()
                 os.replace(self._part, self._path)
-        except self._av.FFmpegError as error:
+        except (self._av.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         finally:
-            self._file.close()
-            self._part.unlink(missing_ok=True)
+            self.discard()
 
     def discard(self) -> None:
-        """Removes what was written."""
-        self._file.close()
+        """Removes what was written, if the film is not complete."""
+        with contextlib.suppress(OSError):  # the disk is full
+            self._file.close()
         self._part.unlink(missing_ok=True)
 
     def _mux_images(self, frame: Any) -> None:
@@ -131,7 +133,9 @@ class FilmWriter:
             self._film.mux(packet)
 
     def _failed(self, error: Exception) -> FilmError:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        # FFmpeg does not hand on why the file could not be written.
+        cause = self._unnamed.error or error
+        reason = " ".join(str(getattr(cause, "strerror", None) or cause).split())
         return FilmError(f"{self._path} cannot be written: {reason}")
 
     def _add_stream(self, image: Image) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError
+from face_perception.files import named_errors
 from face_perception.media.closable import Closable
 from face_perception.media.film_sound import FilmSound
 from face_perception.media.film_writer import CONTAINERS, FilmWriter
@@ -81,7 +82,8 @@ class _PictureOutput:
             raise InputError(
                 f"{self._path}: OpenCV cannot encode {self._path.suffix}: use another suffix"
             )
-        self._part.write_bytes(data.tobytes())
+        with named_errors(self._path):
+            self._part.write_bytes(data.tobytes())
         self._written = True
 
     def close(self) -> None:

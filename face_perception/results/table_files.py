@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from face_perception.files import named_errors
 from face_perception.optional_modules import extra
 from face_perception.results.columns import Column, Value
 from face_perception.results.study_tables import Table
@@ -26,7 +27,8 @@ def write_table(path: Path, columns: Sequence[Column], rows: Iterable[Sequence[V
     write = _write_csv if path.suffix.lower() == ".csv" else _write_parquet
     part = path.with_name(f".{path.name}.part")
     try:
-        count = write(part, columns, iter(rows))
+        with named_errors(path):
+            count = write(part, columns, iter(rows))
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
