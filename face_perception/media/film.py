@@ -22,7 +22,7 @@ import numpy as np
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.media.alpha import on_plain_ground
 from face_perception.media.eight_bits import BitDepth
-from face_perception.media.film_damage import missing_part
+from face_perception.media.film_damage import check_picture_list, missing_part
 from face_perception.media.orientation import Turn, turn_of_matrix
 from face_perception.media.unnamed import Unnamed
 from face_perception.types import Image
@@ -300,10 +300,12 @@ def import_av(purpose: str) -> Any:
 
 
 def open_container(av: Any, file: BinaryIO) -> Any:
-    """Opens the container of a film with PyAV. Raises what PyAV raises.
+    """Opens the container of a film with PyAV. Raises what PyAV raises, and ValueError.
 
     FFmpeg must open nothing but ``file``: other containers name files and addresses.
     """
+    check_picture_list(file)
+    file.seek(0)
     return av.open(
         Unnamed(file),
         buffer_size=1 << 18,

@@ -455,6 +455,21 @@ def test_a_small_file_has_no_frames_that_need_much_memory(
         FrameReader(path)
 
 
+@pytest.mark.parametrize("outer", ["meta", "moov"])
+def test_a_list_of_more_pictures_than_bytes_is_refused(outer: str, tmp_path: Path) -> None:
+    """FFmpeg reserves memory for each picture that HEIF states: 1 GB here."""
+
+    def box(kind: str, content: bytes) -> bytes:
+        return struct.pack(">I", 8 + len(content)) + kind.encode() + content
+
+    pictures = box("meta", bytes(4) + box("iloc", struct.pack(">I2xI", 2 << 24, 1 << 27)))
+    path = tmp_path / "a.mp4"
+    content = pictures if outer == "meta" else box(outer, pictures)
+    path.write_bytes(box("gtyp", b"avif") + content + box("mdat", bytes(99)))
+    with pytest.raises(InputError, match=r"a\.mp4 .*\(its list of pictures states 134217728"):
+        FrameReader(path)
+
+
 def test_without_pyav_films_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = film(tmp_path / "a.mp4")
     monkeypatch.setitem(__import__("sys").modules, "av", None)
