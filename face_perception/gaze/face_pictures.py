@@ -93,7 +93,7 @@ class FacePicture:
             raise InputError("margin belongs to crop face_box: leave it out")
         if not normalized and self.angles_in == "picture":
             raise InputError(
-                "crop face_box has no axes of its own: give angles_in line_of_sight or camera"
+                "crop face_box has no axes: give angles_in line_of_sight or camera"
             )
 
 
