@@ -17,7 +17,7 @@ from rclpy.node import Node
 # Others answer the announcement of a new participant at once, but on a busy machine both get lost.
 # The nodes of this package also announce themselves every half second (config/fastdds.xml): one
 # such announcement arrives in this time. Longer would delay every start.
-_PERIOD, _QUIET_LOOKS = 0.1, 8  # seconds between two looks; looks in a row that find nothing new
+_PERIOD, QUIET_LOOKS = 0.1, 8  # seconds between two looks; looks in a row that find nothing new
 _MOST_LOOKS = 100  # where nodes come and go all the time
 
 
@@ -49,7 +49,7 @@ def settled_names(node: Node, sleep: Callable[[float], None] = time.sleep) -> li
         seen = (names, sorted(node.get_topic_names_and_types()))
         quiet = quiet + 1 if seen == known else 0
         known = seen
-        if quiet == _QUIET_LOOKS:
+        if quiet == QUIET_LOOKS:
             break
     return [f"{namespace.rstrip('/')}/{name}" for name, namespace in names]
 

@@ -270,41 +270,22 @@ class FaceTracker:
 
         ``max_faces`` is their largest number; None means that of the settings. The search ends
         when so many were found. Faces found in the whole image come first, then those of each
-        window, in order of their score. If there are none, or all are doubtful, the image is
-        searched rotated by 90, 180 and 270 degrees. Ids count from 1 in each image. Raises
-        InputError as ``track`` does.
+        window, in order of their score. If there are none, the image is searched rotated by 90, 180
+        and 270 degrees. Ids count from 1 in each image. Raises InputError as ``track`` does.
         """
         image = _checked(frame)
         most = self._max_faces if max_faces is None else max_faces
         found: list[Track] = []
         for view in (WHOLE_IMAGE, *(SearchView(window) for window in _windows(image))):
             self._add(image, view, frame.stamp, found, most)
-        if all(track.certainty < _DOUBTFUL for track in found):
-            found = self._detect_rotated(image, frame.stamp, found, most)
+        for turns in range(1, _TURNS):
+            if not found:
+                for window in (None, *close_up_windows(image.shape[1], image.shape[0])):
+                    self._add(image, SearchView(window, turns), frame.stamp, found, most)
         self.full = len(found) >= most
         for number, track in enumerate(found, start=1):
             track.id = f"{self._id_prefix}{number}"
         return [_face(track, frame) for track in found]
-
-    def _detect_rotated(
-        self, image: Image, stamp: float, doubtful: list[Track], most: int
-    ) -> list[Track]:
-        """Returns the faces in the image rotated by 90, 180 or 270 degrees.
-
-        An upright mesh may fit an upside-down face, but not well. So ``doubtful`` faces of the
-        image as it is are returned, too, unless a rotated face in their place is more certain.
-        """
-        found: list[Track] = []
-        for turns in range(1, _TURNS):
-            if not found:
-                for window in (None, *close_up_windows(image.shape[1], image.shape[0])):
-                    self._add(image, SearchView(window, turns), stamp, found, most)
-        for track in doubtful:
-            others = [other for other in found if not same_place(track, other)]
-            rivals = [other for other in found if same_place(track, other)]
-            if all(other.certainty < track.certainty for other in rivals):
-                found = [*others, track]
-        return found[:most]
 
     def _add(
         self, image: Image, view: SearchView, stamp: float, found: list[Track], most: int

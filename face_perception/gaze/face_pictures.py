@@ -92,9 +92,7 @@ class FacePicture:
         if normalized and self.margin:
             raise InputError("margin belongs to crop face_box: leave it out")
         if not normalized and self.angles_in == "picture":
-            raise InputError(
-                "crop face_box has no axes: give angles_in line_of_sight or camera"
-            )
+            raise InputError("crop face_box has no axes: give angles_in line_of_sight or camera")
 
 
 def picture_of(card: Card) -> FacePicture:

@@ -18,7 +18,7 @@ from simulated_time import Keeps
 from std_msgs.msg import Header
 
 from face_perception.avatar import Performer
-from face_perception.nodes.attention import AttentionNode
+from face_perception.nodes.attention.node import AttentionNode
 from face_perception.nodes.talking_face.node import TalkingFaceParameters
 from face_perception.nodes.talking_face.steering import Steering
 from face_perception.ros.driver import PerceptionNode

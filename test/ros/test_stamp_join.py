@@ -2,7 +2,7 @@
 
 import pytest
 
-from face_perception.nodes.attention import AttentionParameters
+from face_perception.nodes.attention.node import AttentionParameters
 from face_perception.nodes.overlay.node import OverlayParameters
 from face_perception.ros.stamp_join import Newest, Pace, StampJoin
 from face_perception.settings import settings_of

@@ -138,7 +138,8 @@ def test_what_is_not_known_is_null() -> None:
 
 
 def test_a_line_says_which_camera_was_used() -> None:
+    size = {"width": 640, "height": 480}
     given = FrameResult(0.0, Camera(640, 480, 501.234, 502, 320, 240), ()).to_json(0)
-    assert given["camera"] == {"assumed": False, "fx": 501.23, "fy": 502.0}
+    assert given["camera"] == {"assumed": False, "fx": 501.23, "fy": 502.0, **size}
     guessed = FrameResult(0.0, Camera.assume(640, 480), ()).to_json(0)
-    assert guessed["camera"] == {"assumed": True, "fx": 640.0, "fy": 640.0}
+    assert guessed["camera"] == {"assumed": True, "fx": 640.0, "fy": 640.0, **size}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import cv2
@@ -59,6 +60,20 @@ def test_a_mirror_image_gives_the_mirrored_result(perception: Perception, name: 
     assert b is not None
     assert a.yaw == pytest.approx(-b.yaw, abs=math.radians(1.5))
     assert a.roll == pytest.approx(-b.roll, abs=math.radians(1.5))
+
+
+def test_a_pose_that_is_upside_down_in_the_mirror_image_is_not_averaged(
+    perception: Perception,
+) -> None:
+    image = photo("astronaut")
+    camera = types.Camera.assume(image.shape[1], image.shape[0])
+    (face,), (other,) = (look(perception, view).faces for view in (image, image[:, ::-1]))
+    assert mirror.match_mirrored_faces([face], [other], camera) == [other]
+    assert other.pose is not None
+    half_turn = np.diag([-1.0, -1.0, 1.0])
+    pose = dataclasses.replace(other.pose, rotation=half_turn @ other.pose.rotation)
+    upside_down = dataclasses.replace(other, pose=pose)
+    assert mirror.match_mirrored_faces([face], [upside_down], camera) == [None]
 
 
 @pytest.mark.parametrize("name", PHOTOS)

@@ -18,7 +18,11 @@ _JETPACKS = {"36.4": "6.2", "38.2": "7.0", "38.4": "7.1", "39.2": "7.2"}
 
 @dataclass(frozen=True, slots=True)
 class JetPack:
-    """The JetPack of this computer: its version ("" if unknown here), and that of L4T."""
+    """The JetPack of this computer: its version ("" if unknown here), and that of L4T.
+
+    >>> str(JetPack("7.2", "39.2.0"))
+    'JetPack 7.2, L4T 39.2.0'
+    """
 
     version: str
     l4t: str
