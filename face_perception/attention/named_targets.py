@@ -108,8 +108,11 @@ def _parse(text: str) -> NamedTarget:
 def merged_targets(
     fixed: Iterable[NamedTarget], changing: Iterable[NamedTarget]
 ) -> tuple[NamedTarget, ...]:
-    """Returns both lists; of two targets with one name, the one in ``changing`` is used."""
-    return check_targets({target.name: target for target in (*fixed, *changing)}.values())
+    """Returns both lists; of two targets with one name, the one in ``changing`` is used.
+
+    Each list may have ``MAX_TARGETS``, so that one of them never makes the other one too long.
+    """
+    return tuple({target.name: target for target in (*fixed, *changing)}.values())
 
 
 def spheres_in_image_frame(targets: Iterable[NamedTarget]) -> Mapping[str, Sphere]:

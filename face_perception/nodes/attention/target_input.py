@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,22 @@ from face_perception.ros.tf_frames import Frames
 _DELETE, _DELETE_ALL = 2, 3  # Marker.DELETE, Marker.DELETEALL
 
 
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """A target of a marker that came at ``at`` and ends after ``lifetime``, seconds."""
+
+    target: NamedTarget
+    at: float
+    lifetime: float
+
+    def lasts(self, now: float) -> bool:
+        """Returns whether the target is there at ``now``, seconds of the ROS clock.
+
+        A marker with a lifetime also ends when the clock goes back, as a bag that loops makes it.
+        """
+        return self.lifetime == math.inf or 0 <= now - self.at < self.lifetime
+
+
 class TargetInput:
     """The named targets of the parameter ``targets`` and of the topic ``targets``.
 
@@ -40,10 +57,15 @@ class TargetInput:
     ) -> None:
         self._node, self._frames = node, frames
         self._fixed = parse_targets(text)
-        # By namespace and id: the target, and the time at which it ends, seconds of the ROS clock.
-        self._marked: dict[tuple[str, int], tuple[NamedTarget, float]] = {}
+        self._marked: dict[tuple[str, int], _Marked] = {}  # by namespace and id
         node.subscribe(
-            MarkerArray, "targets", self._on_markers, depth=10, expected=False, wanted=wanted
+            MarkerArray,
+            "targets",
+            self._on_markers,
+            depth=10,
+            latched=True,  # places that never move may be published once
+            expected=False,
+            wanted=wanted,
         )
 
     def change_text(self, text: str) -> None:
@@ -55,11 +77,9 @@ class TargetInput:
 
         A target whose frame has no transform is left out, with a warning.
         """
-        now = self._now()
-        self._marked = {key: found for key, found in self._marked.items() if found[1] > now}
-        marked = [target for target, _ in self._marked.values()]
+        self._marked = self._lasting()
         placed = {}
-        for target in merged_targets(self._fixed, marked):
+        for target in merged_targets(self._fixed, (one.target for one in self._marked.values())):
             frame = target.frame or header.frame_id
             point = np.array(target.point, np.float64)
             try:
@@ -76,7 +96,7 @@ class TargetInput:
 
     def _on_markers(self, message: MarkerArray) -> None:
         """Takes all markers of a message, or none if one of them is wrong."""
-        marked = dict(self._marked)
+        marked = self._lasting()
         for marker in message.markers:
             if marker.action == _DELETE_ALL:
                 marked.clear()
@@ -84,18 +104,22 @@ class TargetInput:
                 marked.pop((marker.ns, marker.id), None)
             else:
                 marked[marker.ns, marker.id] = self._read(marker)
-        check_targets(target for target, _ in marked.values())
+        check_targets(one.target for one in marked.values())
         self._marked = marked
 
-    def _read(self, marker: Marker) -> tuple[NamedTarget, float]:
+    def _lasting(self) -> dict[tuple[str, int], _Marked]:
+        now = self._now()
+        return {key: one for key, one in self._marked.items() if one.lasts(now)}
+
+    def _read(self, marker: Marker) -> _Marked:
         name = (marker.text or marker.ns).strip()
         if not name:
             raise InputError(f"marker {marker.id} has no name: set its text or its ns")
         place, scale = marker.pose.position, marker.scale
         radius = max(scale.x, scale.y, scale.z) / 2
         target = NamedTarget(name, (place.x, place.y, place.z), radius, marker.header.frame_id)
-        lasts = marker.lifetime.sec + marker.lifetime.nanosec * 1e-9
-        return target, self._now() + lasts if lasts > 0 else math.inf
+        lifetime = marker.lifetime.sec + marker.lifetime.nanosec * 1e-9
+        return _Marked(target, self._now(), lifetime if lifetime > 0 else math.inf)
 
     def _now(self) -> float:
         return float(self._node.get_clock().now().nanoseconds) * 1e-9
