@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-_MOST_KEYS = 1000  # whose last time is remembered: keys may hold names from the network
+_MOST_KEYS = 1000  # that are remembered: keys may hold names from the network
 _MOST_FAULTS = 4  # that are told apart under one key
+_COMPARED = 500  # first characters of a text by which faults are told apart
 # What differs between two texts of one fault: numbers, and quoted names.
 _VARYING = re.compile(r"'[^']*'|-?\d+(?:\.\d+)?")
 
@@ -46,8 +47,10 @@ class LogLimiter:
         >>> one == same, one == other
         (True, False)
         """
+        if key not in self._faults and len(self._faults) >= _MOST_KEYS:
+            self._faults.clear()
         faults = self._faults.setdefault(key, set())
-        fault = f"{key}: {_VARYING.sub('#', text)}"
+        fault = f"{key}: {_VARYING.sub('#', text[:_COMPARED])}"
         if fault not in faults and len(faults) >= _MOST_FAULTS:
             return key
         faults.add(fault)

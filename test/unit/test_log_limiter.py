@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from face_perception.ros.log_limiter import LogLimiter
 
 
@@ -27,3 +29,17 @@ def test_names_from_the_network_cannot_fill_the_log() -> None:
     assert count == 5
     assert sum(limiter.allows(name, 0.0) for name in names) == len(names)
     assert not limiter.allows(names[-1], 9.9)
+
+
+def test_names_from_the_network_cannot_fill_the_memory() -> None:
+    """Keys hold names, such as those of targets, and texts hold names of any length."""
+    limiter = LogLimiter(period=10.0)
+    tracemalloc.start()
+    try:
+        for number in range(5000):
+            name = chr(0x4E00 + number) * 2000  # 4 kB
+            logged(limiter, f"target {number}", f"target {number} is in the frame {name}")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 4e6
