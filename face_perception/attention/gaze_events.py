@@ -15,6 +15,7 @@ from face_perception.types import Attention, Target
 
 MUTUAL_GAZE, JOINT_ATTENTION = "mutual_gaze", "joint_attention"
 _HOLD = 0.5  # seconds for which a state may be missing, such as while a face is lost for an image
+_LONGEST_GAP = 2.0  # seconds without any image, after which nothing is known to have gone on
 
 
 class Shared(NamedTuple):
@@ -43,7 +44,8 @@ class GazeEvents:
     Two look at each other: mutual gaze. Two look at the same third face, or at the same named
     target: joint attention. The robot looks at what it has announced; without an announcement it
     takes no part. Targets are those of ``Attention``, which have hysteresis. A target that rests on
-    the head pose alone does not count. Something shared ends when it was missing for 0.5 s.
+    the head pose alone does not count. Something shared ends when it was missing for 0.5 s. It also
+    ends with the first image after 2 s without images, and begins again if that image shows it.
 
     >>> events = GazeEvents()
     >>> events.update(0.0, [])
@@ -68,7 +70,8 @@ class GazeEvents:
         name of a named target; empty: nothing. After a stamp that goes back, everything that was
         shared ends.
         """
-        reset, self._stamp = stamp < self._stamp, stamp
+        reset = not 0 <= stamp - self._stamp <= _LONGEST_GAP
+        self._stamp = stamp
         seen = set(_shared(attention, robot_target))
         ended = sorted(
             shared

@@ -137,6 +137,19 @@ def test_mutual_gaze_with_the_robot_needs_its_announcement() -> None:
     assert event.shared == Shared("mutual_gaze", ("anna", "robot"))
 
 
+def test_nothing_is_shared_over_a_time_without_images() -> None:
+    """While nobody listens to the node, it gets no images."""
+    people = [Person("anna", ANNA, lambda t: ROBOT)]
+    ((_, attention),) = play(people, 1 / RATE, AttentionTracker(), {})
+    events = GazeEvents()
+    begins = [
+        (event.stamp, event.begins)
+        for stamp in (0.0, 1.0, 60.0)
+        for event in events.update(stamp, attention, "anna")
+    ]
+    assert begins == [(0.0, True), (60.0, False), (60.0, True)]
+
+
 def test_who_was_here() -> None:
     people = [
         Person("face_1", ANNA, lambda t: ROBOT, seen=lambda t: t < 2 or t > 8),
