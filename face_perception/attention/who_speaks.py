@@ -176,7 +176,7 @@ class WhoSpeaks:
         step, self._stamp = stamp - self._stamp, stamp
         lips = {face.face_id: self._faces.get(face.face_id) or _Lips() for face in faces}
         self._faces = lips
-        if self._voice.last == -math.inf:  # lips alone tell nothing, so nothing is measured
+        if stamp - self._voice.last > _KEPT:  # lips alone tell nothing, so nothing is measured
             return dict.fromkeys(lips, math.nan)
         shift = 0.0 if math.isnan(self.delay) else self.delay
         grid = stamp - np.arange(round(_WINDOW / GRID_STEP))[::-1] * GRID_STEP

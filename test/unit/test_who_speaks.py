@@ -23,7 +23,7 @@ from face_perception.attention.lip_motion import lip_opening
 from face_perception.errors import InputError
 from face_perception.geometry import rotation_matrix
 from face_perception.speech import MOUTH_RATE, AudioChunk, SoundLevel
-from face_perception.types import HeadPose
+from face_perception.types import Face, HeadPose
 
 SECONDS = 10.0
 
@@ -141,6 +141,29 @@ def test_hidden_lips_are_not_known(speech: tuple[Lips, Sound]) -> None:
             found = who.update(1 + k / 25, [replace(other, face_id=str(n)), face])
             assert math.isnan(found[str(n)])
             assert k < 8 or 0 <= found["a"] < 0.5
+
+
+def test_lips_are_measured_only_while_a_voice_is_listened_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured = []
+
+    def opening(face: Face) -> float:
+        measured.append(face.face_id)
+        return 0.02
+
+    monkeypatch.setattr("face_perception.attention.who_speaks.lip_opening", opening)
+    who, face = WhoSpeaks(), face_with_lips("a", 0.02)
+    assert math.isnan(who.update(0.0, [face])["a"])
+    assert not measured
+    for k in range(1, 26):
+        who.hear_voice(k / 25, 0.9)
+        found = who.update(k / 25, [face])
+    assert len(measured) == 25
+    assert found["a"] < 0.5
+    # Whoever published voice activity has stopped long ago.
+    assert math.isnan(who.update(10.0, [face])["a"])
+    assert (len(measured), who.source) == (25, "")
 
 
 def test_stamps_that_go_back_begin_again(speech: tuple[Lips, Sound]) -> None:

@@ -11,6 +11,7 @@ from std_msgs.msg import Float32, Header
 
 from face_perception import msg
 from face_perception.attention import WARN_DELAY, WhoSpeaks
+from face_perception.errors import InputError
 from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
@@ -97,6 +98,11 @@ class SoundInput:
 
     def _on_voice(self, message: msg.VoiceActivity) -> None:
         probability = message.probability if message.valid else math.nan
+        if message.valid and not 0 <= probability <= 1:
+            raise InputError(
+                f"the probability of a voice is {probability}: publish one from 0 to 1, or valid "
+                "false if it is not known"
+            )
         self._who.hear_voice(messages.seconds(message.header.stamp) + _HALF_PIECE, probability)
 
     def _on_audio(self, chunk: AudioChunk, header: Header) -> None:
