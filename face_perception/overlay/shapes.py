@@ -90,7 +90,7 @@ def rays(
 ) -> list[Ray]:
     """Returns the gazes, 1 m long, in the colour of the attention of their faces.
 
-    A gaze that goes to another face ends there.
+    A gaze that goes to another face ends there. Rays whose ends are not known are left out.
     """
     attention_of = drawing.by_face(attention)
     places = {face.face_id: face.pose.position for face in faces if face.pose is not None}
@@ -102,7 +102,9 @@ def rays(
         end, colour = gaze.origin + _RAY * gaze.direction, drawing.attention_colour(own)
         if own is not None and own.target == Target.FACE and own.target_id in places:
             end, colour = places[own.target_id], drawing.LINK
-        found.append(Ray(gaze.face_id, gaze.origin, end, colour))
+        # A blink before the first gaze holds none. Viewers complain about arrows with NaN.
+        if np.isfinite([gaze.origin, end]).all():
+            found.append(Ray(gaze.face_id, gaze.origin, end, colour))
     return found
 
 
@@ -111,7 +113,7 @@ def landmark_points(camera: Camera, faces: Iterable[Face]) -> FloatArray:
 
     The first three are metres; the last is the index of the face. The depth of a landmark is that
     of the head pose, plus the landmark's own depth at the scale of the picture, so it is a sketch
-    and no measurement. Faces without mesh or head pose are left out.
+    and no measurement. Faces without mesh or head pose, and points without a place, are left out.
     """
     found = [np.zeros((0, 4))]
     for number, face in enumerate(faces):
@@ -123,7 +125,8 @@ def landmark_points(camera: Camera, faces: Iterable[Face]) -> FloatArray:
         depths = depth + relative * depth / camera.fx
         plane = mesh.undistort_points(camera, points[:, :2])
         index = np.full(len(points), float(number))
-        found.append(np.column_stack([plane * depths[:, None], depths, index]))
+        rows = np.column_stack([plane * depths[:, None], depths, index])
+        found.append(rows[np.isfinite(rows).all(axis=1)])
     return np.concatenate(found)
 
 

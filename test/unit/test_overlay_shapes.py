@@ -71,6 +71,12 @@ def test_what_is_not_known_is_not_drawn(seen: tuple[Any, Any]) -> None:
     assert overlay.rays([face], [closed]) == []
     assert overlay.rays([bare], [gaze(face, [0.0, 0.0, -1.0])]) == []
     assert overlay.landmark_points(camera, [bare]).shape == (0, 4)
+    # The eyes blink before any gaze was seen.
+    blink = gaze(face, [np.nan] * 3, valid=False, eyes=Eyes.BLINK)
+    assert overlay.rays([face], [blink]) == []
+    nowhere = dataclasses.replace(face.pose, position=np.array([0.0, 0.0, np.nan]))
+    lost = dataclasses.replace(face, pose=nowhere)
+    assert overlay.landmark_points(camera, [lost]).shape == (0, 4)
 
 
 def test_a_ray_ends_at_the_face_that_is_looked_at(seen: tuple[Any, Any]) -> None:
