@@ -14,15 +14,18 @@ from face_perception.hri.face_values import (
 )
 from face_perception.hri.frames import FrameSettings, NamedFrame, face_frames, gaze_rotation
 from face_perception.hri.people import ROBOT, Person, gazing, person_id_of, persons_of
+from face_perception.hri.person_links import ID_HOLD, PersonLinks
 from face_perception.hri.pictures import PictureSettings, aligned_picture, cropped_picture
 
 __all__ = [
+    "ID_HOLD",
     "LANDMARKS_70",
     "ROBOT",
     "UNIT_COUNT",
     "FrameSettings",
     "NamedFrame",
     "Person",
+    "PersonLinks",
     "PictureSettings",
     "SeenExpression",
     "aligned_picture",

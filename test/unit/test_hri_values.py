@@ -264,3 +264,25 @@ def test_persons() -> None:
         hri.Person("anna", "face_1", False, Engagement.ENGAGED),
         hri.Person("anonymous_face_2", "face_2", True, Engagement.ENGAGING),
     ]
+
+
+def test_a_link_outlives_an_image_without_the_face() -> None:
+    links = hri.PersonLinks()
+
+    def see(stamp: float, **persons: str) -> tuple[list[tuple[str, str]], dict[str, str]]:
+        """Returns the ended and the present links after an image of these faces."""
+        seen = [
+            attending(face_id, Target.ROBOT, person_id=person)
+            for face_id, person in persons.items()
+        ]
+        return links.update(stamp, seen), links.persons
+
+    anna, bert = {"face_1": "anna"}, {"face_1": "bert"}
+    assert see(10.0, face_1="anna", face_2="") == ([], anna)
+    assert see(10.4) == ([], anna)
+    assert see(10.8, face_2="") == ([("face_1", "anna")], {}), "its id has left"
+    assert see(10.9, face_1="anna") == ([], anna)
+    assert see(11.0, face_1="") == ([("face_1", "anna")], {}), "it is seen without a link"
+    assert see(11.1, face_1="anna") == ([], anna)
+    assert see(11.2, face_1="bert") == ([("face_1", "anna")], bert)
+    assert see(3.0) == ([("face_1", "bert")], {}), "a bag that loops"

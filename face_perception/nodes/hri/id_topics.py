@@ -12,15 +12,14 @@ from std_msgs.msg import Header
 
 from face_perception.bringup.ros_names import check_topic
 from face_perception.errors import InputError
+from face_perception.hri import ID_HOLD
 from face_perception.ros import messages, qos
 from face_perception.ros.rclpy_compat import RCLError
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
-# An id that is missing in the messages stays for this long, so that a face that is lost for an
-# image does not make its readers subscribe again. By the stamps, nanoseconds.
-_HOLD = 500_000_000
+_HOLD = round(1e9 * ID_HOLD)  # by the stamps, nanoseconds
 # Time after which who is tracked is published again although it stays the same: later readers do
 # not get what was published before. By the stamps, nanoseconds.
 _REPEAT = 200_000_000
