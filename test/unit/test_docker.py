@@ -131,6 +131,24 @@ def test_a_compose_file(file: Path) -> None:
             check_launch(service["command"])
 
 
+@pytest.mark.parametrize(
+    ("compose", "dockerfile"),
+    [("perception", "Dockerfile"), ("avatar", "Dockerfile"), ("jetson", "Dockerfile.jetson")],
+)
+def test_the_user_may_write_into_the_volumes(compose: str, dockerfile: str) -> None:
+    content = yaml.safe_load((DOCKER / f"{compose}.yaml").read_text())
+    user, owned = "root", set()
+    for name, arguments in instructions(DOCKER / dockerfile):
+        user = arguments if name == "USER" else user
+        for folder in re.findall(r"mkdir (?:-p )?(\S+)", arguments):
+            if user == "robot" or f"chown robot {folder}" in arguments:
+                owned.add(folder)
+    for service in content["services"].values():
+        for volume in service["volumes"]:
+            source, target = volume.split(":")
+            assert source.startswith("/") or target in owned, target
+
+
 def check_launch(command: list[str]) -> None:
     """Checks that a launch file has the arguments of a command."""
     assert command[:3] == ["ros2", "launch", "face_perception"]
