@@ -84,11 +84,8 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._who = WhoSpeaks(self.values)
         self._speaker_choice = SpeakerChoice(self.values)
         parse_targets(self.values.targets)  # refuses wrong ones before the node is active
-        self._robot_target = ""
         self._speaker_named: str | None = None  # as published; None: nothing was
         self._chosen: str | None = None  # as published; None: nothing was
-        self._frames = Frames(self)
-        self.on_end(self._frames.destroy)
         self._guarded_update = self.guarded(self._update)
         self._join = StampJoin("faces", self.values.gaze_wait)
         self._attention = self.publisher(result_kinds.ATTENTION, "attention")
@@ -114,8 +111,11 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
             expected=False,
             wanted=self._wanted,
         )
+        self._frames = Frames(self)
+        self.on_end(self._frames.destroy)
         self._sound = SoundInput(self, self._who, self.values, self._wanted)
         self._targets = TargetInput(self, self._frames, self.values.targets, self._wanted)
+        self._robot_target = ""  # until the topic says more: whoever announced it may be gone
         self.subscribe_latched(String, "robot_target", self._on_robot_target)
 
     def _on_robot_target(self, message: String) -> None:

@@ -46,7 +46,10 @@ class PeopleTopics:
         eyes: Mapping[str, FloatArray | None],
         robot_target: str,
     ) -> None:
-        """Takes the attention of all faces in an image, and publishes what has subscribers."""
+        """Takes the attention of all faces in an image, and publishes what has subscribers.
+
+        Shares, events and departures need what came before, so they are noted for every image.
+        """
         stamp = messages.seconds(header.stamp)
         self._shares.update(stamp, attention)
         events = self._events.update(stamp, attention, robot_target)
