@@ -104,6 +104,7 @@ def test_robot_point_in_another_frame(
         parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()],
     )
     node.trigger_configure()
+    node.trigger_activate()
     header = Header(frame_id="camera")
     assert np.isnan(node._robot(header)).all(), "no transform has arrived"
     if installed:
@@ -115,6 +116,8 @@ def test_robot_point_in_another_frame(
     assert "robot_point is in base_link (robot_frame), but " in problem
     assert ("no transform from base_link to camera" in problem) is installed
     assert ("needs tf2_ros, which is not installed" in problem) is not installed
+    node.trigger_deactivate()
+    assert not node._frames.listening, "an inactive node receives nothing"
     node.close()
     node.destroy_node()
     context.try_shutdown()
