@@ -17,7 +17,7 @@ from face_perception.attention import (
     merged_targets,
     parse_targets,
 )
-from face_perception.errors import InputError
+from face_perception.errors import InputError, one_line
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.tf_frames import Frames
 
@@ -86,8 +86,8 @@ class TargetInput:
                 centre = self._frames.transformed(point, frame, header.frame_id, header.stamp)
             except LookupError as error:
                 self._node.warn_throttled(
-                    f"target {target.name} is in the frame {frame}, but {error}: nobody is said to "
-                    "look at it",
+                    f"target {target.name} is in the frame {one_line(frame, 80)}, but {error}: "
+                    "nobody is said to look at it",
                     key=f"target {target.name}",
                 )
                 continue
