@@ -120,7 +120,7 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         self._last = time.monotonic()
         if status.input_overflow:
             self.count("dropped")
-        now = self.get_clock().now().nanoseconds * 1e-9
+        now = self.ros_seconds()
         self._send(samples, self.values.rate, now - age)
 
     def _record(self, stop: threading.Event) -> None:
@@ -155,7 +155,7 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
                 if late > 0.5:
                     begin += late  # after a stall, go on from now instead of sending a burst
                     self.count("late")
-                now = self.get_clock().now().nanoseconds * 1e-9
+                now = self.ros_seconds()
                 # From the number of samples, because the thread wakes up late.
                 stamp = now - (time.monotonic() - begin - (played - duration))
                 self._send(piece, recording.rate, stamp)

@@ -133,7 +133,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._frame_id = header.frame_id
         if chunk.stamp <= 0:
             # A chunk without a stamp was recorded just now.
-            now = self.get_clock().now().nanoseconds * 1e-9
+            now = self.ros_seconds()
             chunk = AudioChunk(now - chunk.duration, chunk.rate, chunk.samples, chunk.clipped)
         now = time.monotonic()
         for segment in (*self._stream.poll(now), *self._stream.push_chunk(chunk, now)):

@@ -286,6 +286,10 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         """The current parameters."""
         return self._declared.values
 
+    def ros_seconds(self) -> float:
+        """Returns the time of the ROS clock, seconds: simulated time with ``use_sim_time``."""
+        return float(self.get_clock().now().nanoseconds) * 1e-9
+
     @property
     def told_to_end(self) -> bool:
         """Whether a signal has told the process to end."""
@@ -329,7 +333,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     def _record_latency(self, header: Any) -> None:
         """Records the time since a stamp, unless the two clocks do not fit together."""
         stamp = header.stamp.sec + header.stamp.nanosec * 1e-9
-        now = self.get_clock().now().nanoseconds * 1e-9
+        now = self.ros_seconds()
         if 0 <= now - stamp < 60:
             self.statistics.record_latency(now - stamp, time.monotonic())
 

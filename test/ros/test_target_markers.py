@@ -25,8 +25,7 @@ class Targets:
     def __init__(self, text: str = "") -> None:
         self.now = 100.0
         self.options: dict[str, Any] = {}
-        clock = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=round(self.now * 1e9)))
-        node: Any = SimpleNamespace(get_clock=lambda: clock, subscribe=self._subscribe)
+        node: Any = SimpleNamespace(ros_seconds=lambda: self.now, subscribe=self._subscribe)
         frames: Any = SimpleNamespace(transformed=lambda point, *_: np.asarray(point))
         self.input = TargetInput(node, frames, text, lambda: True)
 

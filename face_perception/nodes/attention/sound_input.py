@@ -56,7 +56,7 @@ class SoundInput:
             expected=False,
             wanted=wanted,
         )
-        self._audio = AudioInput(
+        AudioInput(
             node,
             "audio",
             self._on_audio,
@@ -110,13 +110,10 @@ class SoundInput:
             return
         if chunk.stamp <= 0:
             # A chunk without a stamp was recorded just now.
-            chunk = AudioChunk(self._now() - chunk.duration, chunk.rate, chunk.samples)
+            chunk = AudioChunk(self._node.ros_seconds() - chunk.duration, chunk.rate, chunk.samples)
         first, levels = self._level.push(chunk)
         for number, level in enumerate(levels.tolist()):
             self._who.hear_level(first + (number + 0.5) * LEVEL_STEP, level)
 
     def _on_direction(self, message: Float32) -> None:
-        self._who.hear_direction(self._now(), float(message.data))
-
-    def _now(self) -> float:
-        return float(self._node.get_clock().now().nanoseconds) * 1e-9
+        self._who.hear_direction(self._node.ros_seconds(), float(message.data))

@@ -108,7 +108,7 @@ class TargetInput:
         self._marked = marked
 
     def _lasting(self) -> dict[tuple[str, int], _Marked]:
-        now = self._now()
+        now = self._node.ros_seconds()
         return {key: one for key, one in self._marked.items() if one.lasts(now)}
 
     def _read(self, marker: Marker) -> _Marked:
@@ -119,7 +119,4 @@ class TargetInput:
         radius = max(scale.x, scale.y, scale.z) / 2
         target = NamedTarget(name, (place.x, place.y, place.z), radius, marker.header.frame_id)
         lifetime = marker.lifetime.sec + marker.lifetime.nanosec * 1e-9
-        return _Marked(target, self._now(), lifetime if lifetime > 0 else math.inf)
-
-    def _now(self) -> float:
-        return float(self._node.get_clock().now().nanoseconds) * 1e-9
+        return _Marked(target, self._node.ros_seconds(), lifetime if lifetime > 0 else math.inf)

@@ -312,7 +312,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         # Both clocks must be read at the same moment; tries again if the thread was interrupted.
         for _ in range(5):
             before = time.monotonic()
-            now = self.get_clock().now().nanoseconds * 1e-9
+            now = self.ros_seconds()
             after = time.monotonic()
             if after - before < _AT_ONCE:
                 break
