@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from face_perception.bringup.running_nodes import _QUIET_LOOKS, settled_names
+from face_perception.bringup.running_nodes import QUIET_LOOKS, settled_names
 
 HIDDEN = ("_face_perception_names", "/")
 GAZE = ("gaze", "/head")
@@ -36,13 +36,13 @@ class Domain:
 
 
 def test_a_node_that_is_found_late_is_listed() -> None:
-    domain = Domain(nodes=[(1, HIDDEN), (_QUIET_LOOKS, GAZE)], topics=[])
+    domain = Domain(nodes=[(1, HIDDEN), (QUIET_LOOKS, GAZE)], topics=[])
     assert domain.names() == ["/_face_perception_names", "/head/gaze"]
 
 
 def test_a_topic_is_news_of_a_node_that_is_not_known_yet() -> None:
     domain = Domain(
-        nodes=[(1, HIDDEN), (2 * _QUIET_LOOKS - 1, GAZE)], topics=[(_QUIET_LOOKS, OUTPUT)]
+        nodes=[(1, HIDDEN), (2 * QUIET_LOOKS - 1, GAZE)], topics=[(QUIET_LOOKS, OUTPUT)]
     )
     assert "/head/gaze" in domain.names()
 
