@@ -19,12 +19,15 @@ from face_perception.inference import install_model, load
 from face_perception.learning import runs
 from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import DatasetError
+from face_perception.learning.mimamo import clip_data
 from face_perception.learning.mimamo import recipe as recipes
+from face_perception.learning.mimamo import runs as mimamo_runs
 from face_perception.learning.mimamo.appearance import load_appearance
 from face_perception.learning.mimamo.clip_data import Clips, Video, Videos, fold_of, read_videos
 from face_perception.learning.mimamo.losses import per_label_loss, released_loss
 from face_perception.learning.mimamo.recipe import MimamoRecipe
 from face_perception.learning.recipe import read_settings, recipe_file
+from face_perception.learning.synthesis import motion_clips
 from face_perception.learning.synthesis.motion_clips import (
     MACRO_SHARE,
     MotionClips,
@@ -103,12 +106,29 @@ def test_valence_and_arousal_follow_from_slow_and_fast_motion() -> None:
     assert turns[0] < 15 < 60 < turns[1], "in 13 s, slow motion turns seldom and fast motion often"
 
 
-def test_features_are_those_of_the_node_and_are_kept(data: Path, videos: Videos) -> None:
+def test_each_clip_shows_another_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is in two splits."""
+    shown: list[int] = []
+    monkeypatch.setattr(motion_clips, "synthetic_person", shown.append)
+    monkeypatch.setattr(motion_clips, "Actor", lambda image, tracker: object())
+    crop = np.zeros((160, 160, 3), np.uint8)
+    monkeypatch.setattr(motion_clips, "_film", lambda *_: [crop, crop])
+    monkeypatch.setattr(motion_clips, "_NUMBERS", 5)
+    write_motion_clips(tmp_path / "five", MotionClips(clips=5, frames=2))
+    assert sorted(shown) == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match=r"there are 5 synthetic people .* and 6 clips"):
+        write_motion_clips(tmp_path / "six", MotionClips(clips=6, frames=2))
+
+
+def test_features_are_those_of_the_node_and_are_kept(
+    data: Path, videos: Videos, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = dataset.read(data)
     rows = np.flatnonzero(table.columns["video"] == "clip_0001")
     crops = [FaceCrop("x", table.rgb(int(i), "file", (160, 160)), np.eye(2, 3)) for i in rows]
-    phases = motion.clip_phase_differences(motion.gray_images(crops))
+    images = motion.gray_images(crops)
     kept = next(video for video in videos.videos if video.name == "clip_0001").rows
+    phases = motion.clip_phase_differences(images)
     np.testing.assert_allclose(videos.phase0[kept], phases[0], atol=2e-3)
     np.testing.assert_allclose(videos.phase1[kept], phases[1], atol=2e-3)
     assert np.abs(phases[0]).max() > 0.05
@@ -117,31 +137,38 @@ def test_features_are_those_of_the_node_and_are_kept(data: Path, videos: Videos)
     again = read_videos(data, data / "cache", appearance, one_sided=True, report=said.append)
     assert not said, "the second time, nothing is computed"
     assert np.array_equal(again.appearance, videos.appearance)
-    other = data / "other"
-    read_videos(data, other, appearance, one_sided=False, report=said.append)
+    # Another unwrapping is kept in another folder; a long video is computed in pieces.
+    (data / "cache" / "notes.txt").write_text("mine")
+    monkeypatch.setattr(clip_data, "_PHASES_AT_ONCE", 5)
+    other = read_videos(data, data / "cache", appearance, one_sided=False, report=said.append)
     assert len(said) == 4
-    assert (other / "phase0.npy").stat().st_size == (data / "cache" / "phase0.npy").stat().st_size
-    (other / "features.json").write_text("{")
-    with pytest.raises(InputError, match="remove the folder"):
-        read_videos(data, other, appearance, one_sided=True)
+    phases = motion.clip_phase_differences(images, one_sided=False)
+    np.testing.assert_allclose(other.phase0[kept], phases[0], atol=2e-3)
+    names = sorted(path.name for path in (data / "cache").iterdir())
+    assert len(names) == 3
+    assert names[-1] == "notes.txt", "what else is in the folder stays there"
+    for path in (data / "cache").glob("*/phase0.npy"):
+        path.unlink()  # the other tests have the file open
+        path.write_text("{")
+    with pytest.raises(InputError, match="remove this folder"):
+        read_videos(data, data / "cache", appearance, one_sided=True)
 
 
 def test_clips_cover_each_video_to_its_end() -> None:
     affect = np.zeros((30, 2))
     affect[3] = np.nan
     arrays = [np.arange(30.0)[:, None]] * 3
-    parts = (Video("a", slice(0, 11), "train"), Video("b", slice(11, 14), "train"))
+    parts = (Video("a", slice(0, 11), "train", "x"), Video("b", slice(11, 14), "train", "x"))
     made = Clips(Videos(parts, *arrays, affect), 4, 3, labelled=False)
     assert [rows.tolist() for rows in made.rows] == [
         [0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9], [7, 8, 9, 10], [11, 12, 13, 13],
     ]  # fmt: skip
     assert len(Clips(Videos(parts, *arrays, affect), 4, 3, labelled=True)) == 3
-    assert fold_of([Video(name, slice(0, 1), "train") for name in "cabd"], 3) == {
-        "a": 0, "b": 1, "c": 2, "d": 0,
-    }  # fmt: skip
 
 
-def test_folds_are_by_video(videos: Videos) -> None:
+def test_folds_are_by_person(videos: Videos) -> None:
+    several = [Video(f"{who}{k}", slice(0, 1), "train", who) for who in "cabd" for k in range(2)]
+    assert fold_of(several, 3) == {"a": 0, "b": 1, "c": 2, "d": 0}
     seen = []
     for fold in range(2):
         recipe = dataclasses.replace(RECIPE, folds=2, fold=fold)
@@ -175,6 +202,13 @@ def test_rescaling_gives_the_spread_of_the_labels(videos: Videos) -> None:
     assert wide.std(0) == pytest.approx((0.4, 0.3))
     assert wide.mean(0) == pytest.approx(said.mean(0))
     assert np.corrcoef(wide[:, 0], said[:, 0])[0, 1] == pytest.approx(1)
+
+
+def test_without_a_finite_result_there_is_no_network(videos: Videos) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=2, rate=1e30)
+    training, validation = recipes.training_part(videos, recipe)
+    with pytest.raises(InputError, match="train again with a lower rate"):
+        recipes.train(recipe, training, validation, quiet=True)
 
 
 def test_the_unused_stream_does_not_count(videos: Videos) -> None:
@@ -250,6 +284,25 @@ def test_a_trained_network_runs_in_the_estimator(
     assert made.facts["evaluation"]["on"] == f"{FRAMES} frames of 1 other videos"
 
 
+def test_a_run_that_is_stopped_while_features_are_computed_is_resumed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mimamo_runs, "read_videos", stop)
+    for resume in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            runs.train(
+                "mimamo",
+                None if resume else data,
+                tmp_path / "run",
+                resume=resume,
+                name="x",
+                report=lambda line: None,
+            )
+
+
 def test_data_that_is_no_video_is_refused(data: Path, tmp_path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
@@ -270,3 +323,5 @@ def test_data_that_is_no_video_is_refused(data: Path, tmp_path: Path) -> None:
     assert "video clip_0000 has two rows of the same frame" in refused(twice)
     mixed = {**table, "video": ["one"] * len(table["frame"]), "frame": list(range(4 * FRAMES))}
     assert "video one is in several splits" in refused(mixed)
+    mixed["split"] = ["train"] * len(table["split"])
+    assert "video one shows several subjects" in refused(mixed)

@@ -63,13 +63,12 @@ def load_appearance(name: str) -> Appearance:
         return Appearance(features_by(PixelAppearance()), PixelAppearance.features, PIXELS)
     model = load(name)
     face, found = model.inputs.get("face"), model.outputs.get("features")
-    if face is None or face.shape != (None, 3, SIZE, SIZE) or len(model.inputs) != 1 or not found:
+    count = found.shape[-1] if found is not None and len(found.shape) == 2 else None
+    if face is None or face.shape != (None, 3, SIZE, SIZE) or len(model.inputs) != 1 or not count:
         raise ModelError(
             f"model {name} does not take face [N, 3, {SIZE}, {SIZE}] and return features [N, F]: "
             f"use {PIXELS}, or mimamo_appearance of `face-perception import mimamo`"
         )
-    count = found.shape[-1]
-    assert count is not None
 
     def compute(faces: np.ndarray) -> np.ndarray:
         return model.infer({"face": faces})["features"]

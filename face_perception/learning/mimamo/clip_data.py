@@ -1,15 +1,15 @@
 """Reads videos of labelled faces, computes what MIMAMO-Net sees once, and cuts clips.
 
 A video is the samples of a data set with the same ``video``, in the order of ``frame``. Features
-and phase differences are kept in a folder, as arrays that are read from disk piece by piece.
+and phase differences are kept in files, from which pieces are read when they are needed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,30 +21,35 @@ from torch.utils.data import Dataset
 
 from face_perception.errors import InputError
 from face_perception.faces import CROP_SIDE
-from face_perception.files import write_atomically
 from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.mimamo.appearance import Appearance
-from face_perception.motion import appearance_images, clip_phase_differences, gray_images
-from face_perception.outside_files import one_error, read_json
+from face_perception.motion import (
+    HALF_WINDOW,
+    appearance_images,
+    clip_phase_differences,
+    gray_images,
+)
+from face_perception.outside_files import one_error
 from face_perception.types import FaceCrop, FloatArray
 
 NEEDS = ("video", "frame", "valence", "arousal")
 _ARRAYS = ("appearance", "phase0", "phase1")
-_DONE = "features.json"
 _FORMAT = 1  # counts changes of what is kept
 _AT_ONCE = 16  # faces in one call of the appearance network
+_PHASES_AT_ONCE = 256  # images whose phase differences are in memory: 71 MB in 32 bits
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """Frames of one video: ``rows`` in the kept arrays, and its ``split``."""
+    """Frames of one video: ``rows`` in the kept arrays, its ``split``, and who it shows."""
 
     name: str
     rows: slice
     split: str
+    subject: str
 
     def __len__(self) -> int:
         return self.rows.stop - self.rows.start
@@ -85,17 +90,20 @@ def read_videos(
     one_sided: bool,
     report: Callable[[str], None] = lambda line: None,
 ) -> Videos:
-    """Returns the videos of a data set, from ``cache`` if it has them, and fills it otherwise.
+    """Returns the videos of a data set.
 
-    ``one_sided`` is the unwrapping of phases, see ``motion.phase_differences``. Raises DatasetError
-    if a column is missing, a video has several splits or people, or a frame number occurs twice.
+    What the network sees is computed once and kept in ``cache``, in a folder for each data set and
+    each way to compute it. ``one_sided`` is the unwrapping of phases, see
+    ``motion.phase_differences``. Raises DatasetError if a column is missing, a video has several
+    splits or people, or a frame number occurs twice, and InputError for damaged files in ``cache``.
     """
     data = dataset.read(folder, NEEDS)
     order, videos = _videos(data)
-    key = _key(folder, appearance, one_sided)
-    if not _is_filled(cache, key):
-        _fill(data, order, videos, cache, key, appearance, one_sided, report)
-    seen, phase0, phase1 = (np.load(cache / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
+    kept = cache / _key(folder, appearance, one_sided)
+    if not kept.exists():
+        _compute(data, order, videos, kept, appearance, one_sided, report)
+    with one_error(f"{kept}", "remove this folder", InputError):
+        seen, phase0, phase1 = (np.load(kept / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
     affect = data.labels("valence", "arousal")[order]
     return Videos(videos, seen, phase0, phase1, affect)
 
@@ -115,42 +123,65 @@ def _videos(data: dataset.Dataset) -> tuple[npt.NDArray[np.int64], tuple[Video, 
         name = str(names[rows[0]])
         if len(np.unique(frames[rows])) < len(rows):
             raise DatasetError(f"{table}: video {name} has two rows of the same frame")
-        splits = set(data.columns["split"][rows])
-        if len(splits) > 1:
+        split, subject = (_only(data.columns[key][rows]) for key in ("split", "subject"))
+        if split is None:
             raise DatasetError(f"{table}: video {name} is in several splits")
-        videos.append(Video(name, slice(start, int(stop)), splits.pop()))
+        if subject is None:
+            raise DatasetError(f"{table}: video {name} shows several subjects: give each a video")
+        videos.append(Video(name, slice(start, int(stop)), split, subject))
         start = int(stop)
     return order, tuple(videos)
 
 
+def _only(values: Array) -> str | None:
+    """Returns the text that all values are; None if they differ."""
+    found = set(values)
+    return str(found.pop()) if len(found) == 1 else None
+
+
 def _key(folder: Path, appearance: Appearance, one_sided: bool) -> str:
-    table = hashlib.sha256((folder / dataset.TABLE).read_bytes()).hexdigest()
-    return f"{_FORMAT} {table} {appearance.revision} {one_sided}"
+    """Returns the name of the folder in the cache: a hash of all that the features depend on."""
+    tables = [
+        hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in (dataset.ABOUT, dataset.TABLE)
+    ]
+    whole = f"{_FORMAT} {tables} {appearance.revision} {one_sided}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
-def _is_filled(cache: Path, key: str) -> bool:
-    if not (cache / _DONE).exists():
-        return False
-    with one_error(f"{cache / _DONE}", f"remove the folder {cache}", InputError):
-        return bool(read_json(cache / _DONE)["key"] == key)
-
-
-def _fill(
+def _compute(
     data: dataset.Dataset,
     order: npt.NDArray[np.int64],
     videos: Sequence[Video],
-    cache: Path,
-    key: str,
+    kept: Path,
     appearance: Appearance,
     one_sided: bool,
     report: Callable[[str], None],
 ) -> None:
-    shutil.rmtree(cache, ignore_errors=True)
-    cache.mkdir(parents=True)
+    """Writes the arrays into the new folder ``kept``, which appears when it is complete."""
+    part = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+    part.mkdir(parents=True)
+    try:
+        _write_arrays(data, order, videos, part, appearance, one_sided, report)
+        if not kept.exists():  # another run may have computed the same
+            part.rename(kept)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_arrays(
+    data: dataset.Dataset,
+    order: npt.NDArray[np.int64],
+    videos: Sequence[Video],
+    folder: Path,
+    appearance: Appearance,
+    one_sided: bool,
+    report: Callable[[str], None],
+) -> None:
     shapes = ((appearance.features,), (24, 48, 48), (24, 24, 24))
     arrays = [
         np.lib.format.open_memmap(
-            cache / f"{name}.npy",
+            folder / f"{name}.npy",
             "w+",
             np.float32 if name == "appearance" else np.float16,
             (len(order), *shape),
@@ -158,21 +189,35 @@ def _fill(
         for name, shape in zip(_ARRAYS, shapes, strict=True)
     ]
     for number, video in enumerate(videos):
-        crops = [
-            FaceCrop(video.name, data.rgb(int(row), "file", (CROP_SIDE, CROP_SIDE)), np.eye(2, 3))
-            for row in order[video.rows]
-        ]
-        for start in range(0, len(crops), _AT_ONCE):
-            part = crops[start : start + _AT_ONCE]
-            rows = slice(video.rows.start + start, video.rows.start + start + len(part))
-            arrays[0][rows] = appearance.compute(appearance_images(part))
-        phases = clip_phase_differences(gray_images(crops), one_sided=one_sided)
-        for array, phase in zip(arrays[1:], phases, strict=True):
-            array[video.rows] = phase
-        report(f"features of {video.name}: {len(crops)} frames ({number + 1} of {len(videos)})")
+        grays = []
+        for rows in _pieces(video.rows, _AT_ONCE):
+            crops = [
+                FaceCrop(video.name, data.rgb(int(i), "file", (CROP_SIDE, CROP_SIDE)), np.eye(2, 3))
+                for i in order[rows]
+            ]
+            arrays[0][rows] = appearance.compute(appearance_images(crops))
+            grays.append(gray_images(crops))
+        images = np.concatenate(grays)
+        for piece in _pieces(slice(0, len(video)), _PHASES_AT_ONCE):
+            rows = slice(video.rows.start + piece.start, video.rows.start + piece.stop)
+            for array, phase in zip(arrays[1:], _phases(images, piece, one_sided), strict=True):
+                array[rows] = phase
+        report(f"features of {video.name}: {len(video)} frames ({number + 1} of {len(videos)})")
     for array in arrays:
         array.flush()
-    write_atomically(cache / _DONE, json.dumps({"key": key}).encode())
+
+
+def _pieces(rows: slice, most: int) -> Iterator[slice]:
+    """Yields slices of at most ``most`` rows that together are ``rows``."""
+    for start in range(rows.start, rows.stop, most):
+        yield slice(start, min(start + most, rows.stop))
+
+
+def _phases(images: FloatArray, piece: slice, one_sided: bool) -> list[FloatArray]:
+    """Returns ``clip_phase_differences`` of some images of a clip [T, 48, 48]."""
+    first = max(piece.start - HALF_WINDOW, 0)
+    found = clip_phase_differences(images[first : piece.stop + HALF_WINDOW], one_sided=one_sided)
+    return [level[piece.start - first : piece.stop - first] for level in found]
 
 
 class Clips(Dataset[tuple[torch.Tensor, ...]]):
@@ -203,5 +248,6 @@ class Clips(Dataset[tuple[torch.Tensor, ...]]):
 
 
 def fold_of(videos: Sequence[Video], folds: int) -> dict[str, int]:
-    """Returns the fold of each video by name: videos in the order of their names, in turn."""
-    return {name: i % folds for i, name in enumerate(sorted(video.name for video in videos))}
+    """Returns the fold of each subject: subjects in the order of their names, in turn."""
+    subjects = sorted({video.subject for video in videos})
+    return {subject: i % folds for i, subject in enumerate(subjects)}

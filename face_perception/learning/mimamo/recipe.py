@@ -32,6 +32,7 @@ from face_perception.types import FloatArray
 STREAMS = ("both", "appearance", "motion")
 OWN_SPLIT = -1  # value of ``fold`` for the split of the data set
 _LABELS = ("valence", "arousal")
+_NO_EPOCH = -3.0  # best CCC before the first epoch; the sum of two is at least -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def training_part(videos: Videos, recipe: MimamoRecipe) -> tuple[Videos, Videos]
         folds = fold_of(own.videos, recipe.folds)
 
         def held_out(video: Video) -> bool:
-            return folds[video.name] == recipe.fold
+            return folds[video.subject] == recipe.fold
 
         parts = own.of(lambda video: not held_out(video)), own.of(held_out)
     for part, what in zip(parts, ("train", "validate"), strict=True):
@@ -133,7 +134,7 @@ class MimamoModule(lightning.LightningModule):
         self._spread = training.labels().std(0)
         features = training.appearance.shape[1]
         self.network, self.best = recipe.network(features), recipe.network(features)
-        self.register_buffer("best_ccc", torch.tensor(-3.0))
+        self.register_buffer("best_ccc", torch.tensor(_NO_EPOCH))
         self.register_buffer("epochs_since", torch.tensor(0))
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -196,9 +197,17 @@ def train(
     resume: bool = False,
     quiet: bool = False,
 ) -> TwoStream:
-    """Returns the network of the best epoch, in inference mode. Raises what ``fit_module`` does."""
+    """Returns the network of the best epoch, in inference mode.
+
+    Raises what ``fit_module`` does, and InputError if the CCC was NaN after all epochs.
+    """
     module = MimamoModule(recipe, training, validation)
     fit_module(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
+    if float(module.best_ccc) == _NO_EPOCH:
+        raise InputError(
+            "no epoch had a finite CCC on the validation videos, so there is no trained network: "
+            "train again with a lower rate"
+        )
     return module.best.cpu().eval()
 
 
@@ -226,10 +235,13 @@ def predict(network: TwoStream, videos: Videos, recipe: MimamoRecipe) -> list[Fl
         alone = dataclasses.replace(videos, videos=(video,))
         clips = Clips(alone, recipe.length, recipe.length, labelled=False)
         answers = np.zeros((len(video), 2))
-        # All clips of a video are one batch, as released: a recurrence over clips sees them all.
-        batch = [torch.stack(part).to(device) for part in zip(*clips, strict=True)]
-        with torch.inference_mode():
-            said = network(*chosen_streams(batch[:-1], recipe.streams)).cpu().numpy()
+        # A recurrence over clips has to see all clips of a video, as released.
+        at_once = len(clips) if network.recurrence == "clips" else recipe.batch
+        said: list[FloatArray] = []
+        for *inputs, _ in DataLoader(clips, at_once):
+            used = chosen_streams([x.to(device) for x in inputs], recipe.streams)
+            with torch.inference_mode():
+                said.extend(network(*used).cpu().numpy())
         for rows, values in zip(clips.rows, said, strict=True):
             answers[rows - video.rows.start] = values
         found.append(answers)

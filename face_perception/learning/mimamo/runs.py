@@ -40,6 +40,8 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
         write_motion_clips(data, MotionClips(seed=recipe.seed))
     found = dataset.read(data, NEEDS)
+    # Before the features, which may take hours: a run that is stopped there can be resumed.
+    run_folder.save_settings(out, recipe, data)
     appearance, videos = _videos(recipe, out, data, report)
     training, validation = recipes.training_part(videos, recipe)
     frames = sum(map(len, training.videos))
@@ -69,7 +71,7 @@ def evaluate(
     network = recipes.trained_network(recipe, out / LAST, appearance.features)
     spread = recipes.training_part(videos, recipe)[0].labels().std(0)
     if part.folder.resolve() != own.resolve():
-        _, videos = _videos(recipe, out / "other", part.folder, report)
+        _, videos = _videos(recipe, out, part.folder, report)
     held_out = videos.of(lambda video: video.split == (split or "test"))
     if len(held_out.labels()) < 2:
         raise InputError(f"{part.folder} has no labelled frames in split {split or 'test'}")

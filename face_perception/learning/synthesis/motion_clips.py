@@ -9,6 +9,7 @@ alone tells them. The head moves slowly, and the light drifts, which mean nothin
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ MACRO_SHARE = 0.6  # of valence and arousal; the rest is micro-motion
 _SLOW, _FAST = (0.1, 0.4), (3.0, 6.0)  # hertz
 _TREMBLE = 0.12  # amplitude of fast motion, as a share of a full movement
 _HELD_OUT = (0.6, 0.8)  # shares of the clips at which validation and test begin
-_NUMBERS = 1000  # people that are tried
+_NUMBERS = 1000  # of synthetic people that there are to choose from
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def write_motion_clips(folder: Path, settings: MotionClips) -> Path:
     """Writes the clips into ``folder``, which must not exist, and returns it.
 
     Each clip shows another person and is a video of the data set. Raises DatasetError if the folder
-    exists, and InputError for fewer than three clips, which three splits need.
+    exists, and InputError for fewer than three clips, which three splits need, or if there are
+    fewer people than clips.
     """
     if settings.clips < 3 or settings.frames < 2:
         raise InputError("motion clips need at least three clips of two frames")
@@ -92,6 +94,7 @@ def write_motion_clips(folder: Path, settings: MotionClips) -> Path:
         "licence": "Apache-2.0",
         "made_by": "face_perception.learning.synthesis.motion_clips",
     }
+    people = _people(settings.seed)
     with Writer(folder, **about) as out:
         for number in range(settings.clips):
             share = (number + 0.5) / settings.clips
@@ -100,7 +103,13 @@ def write_motion_clips(folder: Path, settings: MotionClips) -> Path:
             random = np.random.default_rng([61, settings.seed, number])
             course = draw_course(random, settings.frames, settings.rate)
             name = f"clip_{number:04d}"
-            for frame, image in enumerate(_film(course, random)):
+            actor = next(people, None)
+            if actor is None:
+                raise InputError(
+                    f"there are {number} synthetic people with a face that is found, and "
+                    f"{settings.clips} clips: draw fewer, or run `face-perception doctor`"
+                )
+            for frame, image in enumerate(_film(course, actor, random)):
                 valence, arousal = (float(v) for v in course.affect[frame])
                 out.add(
                     {"file": image},
@@ -114,9 +123,8 @@ def write_motion_clips(folder: Path, settings: MotionClips) -> Path:
     return folder
 
 
-def _film(course: Course, random: np.random.Generator) -> list[Image]:
+def _film(course: Course, actor: Actor, random: np.random.Generator) -> list[Image]:
     """Returns the crops of one person, RGB uint8 [160, 160, 3] each."""
-    actor = _actor(random)
     count = len(course.smile)
     head = random.uniform((-0.08, -0.06, -0.03), (0.08, 0.06, 0.03))
     light, drift = random.uniform(0.8, 1.1), random.uniform(-0.25, 0.25)
@@ -146,12 +154,12 @@ def _film(course: Course, random: np.random.Generator) -> list[Image]:
     return made
 
 
-def _actor(random: np.random.Generator) -> Actor:
-    """Returns a random person whose face the tracker finds."""
+def _people(seed: int) -> Iterator[Actor]:
+    """Yields people whose face the tracker finds, in random order, each once."""
     tracker = load_tracker()
-    for number in random.permutation(_NUMBERS):
+    for number in np.random.default_rng([61, seed]).permutation(_NUMBERS):
         try:
-            return Actor(synthetic_person(int(number)), tracker=tracker)
+            actor = Actor(synthetic_person(int(number)), tracker=tracker)
         except PortraitError:
             continue
-    raise InputError("no synthetic face was found: run `face-perception doctor`")
+        yield actor
