@@ -50,8 +50,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = add_command(
         subparsers,
         "import",
-        "Make a model for the nodes from a published checkpoint or an ONNX file. Needs torch and "
-        "onnx.",
+        "Make a model for the nodes from a published checkpoint or an ONNX file. Needs onnx, and "
+        "torch for all systems but onnx.",
     )
     systems = parser.add_subparsers(metavar="SYSTEM", required=True, parser_class=_SystemParser)
     for system, text in SYSTEMS.items():

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,9 @@ import published_onnx
 import pytest
 import yaml
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
+
+from onnx import helper
 
 from face_perception import cli
 from face_perception.affect import ExpressionNet, expression_input
@@ -31,6 +36,7 @@ from face_perception.gaze import (
 )
 from face_perception.inference import ModelError, find_card, load, read_reference_inputs
 from face_perception.learning.onnx_file.contract import card_file, read_contract
+from face_perception.learning.onnx_file.graph import read_graph
 from face_perception.learning.onnx_file.sign_test import (
     LEAST_SHARE,
     MirroredFace,
@@ -369,15 +375,97 @@ def test_a_card_that_does_not_fit_the_file_is_refused(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!doctype html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        (b"\x08\x08\x12", "export the network again"),
+        (None, "it is a named pipe, not a file"),
+    ],
+)
 def test_a_file_that_is_no_network_is_refused(
+    content: bytes | None,
+    message: str,
+    own_models: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "odd.onnx"
+    if content is None:
+        os.mkfifo(file)
+    else:
+        file.write_bytes(content)
+    assert cli.main(["import", "onnx", str(file), "--card", "unigaze"]) == 1
+    said = capsys.readouterr().err
+    assert f"{file} cannot be read" in said
+    assert message in said
+
+
+def test_an_unknown_card_is_refused(
     own_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "page.onnx"
-    file.write_text("<!doctype html>")
-    assert cli.main(["import", "onnx", str(file), "--card", "unigaze"]) == 1
-    assert f"{file} cannot be read" in capsys.readouterr().err
-    assert cli.main(["import", "onnx", str(file), "--card", "unigaz"]) == 1
+    assert cli.main(["import", "onnx", str(tmp_path / "x.onnx"), "--card", "unigaz"]) == 1
     assert "did you mean unigaze?" in capsys.readouterr().err
+
+
+def test_weights_in_another_file_are_read_from_its_folder_only(
+    unigaze: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "inside" / "network.onnx"
+    file.parent.mkdir()
+    model = onnx.load(unigaze)
+    whole = {weights.name: weights.raw_data for weights in model.graph.initializer}
+    onnx.save(model, file, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    found = {weights.name: weights.raw_data for weights in read_graph(file).graph.initializer}
+    assert found == whole
+    (file.parent / "weights.bin").rename(tmp_path / "weights.bin")
+    with pytest.raises(ModelError, match=r"network\.onnx cannot be read"):
+        read_graph(file)
+    model = onnx.load(file, load_external_data=False)
+    for weights in model.graph.initializer:
+        weights.external_data[0].value = "../weights.bin"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"network\.onnx cannot be read"):
+        read_graph(file)
+
+
+def test_a_file_of_an_old_exporter_runs(unigaze: Path, own_models: Path, tmp_path: Path) -> None:
+    """In format 3, all weights are also inputs."""
+    model = onnx.load(unigaze)
+    model.ir_version, model.opset_import[0].version = 3, 9
+    for weights in model.graph.initializer:
+        port = helper.make_tensor_value_info(weights.name, weights.data_type, weights.dims)
+        model.graph.input.append(port)
+    file = tmp_path / "old.onnx"
+    onnx.save(model, file)
+    assert cli.main(["import", "onnx", str(file), "--card", "unigaze"]) == 0
+    onnx.checker.check_model(find_card("old").path)
+    found = load("old").infer({"picture": np.zeros((2, 224, 224, 3), np.float32)})
+    assert found["gaze"].shape == (2, 2)
+
+
+def test_a_network_that_returns_nan_is_refused(
+    unigaze: Path, own_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(unigaze)
+    for weights in model.graph.initializer:
+        if weights.name.endswith(".bias"):
+            weights.raw_data = np.full(2, np.nan, np.float32).tobytes()
+    file = tmp_path / "nan.onnx"
+    onnx.save(model, file)
+    assert cli.main(["import", "onnx", str(file), "--card", "unigaze"]) == 1
+    assert "returns NaN: check range" in capsys.readouterr().err
+
+
+def test_it_needs_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'pytorch_lightning', 'scipy', 'pyarrow', 'tensorboard'):\n"
+        "    sys.modules[name] = None\n"
+        "import face_perception.learning.onnx_file.checkpoint\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_geometric_estimator_passes_the_sign_test(faces: list[MirroredFace]) -> None:

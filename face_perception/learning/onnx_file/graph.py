@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper, shape_inference
 
-from face_perception.errors import one_line
+from face_perception.errors import InputError, one_line
 from face_perception.inference import ModelError
 from face_perception.learning.onnx_file.contract import (
     LEFT_OUT,
@@ -24,11 +24,14 @@ from face_perception.learning.onnx_file.contract import (
     ValueContract,
     VectorContract,
 )
-from face_perception.outside_files import one_error
+from face_perception.outside_files import one_error, read_bytes
 from face_perception.types import EXPRESSIONS
 
 # Broadcasting of arithmetic and the axes of Softmax hold from this operator set on.
 _OLDEST_OPSET = 9
+# From this version of the format on, constants need not be inputs.
+_OLDEST_FORMAT = 4
+_MOST_BYTES = 2 << 30  # what one ONNX file can hold
 _PREFIX = "imported/"
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
@@ -36,14 +39,15 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 def read_graph(file: Path) -> Any:
     """Returns the ONNX model of a file, with its weights.
 
-    Raises ModelError if it is not an ONNX file, is too large for one file, or its weights are
-    missing.
+    Weights in other files must be in the folder of ``file``. Raises ModelError if it is not an ONNX
+    file, is too large for one file, or its weights are missing.
     """
     with one_error(f"{file}", "export the network again with torch.onnx.export", ModelError):
-        model = onnx.load(str(file))
+        model = onnx.load_model_from_string(read_bytes(file, _MOST_BYTES))
+        onnx.load_external_data_for_model(model, str(file.parent))
+        if sum(len(weights.raw_data) for weights in model.graph.initializer) >= _MOST_BYTES:
+            raise InputError("it has more than 2 GB of weights, which one ONNX file cannot hold")
         onnx.checker.check_model(model)
-        if model.ByteSize() >= 2 << 30:
-            raise ValueError("it has more than 2 GB of weights, which one ONNX file cannot hold")
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset < _OLDEST_OPSET:
         raise ModelError(
@@ -107,7 +111,7 @@ class _Wrapping:
             functions=list(self._inner.functions),
             producer_name="face_perception",
         )
-        made.ir_version = self._inner.ir_version
+        made.ir_version = max(self._inner.ir_version, _OLDEST_FORMAT)
         data: bytes = made.SerializeToString(deterministic=True)
         return data
 
@@ -264,11 +268,12 @@ class _Wrapping:
                 f"{one_line(output, 80) or 'none'}",
             )
         shape = self._shapes[output]
-        if len(shape) > 1 and None in shape[1:]:
+        sizes = [size for size in shape[1:] if size]
+        if len(sizes) < len(shape[1:]):
             raise self._unfit(
                 f"{field}.output", f"the size of {output} {_listed(shape)} is not fixed in the file"
             )
-        width = math.prod(size or 1 for size in shape[1:])
+        width = math.prod(sizes)
         if width < least or (exact and width != least):
             raise self._unfit(
                 field,

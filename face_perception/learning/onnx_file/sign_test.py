@@ -19,7 +19,13 @@ from face_perception.affect import ExpressionNet
 from face_perception.avatar import SAMPLES, read_picture
 from face_perception.faces import crop_face, flip_averaging, load_tracker
 from face_perception.gaze import NetworkGaze, normalized_camera_rotation, to_normalized_angles
-from face_perception.inference import Model, ModelError, sample_photo
+from face_perception.inference import (
+    Model,
+    ModelError,
+    infer_batch,
+    read_reference_inputs,
+    sample_photo,
+)
 from face_perception.learning.synthesis.actor import Actor
 from face_perception.learning.synthesis.emfacs import draw_act
 from face_perception.learning.synthesis.gaze_pictures import synthetic_pictures, turned_photographs
@@ -39,6 +45,7 @@ _CERTAIN = 0.4
 # Largest mean difference of probabilities (total variation) between a crop and its mirror image,
 # and the same as a share of the mean difference between two crops.
 _MOST_CHANGE, _MOST_RELATIVE = 0.25, 0.6
+_RETURNS_NAN = "returns NaN: check range, mean and std in the card"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ def mirrored_gaze_faces() -> tuple[MirroredFace, ...]:
 
 def check_gaze(model: Model, faces: Sequence[MirroredFace]) -> str:
     """Returns the findings in one sentence. Raises ModelError if the signs do not fit the card."""
+    if not np.isfinite(infer_batch(model, read_reference_inputs(model.card))["gaze"]).all():
+        raise ModelError(f"model {model.name} {_RETURNS_NAN}")
     estimator = NetworkGaze(model)
     seen, truth = [], []
     for pair in faces:
@@ -195,7 +204,7 @@ def judge_expression(name: str, here: FloatArray, there: FloatArray, smiling: st
     ``smiling`` is the answer for a smiling face. Raises ModelError as ``check_expression`` does.
     """
     if not (np.isfinite(here).all() and np.isfinite(there).all()):
-        raise ModelError(f"model {name} returns NaN: check range, mean and std in the card")
+        raise ModelError(f"model {name} {_RETURNS_NAN}")
     if np.ptp(here, axis=0).max() < _LEAST_CHANGE:
         raise ModelError(
             f"model {name} says nearly the same for every picture: check range, mean, std and "
