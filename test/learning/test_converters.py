@@ -222,6 +222,16 @@ def _afew(**content: object) -> Spoil:
     return spoil
 
 
+def _damage_second_frame(root: Path) -> None:
+    """A frame that is left out would move the labels of those after it."""
+    film = root / "Video_RightCamera" / "RightVideoSN001_comp.avi"
+    data = bytearray(film.read_bytes())
+    first = data.index(b"\xff\xd8\xff")
+    second = data.index(b"\xff\xd8\xff", first + 3)
+    data[second + 2 : second + 200] = bytes(198)
+    film.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("module", "made", "spoil", "said"),
     [
@@ -297,6 +307,7 @@ def _afew(**content: object) -> Spoil:
             lambda r: (r / "Video_RightCamera/RightVideoSN001_comp.avi").unlink(),
             r"has no film of SN001: Video_RightCamera/RightVideoSN001_comp.avi was expected",
         ),
+        (disfa, disfa_set, _damage_second_frame, r"comp.avi is damaged: 1 damaged frame"),
         (
             aff_wild2,
             aff,

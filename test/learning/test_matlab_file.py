@@ -48,6 +48,14 @@ def test_fields_of_structures_are_read(compressed: bool, tmp_path: Path) -> None
         read_matlab_arrays(path, most=100)
 
 
+def test_many_compressed_arrays_count_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    scipy_io.savemat(path, {f"zeros_{k}": np.zeros(50_000) for k in range(4)}, do_compression=True)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(InputError, match="would unpack to more than 1 MB"):
+        read_matlab_arrays(path)
+
+
 def test_another_type_of_the_numbers_is_no_array(tmp_path: Path) -> None:
     """SciPy's loadmat ends the process there."""
     path = tmp_path / "a.mat"

@@ -94,6 +94,9 @@ def convert(
                         **labels,
                     )
                     counts["written"] += 1
+                damage = clip.damage
+            if damage:  # the numbers of the frames after a missing one are not known
+                raise DatasetError(f"{film} is damaged: {damage}: copy the film again")
             if frames + every <= max(intensities):
                 raise DatasetError(
                     f"{film} ends after {frames} frames, but {max(intensities)} have labels: copy "

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from face_perception.errors import InputError
 from face_perception.outside_files import read_bytes
 
-_MOST_BYTES = 1 << 20  # of a file, and of what is compressed in it
+_MOST_BYTES = 1 << 20  # of a file, and of all that is compressed in it
 _HEADER = 128  # bytes
 _ARRAY, _COMPRESSED = 14, 15  # types of elements
 # NumPy's types by the types of elements, without the byte order.
@@ -46,17 +46,20 @@ def read_matlab_arrays(
     """Returns the real arrays of numbers in a file, by name. Leaves out cells, texts and objects.
 
     The fields of a single structure have names such as ``data.left.gaze``. ``most`` is the largest
-    size of the file, and of what is compressed in it, in bytes. Raises OSError, InputError,
+    size of the file, and of all that is compressed in it, in bytes. Raises OSError, InputError,
     zlib.error or struct.error: use it in ``one_error``.
     """
     data = read_bytes(path, most)
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if order is None:
         raise InputError("it is not a MATLAB file of level 5 (save it with -v7 in MATLAB)")
-    found = {}
+    found, left = {}, most
     for kind, content in _elements(data[_HEADER:], order):
         if kind == _COMPRESSED:
-            unpacked = zlib.decompressobj().decompress(content, most)
+            unpacked = zlib.decompressobj().decompress(content, left + 1)
+            left -= len(unpacked)
+            if left < 0:
+                raise InputError(f"it would unpack to more than {most >> 20} MB")
             kind, content = next(_elements(unpacked, order), (0, b""))
         if kind == _ARRAY:
             found.update(_array(content, order))
