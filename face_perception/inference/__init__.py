@@ -55,7 +55,7 @@ from face_perception.inference.speed_measurement import (
 )
 from face_perception.inference.tensorrt.api import tensorrt_version
 from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
-from face_perception.inference.tensorrt.jetpack import JetPack, find_jetpack, version_warning
+from face_perception.inference.tensorrt.jetpack import find_jetpack, version_warning
 
 __all__ = [
     "UNTRAINED",
@@ -66,7 +66,6 @@ __all__ = [
     "Disagreement",
     "FileCheck",
     "Gpu",
-    "JetPack",
     "Model",
     "ModelBuild",
     "ModelError",

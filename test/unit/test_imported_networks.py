@@ -175,6 +175,8 @@ def test_half_an_import_is_never_loaded(models: Path, monkeypatch: pytest.Monkey
     ("change", "message"),
     [
         ({"name": "expression"}, "is a model of the package"),
+        ({"name": "geometric"}, "is a gaze estimator of the package"),
+        ({"name": "small_gaze"}, "is a gaze estimator of the package"),
         ({"name": "../evil"}, "cannot be the name"),
         ({"name": "a.b"}, "cannot be the name"),
         ({"licence": ""}, "twice has no licence"),

@@ -29,6 +29,8 @@ from face_perception.inference.reference_inputs import shape_fits, write_referen
 Array = npt.NDArray[Any]
 
 _HEADER = "# Written by `face-perception`, sealed: a change here makes the model unusable.\n"
+# What nodes and commands take these names for, whatever is in the model cache.
+_GAZE_ESTIMATORS = ("geometric", "small_gaze")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
     the old network, or a new one that is refused. Raises ModelError if the package uses the
     name, the reference inputs do not fit, or the folder cannot be written.
     """
-    check_model_name(made.name)
+    check_model_name(made.name, cache=folder is None)
     for part in made.parts:
         install_model(part, folder)
     for what, text in (("task", made.task), ("licence", made.licence), ("origin", made.origin)):
@@ -122,13 +124,18 @@ def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
     return read_card(card, folder=folder)
 
 
-def check_model_name(name: str) -> None:
-    """Raises ModelError if no model can be installed under this name. Call it before long work."""
+def check_model_name(name: str, *, cache: bool = True) -> None:
+    """Raises ModelError if no model can be installed under this name. Call it before long work.
+
+    ``cache`` is false for another folder than the model cache.
+    """
     if "." in name or not name.isidentifier():
         raise ModelError(f"{name!r} cannot be the name of a model: use letters, digits and _")
     taken = catalogue().get(name)
     if taken is not None and not taken.origin:
         raise ModelError(f"{name} is a {taken.kind} of the package: choose another name")
+    if cache and name in _GAZE_ESTIMATORS:
+        raise ModelError(f"{name} is a gaze estimator of the package: choose another name")
 
 
 def _text(made: ModelBuild, extra: Mapping[str, str]) -> str:
