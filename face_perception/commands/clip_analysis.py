@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from face_perception.commands.clip_record import record_of, result_settings
 from face_perception.errors import InputError
 from face_perception.files import named_errors, open_lines
-from face_perception.results import record_path
+from face_perception.results import record_path, size_and_time
 
 if TYPE_CHECKING:
     from face_perception.media import FrameReader, FrameWriter
@@ -100,6 +100,8 @@ class ClipAnalyser:
             clip = stack.enter_context(
                 FrameReader(task.input, self._load_camera(), self._args.image)
             )
+            # Before it is read: a file that still grows is not done.
+            opened = size_and_time(clip.path)
             perception = self.load()
             perception.restart(single_image=clip.still)
             sound = stack.enter_context(contextlib.closing(ClipSound(clip, perception.who_speaks)))
@@ -127,7 +129,7 @@ class ClipAnalyser:
                 summary.add(result, len(result.faces) == self._args.max_faces)
             summary.complete = True
         if task.output is not None and Path(task.output).is_file():
-            record = record_of(task, self._settings, summary.frames, drawn)
+            record = record_of(task, opened, self._settings, summary.frames, drawn)
             record.write(Path(task.output))
 
     def _load_camera(self) -> Camera | None:

@@ -102,6 +102,8 @@ class ClipProgress:
 
     def _share(self) -> float:
         whole = sum(self._sizes.values())
+        if not whole:  # no clips
+            return 1.0
         return sum(self._done[name] * size for name, size in self._sizes.items()) / whole
 
     def _show(self) -> None:

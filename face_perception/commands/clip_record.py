@@ -32,7 +32,7 @@ def result_settings(args: argparse.Namespace) -> dict[str, Any]:
 
     options = {name: value for name, value in vars(args).items() if name not in _NO_EFFECT}
     texts = {name: str(value) for name, value in options.items() if value}
-    contents = {name: _content(Path(text)) for name, text in texts.items() if Path(text).exists()}
+    contents = {name: _content(text) for name, text in texts.items() if _is_input(text)}
     # Models of the package, and the imported ones that are used.
     cards = catalogue().values()
     used = [card for card in cards if card.folder is None or card.name in texts.values()]
@@ -46,12 +46,19 @@ def result_settings(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def record_of(task: ClipTask, settings: dict[str, Any], frames: int, drawn: str) -> RunRecord:
+def record_of(
+    task: ClipTask,
+    clip: tuple[int, int],
+    settings: dict[str, Any],
+    frames: int,
+    drawn: str,
+) -> RunRecord:
     """Returns the record of results that have just been written. Raises OSError.
 
-    ``drawn`` is the path of the annotated picture or film; empty: not asked for.
+    ``clip`` is the size and time of the clip (``size_and_time``) when it was opened. ``drawn`` is
+    the path of the annotated picture or film; empty: not asked for.
     """
-    size, modified = size_and_time(Path(task.input))
+    size, modified = clip
     return RunRecord(
         input=os.path.abspath(task.input),
         input_bytes=size,
@@ -71,13 +78,16 @@ def is_done(task: ClipTask, settings: dict[str, Any]) -> bool:
     """
     try:
         record = read_record(Path(str(task.output)))
-        if record is None or record != record_of(task, settings, record.frames, record.annotated):
+        if record is None:
+            return False
+        clip = size_and_time(Path(task.input))
+        if record != record_of(task, clip, settings, record.frames, record.annotated):
             return False
     except (OSError, InputError):
         return False
     if task.annotated is None:
         return True
-    drawn, wanted = Path(record.annotated), task.annotated.absolute()
+    drawn, wanted = Path(record.annotated), Path(os.path.abspath(task.annotated))
     return bool(record.annotated) and drawn.exists() and wanted in (drawn, drawn.parent)
 
 
@@ -88,8 +98,20 @@ def _version() -> str:
         return ""
 
 
-def _content(path: Path) -> str:
-    """Returns the hash of a file; of a folder, such as a bag, the size and time of its files."""
+def _is_input(text: str) -> bool:
+    """Returns whether the value of an option is a file or a bag.
+
+    Other folders do not count: results of ``--person ada`` may go into a folder ``ada``.
+    """
+    from face_perception.media import is_bag
+
+    # Not Path.is_file, which raises OSError for a text that is too long for a name.
+    return os.path.isfile(text) or (os.path.isdir(text) and is_bag(Path(text)))
+
+
+def _content(text: str) -> str:
+    """Returns the hash of a file; of a bag, the size and time of its files."""
+    path = Path(text)
     return sha256_of(path) if path.is_file() else str(size_and_time(path))
 
 

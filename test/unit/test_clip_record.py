@@ -16,7 +16,7 @@ from face_perception.commands.clip_analysis import ClipTask
 from face_perception.commands.clip_progress import ClipProgress
 from face_perception.commands.clip_record import is_done, record_of, result_settings
 from face_perception.errors import InputError
-from face_perception.results import read_record, record_path
+from face_perception.results import read_record, record_path, size_and_time
 
 SETTINGS = {"gaze": "geometric", "skip_frames": 0}
 
@@ -30,13 +30,21 @@ def task(tmp_path: Path) -> ClipTask:
     (tmp_path / "drawn" / "clip.mp4").write_bytes(b"drawn")
     made = ClipTask(str(tmp_path / "clip.mp4"), str(tmp_path / "clip.jsonl"), tmp_path / "drawn")
     drawn = str(tmp_path / "drawn" / "clip.mp4")
-    record_of(made, SETTINGS, 1, drawn).write(tmp_path / "clip.jsonl")
+    opened = size_and_time(tmp_path / "clip.mp4")
+    record_of(made, opened, SETTINGS, 1, drawn).write(tmp_path / "clip.jsonl")
     return made
 
 
 def test_complete_results_are_done(task: ClipTask) -> None:
     assert is_done(task, SETTINGS)
     assert is_done(ClipTask(task.input, task.output, None), SETTINGS)
+
+
+def test_a_path_with_dots_is_the_same_folder(
+    task: ClipTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(task.input).parent / "drawn")
+    assert is_done(ClipTask(task.input, task.output, Path("../drawn")), SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +104,47 @@ def test_settings_count_unless_they_change_no_result(tmp_path: Path) -> None:
         assert parsed(*options) != plain, options
 
 
+def test_a_folder_with_the_name_of_an_option_is_no_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The results of ``--gaze geddnet`` may go into a folder ``geddnet``."""
+    monkeypatch.chdir(tmp_path)
+    before = parsed("--gaze", "geddnet")
+    (tmp_path / "geddnet").mkdir()
+    (tmp_path / "geddnet" / "clip.jsonl").write_text("{}\n")
+    assert parsed("--gaze", "geddnet") == before
+
+
+def test_a_bag_with_the_neutral_face_is_a_setting(tmp_path: Path) -> None:
+    bag = tmp_path / "bag"
+    bag.mkdir()
+    (bag / "metadata.yaml").write_text("one")
+    before = parsed("--neutral", bag)
+    (bag / "metadata.yaml").write_text("another")
+    assert parsed("--neutral", bag) != before
+
+
+def test_a_long_list_of_targets_is_no_file() -> None:
+    targets = ";".join(f"target_{number}=0,0,1,0.1" for number in range(100))
+    assert parsed("--targets", targets)["targets"] == targets
+
+
 def test_resume_needs_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", str(tmp_path / "a.mp4"), "--resume"]) == 1
     assert "--resume needs" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_of_no_clips_is_complete() -> None:
+    """All files are analysed already."""
+    with ClipProgress({}, stream=Terminal()) as progress:
+        assert progress.text() == "100%"
 
 
 def test_progress_counts_clips_by_their_size() -> None:
