@@ -49,16 +49,18 @@ def write_boris(path: Path, clip: Clip, events: Sequence[Event]) -> None:
     The subject is the person, the code the kind of event, and the modifier whom or what a look is
     directed at. Times count from the first frame, in seconds.
     """
-    begin = clip.starts[0] if clip.starts else 0.0
+    begin = clip.begin
     rows: list[tuple[float, int, Event]] = []
     for event in events:
         # At the same time, what stops comes before what starts.
-        rows += [(event.onset - begin, 1, event), (event.offset - begin, 0, event)]
+        first, last = (round(end - begin, 3) for end in (event.onset, event.offset))
+        if first < last:  # of a picture they are equal, and BORIS would read the stop first
+            rows += [(first, 1, event), (last, 0, event)]
     rows.sort(key=lambda row: row[:2])
     sheet: list[Sequence[float | str]] = [_COLUMNS]
     for time, _, event in rows:
         sure = "" if math.isnan(event.confidence) else f"confidence {event.confidence:.2f}"
-        sheet.append((round(time, 3), event.person, event.kind.value, target_label(event), sure))
+        sheet.append((time, event.person, event.kind.value, target_label(event), sure))
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as parts:
         for name, text in {**_PARTS, "xl/worksheets/sheet1.xml": _sheet(sheet)}.items():

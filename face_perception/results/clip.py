@@ -43,7 +43,6 @@ class Sample:
     head_yaw: float
     head_pitch: float
     gaze_valid: bool
-    gaze_source: str
     gaze_yaw: float
     gaze_pitch: float
     eyes_at: tuple[float, ...]
@@ -63,7 +62,6 @@ class Sample:
     unit_confidence: Mapping[int, float]
     neutral: str
     expression: str
-    expression_confidence: float
     valence: float
     arousal: float
 
@@ -103,9 +101,19 @@ class Clip:
         return _usual_interval(self.starts)
 
     @property
+    def begin(self) -> float:
+        """The smallest stamp: not ``starts[0]`` if the clock was set back. 0 without a frame."""
+        return min(self.starts, default=0.0)
+
+    @property
+    def end(self) -> float:
+        """The largest end of a frame; 0 without a frame."""
+        return max(self.ends, default=0.0)
+
+    @property
     def seconds(self) -> float:
         """The time that the frames fill, seconds."""
-        return sum(self.ends) - sum(self.starts)
+        return sum(end - start for start, end in zip(self.starts, self.ends, strict=True))
 
 
 @dataclass
@@ -216,7 +224,6 @@ def _sample(frame: int, stamp: float, face: Mapping[str, Any]) -> Sample:
         head_yaw=_number(pose.get("yaw")),
         head_pitch=_number(pose.get("pitch")),
         gaze_valid=bool(gaze.get("valid")),
-        gaze_source=str(gaze.get("source") or ""),
         gaze_yaw=_number(gaze.get("yaw")),
         gaze_pitch=_number(gaze.get("pitch")),
         eyes_at=_vector(gaze.get("origin")),
@@ -236,7 +243,6 @@ def _sample(frame: int, stamp: float, face: Mapping[str, Any]) -> Sample:
         unit_confidence=_codes(face["action_unit_confidence"], sure),
         neutral=str(face["action_unit_neutral"] or ""),
         expression=str(face["expression_label"] or ""),
-        expression_confidence=_number(face["expression_confidence"]),
         valence=_number(face["valence"]),
         arousal=_number(face["arousal"]),
     )

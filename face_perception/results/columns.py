@@ -24,6 +24,12 @@ class Column:
     value: Callable[[Any], Value]
 
 
+def cells(columns: Sequence[Column], row: Any) -> list[Value]:
+    """Returns the values of a row. An empty text, which means unknown, becomes None."""
+    values = (column.value(row) for column in columns)
+    return [None if value == "" else value for value in values]
+
+
 def with_degrees(found: Sequence[Column]) -> Iterator[Column]:
     """Yields the columns, and one whose name ends in ``_deg`` after each column in radians."""
     for column in found:

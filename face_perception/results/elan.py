@@ -6,6 +6,7 @@ linked medium, time slots in milliseconds, one tier for each person and kind of 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import mimetypes
@@ -54,7 +55,7 @@ def write_elan(
     if media:
         _link(header, media, path)
     order = ET.SubElement(document, "TIME_ORDER")
-    begin = clip.starts[0] if clip.starts else 0.0
+    begin = clip.begin
     slots = _slots(events, begin)
     for time, name in slots.items():
         ET.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(time))
@@ -100,13 +101,15 @@ def write_elan(
 def _link(header: ET.Element, media: str, path: Path) -> None:
     absolute = Path(media).absolute()
     relative = Path(os.path.relpath(absolute, path.absolute().parent)).as_posix()
-    ET.SubElement(
+    link = ET.SubElement(
         header,
         "MEDIA_DESCRIPTOR",
         MEDIA_URL=absolute.as_uri(),
         MIME_TYPE=mimetypes.guess_type(absolute.name)[0] or "video/unknown",
-        RELATIVE_MEDIA_URL=relative if relative.startswith(".") else f"./{relative}",
     )
+    with contextlib.suppress(UnicodeEncodeError):  # XML has no name that is not UTF-8
+        relative.encode()
+        link.set("RELATIVE_MEDIA_URL", relative if relative.startswith(".") else f"./{relative}")
 
 
 def _slots(events: Sequence[Event], begin: float) -> dict[int, str]:

@@ -143,8 +143,8 @@ def find_events(clip: Clip, settings: EventSettings | None = None) -> list[Event
     """Returns the events of all persons of a clip, in the order of their onsets.
 
     - A **look** lasts from the frame in which its target began (``target_since``) to the frame in
-      which the next one began. Only frames with a valid gaze are evidence: a target that was
-      guessed from the head pose is none. A blink does not end a look; an eye closure does.
+      which the next one began. Only frames with a valid gaze are evidence; a target that was
+      guessed from the head pose is not. A blink does not end a look; an eye closure does.
     - A **blink** or **eye closure** is a time with shut eyes. It is an eye closure if they were
       shut for longer than a blink lasts (``eyes`` became ``closed``).
     - A **smile** is a time with action unit 12, see ``EventSettings``.
@@ -257,19 +257,19 @@ def smile_strength(sample: Sample) -> tuple[float, bool] | None:
 
 
 def _smiles(person: str, samples: Sequence[Sample], settings: EventSettings) -> list[Event]:
-    smiling = False
-
-    def label(sample: Sample) -> str | None:
-        nonlocal smiling
+    labels: list[str | None] = []
+    smiling, known = False, -1  # the last sample whose strength is known
+    for i, sample in enumerate(samples):
         strength = smile_strength(sample)
         if strength is None:
-            return None
+            labels.append(None)
+            continue
         value, is_probability = strength
         level = settings.smile_probability if is_probability else settings.smile_level
-        smiling = value >= (level / 2 if smiling else level)
-        return "smile" if smiling else _OFF
-
-    runs = _runs(samples, [label(sample) for sample in samples], settings.longest_gap)
+        goes_on = smiling and _follows(samples, known, i, settings.longest_gap)
+        smiling, known = value >= (level / 2 if goes_on else level), i
+        labels.append("smile" if smiling else _OFF)
+    runs = _runs(samples, labels, settings.longest_gap)
     found = [_unit_event(EventKind.SMILE, person, samples, run, _SMILE) for run in runs]
     return [event for event in found if event.duration >= settings.shortest_smile - _ROUNDING]
 
@@ -306,7 +306,7 @@ def _runs(
     for i, label in enumerate(labels):
         if label is None:
             continue
-        follows = bool(runs) and _gap(samples, runs[-1].indices[-1], i) <= longest_gap + _ROUNDING
+        follows = bool(runs) and _follows(samples, runs[-1].indices[-1], i, longest_gap)
         if runs and follows and runs[-1].label == label:
             runs[-1].indices.append(i)
             continue
@@ -326,6 +326,10 @@ def _runs(
             before.offset_seen = after.offset_seen
             del joined[-2:]
     return [run for run in joined if run.label != _OFF]
+
+
+def _follows(samples: Sequence[Sample], before: int, after: int, longest_gap: float) -> bool:
+    return _gap(samples, before, after) <= longest_gap + _ROUNDING
 
 
 def _gap(samples: Sequence[Sample], before: int, after: int) -> float:

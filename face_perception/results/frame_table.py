@@ -17,7 +17,7 @@ from typing import Any
 from face_perception.errors import InputError
 from face_perception.files import open_regular
 from face_perception.outside_files import one_error
-from face_perception.results.columns import Column, Value, with_degrees
+from face_perception.results.columns import Column, Value, cells, with_degrees
 from face_perception.results.schema import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_FIELDS, JsonField
 
 FIX = "give the file that `face-perception run --output` wrote"
@@ -101,7 +101,7 @@ def frame_rows(path: str | os.PathLike[str], wanted: Sequence[Column]) -> Iterat
     for row in read_rows(path):
         row["clip"] = clip
         with one_error(f"{os.fspath(path)}, frame {row['frame']}", FIX):
-            values = [column.value(row) for column in wanted]
+            values = cells(wanted, row)
         yield values
 
 
@@ -123,10 +123,11 @@ def _columns(
         return
     if field.name in UNIT_COLUMNS:
         keys = [(str(code), f"au{code:02d}_{UNIT_COLUMNS[field.name]}") for code in codes]
-    else:
+    elif field.keys:
         keys = [(key, f"{name}_{key}") for key in field.keys]
-    if not keys:
+    else:
         yield Column(name, field.type, field.unit, field.meaning, value)
+        return
     for place, (key, element) in enumerate(keys):
         yield Column(
             element,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,11 @@ def assess(clip: Clip, samples: Sequence[Sample]) -> Quality:
             yield f"The gaze is calibrated in {calibrated:.0%} of the time only."
         if clip.camera_assumed:
             yield "The camera is not calibrated: distances are guesses."
+        if any(after < before for before, after in itertools.pairwise(clip.starts)):
+            yield (
+                "The stamps of the clip go back: a clock was set back. Events around that time may "
+                "be wrong."
+            )
         if gaze_valid < _FEW_VALID:
             yield f"The gaze is valid in {gaze_valid:.0%} of the time only."
         if head_pose > _MANY_GUESSES:

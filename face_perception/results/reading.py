@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from face_perception.errors import InputError
+from face_perception.files import open_regular
 from face_perception.optional_modules import extra
 from face_perception.results.columns import Column, Value
-from face_perception.results.study_tables import FRAMES, TABLES, study_tables
+from face_perception.results.study_tables import FRAMES, TABLES, column_types, study_tables
 from face_perception.results.table_paths import SUFFIXES, table_in
 
 LIBRARIES = ("pandas", "polars")
+_PANDAS_KINDS = {float: "float64", int: "Int64", str: "object", bool: "boolean"}
 
 
 def read(path: str | os.PathLike[str], table: str = "", library: str = "pandas") -> Any:
@@ -54,39 +56,51 @@ def _frame(columns: Sequence[Column], rows: Sequence[Sequence[Value]], library: 
         if library == "polars":
             import polars
 
-            kinds: dict[type[Any], Any] = {
-                float: polars.Float64, int: polars.Int64, str: polars.String, bool: polars.Boolean
-            }  # fmt: skip
+            kinds = _polars_kinds(polars)
             return polars.DataFrame(values, schema={c.name: kinds[c.type] for c in columns})
         import pandas
 
-        types = {float: "float64", int: "Int64", str: "object", bool: "boolean"}
         return pandas.DataFrame(
-            {c.name: pandas.Series(values[c.name], dtype=types[c.type]) for c in columns}
+            {c.name: pandas.Series(values[c.name], dtype=_PANDAS_KINDS[c.type]) for c in columns}
         )
 
 
+def _polars_kinds(polars: Any) -> dict[type[Any], Any]:
+    return {
+        float: polars.Float64, int: polars.Int64, str: polars.String, bool: polars.Boolean
+    }  # fmt: skip
+
+
 def _read_file(path: Path, library: str) -> Any:
-    fix = f"pip install 'face_perception[{library}]'"
-    if path.suffix.lower() == ".parquet":
-        fix = f"pip install 'face_perception[{library},table]'"
-    with extra("a data frame", fix), open(path, "rb") as file:
+    is_csv = path.suffix.lower() == ".csv"
+    extras = library if is_csv else f"{library},table"
+    fix = f"pip install 'face_perception[{extras}]'"
+    with extra("a data frame", fix), open_regular(path) as file:
         if library == "polars":
             import polars
 
-            if path.suffix.lower() == ".parquet":
-                return polars.read_parquet(file)
-            frame = polars.read_csv(file, infer_schema_length=None)
-            truth = [
-                name
-                for name, kind in frame.schema.items()
-                if kind == polars.String and set(frame[name].drop_nulls()) <= {"TRUE", "FALSE"}
-                and frame[name].drop_nulls().len() > 0
-            ]  # fmt: skip
-            return frame.with_columns(polars.col(name) == "TRUE" for name in truth)
+            return _polars_csv(polars, file) if is_csv else polars.read_parquet(file)
         import pandas
 
-        if path.suffix.lower() == ".parquet":
+        if not is_csv:
             return pandas.read_parquet(file, engine="pyarrow")
-        # A person may be called "NA".
-        return pandas.read_csv(file, keep_default_na=False, na_values=[""], low_memory=False)
+        # A person may be called "NA", and a clip "007".
+        kinds = {name: _PANDAS_KINDS[kind] for name, kind in column_types().items()}
+        return pandas.read_csv(
+            file, dtype=kinds, keep_default_na=False, na_values=[""], low_memory=False
+        )
+
+
+def _polars_csv(polars: Any, file: BinaryIO) -> Any:
+    types, kinds = column_types(), _polars_kinds(polars)
+    known = [name for name in polars.read_csv(file, n_rows=0).columns if name in types]
+    file.seek(0)
+    # Polars takes only "true" and "false" for booleans.
+    truth = [name for name in known if types[name] is bool]
+    kinds[bool] = polars.String
+    frame = polars.read_csv(
+        file,
+        schema_overrides={name: kinds[types[name]] for name in known},
+        infer_schema_length=None,
+    )
+    return frame.with_columns(polars.col(name) == "TRUE" for name in truth)

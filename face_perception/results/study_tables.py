@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from face_perception.results.clip import read_clip
-from face_perception.results.columns import Column, Value, rounded, with_degrees
+from face_perception.results.columns import Column, Value, cells, rounded, with_degrees
 from face_perception.results.events import Event, EventKind, EventSettings, find_events
 from face_perception.results.frame_table import frame_columns, frame_rows
 from face_perception.results.persons import (
@@ -72,9 +72,18 @@ def study_tables(
     yield _table(TARGETS, target_columns(), targets, degrees)
 
 
+def column_types() -> dict[str, type[Any]]:
+    """Returns the type of each column of the tables, by name.
+
+    Columns of action units and blendshapes are left out: all are numbers.
+    """
+    columns = (*frame_columns(()), *event_columns(), *person_columns(()), *target_columns())
+    return {column.name: column.type for column in columns}
+
+
 def _table(name: str, columns: Sequence[Column], items: Sequence[Any], degrees: bool) -> Table:
     wanted = list(with_degrees(columns)) if degrees else columns
-    return Table(name, wanted, ([column.value(item) for column in wanted] for item in items))
+    return Table(name, wanted, (cells(wanted, item) for item in items))
 
 
 _CLIP = Column("clip", str, "", "name of the file without its ending", lambda row: row.clip)

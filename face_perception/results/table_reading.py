@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from face_perception.files import open_regular
 from face_perception.optional_modules import extra
 from face_perception.outside_files import one_error
 from face_perception.results.frame_table import UNIT_COLUMNS
@@ -75,18 +77,30 @@ def _units(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _typed(kind: Callable[[Any], Any], value: Any) -> Any:
     if value is None or value == "":
         return None
-    return value in (True, "TRUE") if kind is bool else kind(value)
+    return _truth(value) if kind is bool else kind(value)
+
+
+def _truth(value: Any) -> bool:
+    """Returns a boolean that R (TRUE), pandas (True) or a spreadsheet has written."""
+    text = str(value).upper()
+    if text not in ("TRUE", "FALSE"):
+        raise ValueError(f"{value!r} is neither TRUE nor FALSE")
+    return text == "TRUE"
 
 
 def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with open(path, encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+    with (
+        open_regular(path) as file,
+        one_error(f"{path}", _FIX),
+        io.TextIOWrapper(file, encoding="utf-8", newline="") as text,
+    ):
+        yield from csv.DictReader(text)
 
 
 def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     with extra("a Parquet file", "pip install 'face_perception[table]'"):
         import pyarrow.parquet as pq
 
-    with open(path, "rb") as file, one_error(f"{path}", _FIX):
+    with open_regular(path) as file, one_error(f"{path}", _FIX):
         for batch in pq.ParquetFile(file).iter_batches():
             yield from batch.to_pylist()

@@ -111,6 +111,13 @@ def test_every_value_has_the_type_of_its_column(results: Path) -> None:
             assert value is None or type(value) in kinds, column.name
 
 
+def test_a_clip_without_faces_has_no_columns_of_action_units(tmp_path: Path) -> None:
+    nobody = write(tmp_path / "empty.jsonl", [FrameResult(0.0, CAMERA, ())])
+    names = [column.name for column in frame_columns([nobody])]
+    assert "action_unit_source" in names
+    assert not {"action_units", "action_unit_probability", "action_unit_confidence"} & set(names)
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -174,6 +174,16 @@ def test_a_smile_goes_on_until_half_of_the_level(tmp_path: Path) -> None:
     assert times(of(clip, "smile")) == near((20 / RATE, 60 / RATE))
 
 
+def test_a_smile_does_not_outlast_a_long_gap(tmp_path: Path) -> None:
+    """After it, a strength above half of the level is no smile: it never reached the level."""
+    found = lines([Script("ada", hidden=[(1, 3)])], 5.0)
+    for number, line in enumerate(found):
+        for face in line["faces"]:
+            face["action_units"]["12"] = 0.3 if number < 30 else 0.15
+    clip = read_clip(write(tmp_path / "clip.jsonl", found))
+    assert times(of(clip, "smile")) == near((0, 1))
+
+
 def test_a_smile_of_a_network_without_intensity(tmp_path: Path) -> None:
     found = lines([Script("ada", smiles=[(1, 2)])], 3.0)
     for line in found:
@@ -197,6 +207,19 @@ def test_a_gap_in_the_recording_is_not_filled(tmp_path: Path) -> None:
     clip = read_clip(write(tmp_path / "clip.jsonl", [*found[:150], *found[450:]]))
     assert times(of(clip, "look")) == near((0, 5), (15, 20))
     assert clip.seconds == pytest.approx(10.0, abs=FRAME)
+
+
+def test_the_length_of_a_long_recording_is_exact(tmp_path: Path) -> None:
+    """Stamps of a bag are seconds since 1970: their sum has no digits left for milliseconds."""
+    (line,) = lines([], 1 / RATE)
+    stamps = [1.7e9 + number / 30 for number in range(30_000)]
+    clip = read_clip(
+        write(
+            tmp_path / "bag.jsonl",
+            [{**line, "frame": i, "stamp": stamp} for i, stamp in enumerate(stamps)],
+        )
+    )
+    assert clip.seconds == pytest.approx(1000.0, abs=1e-3)
 
 
 def random_script(name: str, at: Any, other: str, rng: random.Random) -> Script:

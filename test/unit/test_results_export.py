@@ -76,6 +76,24 @@ def test_a_table_is_the_same_from_results_and_from_files(
     assert sorted(looks["duration"].to_list())[-1] == pytest.approx(2.0, abs=0.04)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_names_that_look_like_numbers_stay_text(tmp_path: Path, library: str, suffix: str) -> None:
+    """A clip ``007``, a person ``1``, and text that is unknown."""
+    pytest.importorskip(library)
+    pytest.importorskip("pyarrow")
+    ada = Script("12", looks=[(0, 1, "robot")], person_id="1e3")
+    path = write(tmp_path / "007.jsonl", lines([ada], 1.0))
+    study = tmp_path / "study"
+    assert cli.main(["table", str(path), "--output", str(study), "--format", suffix]) == 0
+    for source in (path, study):
+        looks = read(source, "events", library)
+        row = {name: looks[name].to_list()[0] for name in ("clip", "person", "face_id", "frame")}
+        assert row == {"clip": "007", "person": "1e3", "face_id": "12", "frame": 0}
+        unknown = looks["target_name"]
+        assert (unknown.isna() if library == "pandas" else unknown.is_null()).all()
+
+
 def test_what_cannot_be_read_is_named(results: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="table 'looks' is unknown"):
         read(results, "looks")
@@ -150,6 +168,14 @@ def test_equal_events_give_equal_files(results: Path, tmp_path: Path) -> None:
     assert b"MEDIA_DESCRIPTOR" not in (tmp_path / "a.eaf").read_bytes()
 
 
+def test_a_film_whose_name_is_not_utf_8_is_linked(results: Path, tmp_path: Path) -> None:
+    clip = read_clip(results)
+    write_elan(tmp_path / "a.eaf", clip, find_events(clip), str(tmp_path / "caf\udce9.mp4"))
+    media = ET.parse(tmp_path / "a.eaf").getroot().find("HEADER/MEDIA_DESCRIPTOR")
+    assert media is not None
+    assert str(media.get("MEDIA_URL")).endswith("/caf%E9.mp4")
+
+
 def test_boris_spreadsheets_have_a_row_for_each_start_and_stop(study: Path) -> None:
     with zipfile.ZipFile(study / "a & b.boris.xlsx") as parts:
         assert parts.testzip() is None
@@ -170,3 +196,14 @@ def test_boris_spreadsheets_have_a_row_for_each_start_and_stop(study: Path) -> N
     ]
     times = [float(row[0]) for row in rows[1:]]
     assert times == pytest.approx([1, 2, 2.2, 3, 4, 5], abs=0.034)
+
+
+def test_a_picture_has_no_events_that_last(tmp_path: Path) -> None:
+    """BORIS would read the stop of an event without a length before its start."""
+    path = write(tmp_path / "a.jsonl", lines([Script("ada", looks=[(0, 1, "robot")])], 0.03))
+    clip = read_clip(path)
+    events = find_events(clip)
+    assert events
+    write_boris(tmp_path / "a.xlsx", clip, events)
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as parts:
+        assert parts.read("xl/worksheets/sheet1.xml").count(b"<row ") == 1
