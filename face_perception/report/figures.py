@@ -38,7 +38,7 @@ _MARKS = {
 }
 _COLUMNS = 900  # of a raster
 _NEAR_95 = 2.4477  # standard deviations of a two-dimensional normal distribution that hold 95 %
-_WINDOWS = (20.0, 60.0)  # seconds, of the blink rate: in short and in long clips
+_WINDOWS = (20.0, 60.0)  # seconds, about, of the blink rate: in short and in long clips
 _LONG = 180.0  # seconds
 _PARTS = 4  # of a clip, in the matrix over time
 _UNUSED_ID = re.compile(r' id="(?:[a-z]+|[A-Za-z]+Collection|matplotlib\.axis)_\d+"')
@@ -55,6 +55,7 @@ def _pyplot() -> Any:
     matplotlib.rcParams.update(
         {
             "svg.fonttype": "none",
+            "text.parse_math": False,  # a person may be called "$a$"
             "svg.hashsalt": "face_perception",
             "font.size": 9,
             "font.family": "sans-serif",
@@ -81,7 +82,7 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
     plt = _pyplot()
     persons = list(clip.persons)
     figure, axes = plt.subplots(figsize=(9, 0.9 + 0.75 * len(persons)), layout="constrained")
-    begin = clip.starts[0]
+    begin = clip.begin
     colours = _target_colours(clip, events)
     for row, person in enumerate(persons):
         samples = clip.persons[person]
@@ -102,7 +103,7 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
         )  # fmt: skip
     axes.set_yticks(range(len(persons)), persons)
     axes.set_ylim(len(persons) - 0.45, -0.5)
-    axes.set_xlim(0, max(clip.ends[-1] - begin, 1e-3))
+    axes.set_xlim(0, max(clip.end - begin, 1e-3))
     axes.set_xlabel("time in the clip (s)")
     patch = plt.matplotlib.patches.Patch
     legend = [patch(facecolor=colour, label=f"looks at {name}") for name, colour in colours.items()]
@@ -157,14 +158,14 @@ def gaze_map(
                 plt.matplotlib.patches.Ellipse(
                     ellipse.centre, width, height, angle=ellipse.rotation,
                     fill=False, color=colours[name], linestyle=style,
-                    label=f"{name} (n = {ellipse.samples})" if style == "-" else None,
+                    label=f"looks at {name} (n = {ellipse.samples})" if style == "-" else None,
                 )
             )  # fmt: skip
     axes.axhline(0, color="#999999", linewidth=0.5)
     axes.axvline(0, color="#999999", linewidth=0.5)
     axes.set_xlabel("yaw from the camera (°), right in the image: +")
     axes.set_ylabel("pitch from the camera (°), up: +")
-    if looks:
+    if axes.patches:
         axes.legend(fontsize=8, frameon=False, loc="upper right")
     y, x = whole.centre[::-1]
     return _svg(figure, f"Gaze of {person}: mean yaw {x:.1f}° and pitch {y:.1f}° from the camera")
@@ -212,9 +213,9 @@ def unit_raster(clip: Clip, person: str, samples: Sequence[Sample]) -> str | Non
     figure, axes = plt.subplots(figsize=(9, 0.9 + 0.22 * len(codes)), layout="constrained")
     colours = plt.get_cmap("viridis").with_extremes(bad="white")
     image = axes.imshow(
-        _raster(times, values, clip.ends[-1] - clip.starts[0]).T,
+        _raster(times, values, clip.end - clip.begin).T,
         aspect="auto", interpolation="nearest", cmap=colours, vmin=0, vmax=1,
-        extent=(0, clip.ends[-1] - clip.starts[0], len(codes) - 0.5, -0.5),
+        extent=(0, clip.end - clip.begin, len(codes) - 0.5, -0.5),
     )  # fmt: skip
     axes.set_yticks(range(len(codes)), [f"AU {code}" for code in codes])
     axes.set_xlabel("time in the clip (s); white: unknown")
@@ -225,22 +226,25 @@ def unit_raster(clip: Clip, person: str, samples: Sequence[Sample]) -> str | Non
 def blink_rates(clip: Clip, person: str, samples: Sequence[Sample], events: Sequence[Event]) -> str:
     """Returns the number of blinks a minute in windows; a window with few visible eyes is a gap."""
     plt = _pyplot()
-    begin, length = clip.starts[0], clip.ends[-1] - clip.starts[0]
-    window = _WINDOWS[1] if length >= _LONG else _WINDOWS[0]
-    edges = np.arange(0, length + window, window)
+    begin, length = clip.begin, clip.end - clip.begin
+    # Windows of equal length: one blink in a short rest of the clip would be a high rate.
+    usual = _WINDOWS[1] if length >= _LONG else _WINDOWS[0]
+    edges = np.linspace(0, length, max(round(length / usual), 1) + 1)
+    window = edges[1]
     blinks = [e.onset - begin for e in events if e.kind == EventKind.BLINK and e.person == person]
     counts = np.histogram(blinks, edges)[0]
     usable = [s for s in samples if s.eyes in ("open", "blink")]
     watched = np.histogram(
         [s.start - begin for s in usable], edges, weights=[s.seconds for s in usable]
     )[0]
-    lengths = np.minimum(edges[1:], length) - edges[:-1]
-    rates = np.where(watched >= lengths / 2, 60 * counts / np.maximum(watched, 1e-9), np.nan)
+    rates = np.where(watched >= window / 2, 60 * counts / np.maximum(watched, 1e-9), np.nan)
     figure, axes = plt.subplots(figsize=(9, 1.9), layout="constrained")
-    axes.bar(edges[:-1], rates, width=lengths, align="edge", color=_PERSONS[3], edgecolor="white")
-    for start, wide, rate in zip(edges, lengths, rates, strict=False):
+    axes.bar(edges[:-1], rates, width=window, align="edge", color=_PERSONS[3], edgecolor="white")
+    for start, rate in zip(edges[:-1], rates, strict=True):
         if math.isnan(rate):
-            axes.axvspan(start, start + wide, facecolor="white", edgecolor="#999999", hatch="////")
+            axes.axvspan(
+                start, start + window, facecolor="white", edgecolor="#999999", hatch="////"
+            )
     axes.set(xlabel="time in the clip (s); hatched: eyes visible for less than half of the time",
              ylabel="blinks per minute", xlim=(0, length))  # fmt: skip
     return _svg(figure, f"Blink rate of {person} in windows of {window:.0f} s")
@@ -252,7 +256,7 @@ def look_matrix(clip: Clip, events: Sequence[Event]) -> str:
     persons = list(clip.persons)
     looks = [event for event in events if event.kind == EventKind.LOOK]
     targets = _targets(clip, events)
-    begin, end = clip.starts[0], clip.ends[-1]
+    begin, end = clip.begin, clip.end
     edges = np.linspace(begin, end, _PARTS + 1)
     parts = [(begin, end), *itertools.pairwise(edges)]
     figure, all_axes = plt.subplots(
@@ -356,7 +360,7 @@ def _series(
             rows.append([math.nan] * len(row))
         times.append(sample.start)
         rows.append(row)
-    return np.array(times) - clip.starts[0], np.array(rows, np.float64)
+    return np.array(times) - clip.begin, np.array(rows, np.float64)
 
 
 def _raster(times: FloatArray, values: FloatArray, length: float) -> FloatArray:

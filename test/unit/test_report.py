@@ -11,7 +11,7 @@ import pytest
 from synthetic_session import Script, lines, write
 
 from face_perception import cli
-from face_perception.errors import MissingDependencyError
+from face_perception.errors import InputError, MissingDependencyError
 from face_perception.report import gaze_angles
 from face_perception.results import find_events, read_clip, read_clips
 
@@ -115,6 +115,55 @@ def test_clips_are_the_same_from_tables(session: Path, tmp_path: Path) -> None:
     found = read_clips(study)
     assert found == [read_clip(session), read_clip(empty)]
     assert find_events(found[0]) == find_events(read_clip(session))
+
+
+def test_tables_that_other_programs_saved(session: Path, tmp_path: Path) -> None:
+    """pandas writes True for TRUE; a spreadsheet may save the text in Latin-1."""
+    table = tmp_path / "talk.csv"
+    assert cli.main(["table", str(session), "--output", str(table)]) == 0
+    text = table.read_text()
+    table.write_text(text.replace("TRUE", "True").replace("FALSE", "False"))
+    assert read_clips(table) == [read_clip(session)]
+    table.write_text(text.replace("TRUE", "yes"))
+    with pytest.raises(InputError, match=r"talk\.csv, row 1 .*'yes' is neither TRUE nor FALSE"):
+        read_clips(table)
+    table.write_bytes(text.replace("<ada>", "Zo\u00eb").encode("latin-1"))
+    with pytest.raises(InputError, match=r"talk\.csv cannot be read: it is not UTF-8"):
+        read_clips(table)
+
+
+def test_ids_with_signs_of_mathematics_are_text(tmp_path: Path) -> None:
+    """Matplotlib would read what is between two dollars as a formula."""
+    pytest.importorskip("matplotlib")
+    ada = Script("face_1", looks=[(0, 8, "robot")], person_id=r"$\a & b$")
+    path = write(tmp_path / "clip.jsonl", lines([ada], 12.0, 10.0))
+    assert cli.main(["report", str(path), "-o", str(tmp_path / "r.html")]) == 0
+    page = _Page((tmp_path / "r.html").read_text())
+    assert r"$\a & b$" in [word.strip() for word in page.words if word.strip() != ""]
+    assert "looks at robot (n = " in page.text
+
+
+def test_a_blink_at_the_end_of_a_clip_is_no_high_rate(tmp_path: Path) -> None:
+    """A clip of 20.2 s is one window, not one of 20 s and one of 0.2 s."""
+    pytest.importorskip("matplotlib")
+    from face_perception.report import figures
+
+    ada = Script("ada", shut=[(5.0, 5.2), (20.05, 20.15)])
+    clip = read_clip(write(tmp_path / "clip.jsonl", lines([ada], 20.2)))
+    drawn = figures.blink_rates(clip, "ada", clip.persons["ada"], find_events(clip))
+    ticks = [float(text) for text in re.findall(r">(\d+)</text>", drawn)]
+    assert len(ticks) > 3
+    assert max(ticks) < 25
+
+
+def test_a_clock_that_was_set_back_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    found = lines([Script("ada", looks=[(0, 9, "robot")], shut=[(4, 4.2)])], 10.0)
+    for line in found[150:]:
+        line["stamp"] -= 100.0
+    path = write(tmp_path / "bag.jsonl", found)
+    assert cli.main(["report", str(path), "-o", str(tmp_path / "r.html")]) == 0
+    assert "a clock was set back" in _Page((tmp_path / "r.html").read_text()).text
 
 
 def test_clips_without_faces_and_pictures_have_a_page(tmp_path: Path) -> None:
