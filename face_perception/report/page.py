@@ -9,6 +9,7 @@ import html
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from face_perception.report import figures
 from face_perception.results import Clip, Event, EventKind, PersonSummary
@@ -26,6 +27,9 @@ svg { max-width: 100%; height: auto; }
 .warning { border-left: .3rem solid #D55E00; padding: .1rem .8rem; background: #fdf3ec; }
 """
 _DRAWN_ID = re.compile(r'id="([a-z]+[0-9a-f]{10})"')
+# In the figures of a clip. A face that is not linked is another person whenever it returns: a long
+# clip has hundreds. Each takes a second to draw, and more names do not fit into the look matrix.
+_MOST_PERSONS = 12
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -91,6 +95,11 @@ def _clip(clip: Clip, events: Sequence[Event], persons: Sequence[PersonSummary])
     yield _summary(persons)
     if not clip.interval:
         return
+    shown = _longest_seen(persons)
+    if len(shown) < len(persons):
+        yield f"<p>Figures show who was seen longest: {len(shown)} of {len(persons)} persons.</p>"
+        clip = replace(clip, persons={one.person: clip.persons[one.person] for one in shown})
+        events = [event for event in events if event.person in clip.persons]
     yield "<h3>Attention</h3>"
     yield _figure(
         figures.timeline(clip, events),
@@ -103,8 +112,15 @@ def _clip(clip: Clip, events: Sequence[Event], persons: Sequence[PersonSummary])
         "Who looked at whom: seconds of looks, in the whole clip and in four parts of it. Darker: "
         "a larger share of that time.",
     )
-    for person in persons:
+    for person in shown:
         yield from _person(clip, events, person)
+
+
+def _longest_seen(persons: Sequence[PersonSummary]) -> list[PersonSummary]:
+    """Returns the persons who are in the figures, in their order."""
+    longest = sorted(persons, key=lambda one: one.seconds, reverse=True)[:_MOST_PERSONS]
+    names = {one.person for one in longest}
+    return [one for one in persons if one.person in names]
 
 
 def _person(clip: Clip, events: Sequence[Event], person: PersonSummary) -> Iterable[str]:

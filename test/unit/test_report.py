@@ -13,6 +13,7 @@ from synthetic_session import Script, lines, write
 from face_perception import cli
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.report import gaze_angles
+from face_perception.report import page as pages
 from face_perception.results import find_events, read_clip, read_clips
 
 LEFT, RIGHT = (-0.5, 0.0, 1.5), (0.5, 0.05, 1.5)
@@ -115,6 +116,20 @@ def test_clips_are_the_same_from_tables(session: Path, tmp_path: Path) -> None:
     found = read_clips(study)
     assert found == [read_clip(session), read_clip(empty)]
     assert find_events(found[0]) == find_events(read_clip(session))
+
+
+def test_figures_show_the_persons_who_were_seen_longest(
+    session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(pages, "_MOST_PERSONS", 1)
+    assert cli.main(["report", str(session), "-o", str(tmp_path / "r.html")]) == 0
+    found = _Page((tmp_path / "r.html").read_text())
+    assert "Figures show who was seen longest: 1 of 2 persons." in found.text
+    # Bob is in view for 15 s, Ada for 13.
+    assert "Timeline: what face_2 looked at" in found.labels
+    assert not any(label.startswith("Gaze of <ada>") for label in found.labels)
+    assert "<ada>" in found.text, "the tables have all"
 
 
 def test_tables_that_other_programs_saved(session: Path, tmp_path: Path) -> None:
