@@ -71,9 +71,12 @@ class ClipSound:
         sound, at = self._sound, 0
         if sound is None:
             return
+        # The silence of a gap may last minutes, and ``who`` remembers a few seconds.
+        longest = round(_AHEAD * sound.rate)
         for samples in sound:
-            # A stamp of 0 would mean that it is not known.
-            stamp = max(self._begin + at / sound.rate, 1e-6)
-            at += len(samples)
-            if len(samples):
-                yield make_chunk(samples.ravel(), sound.rate, sound.channels, stamp)
+            for start in range(0, len(samples), longest):
+                piece = samples[start : start + longest]
+                # A stamp of 0 would mean that it is not known.
+                stamp = max(self._begin + at / sound.rate, 1e-6)
+                at += len(piece)
+                yield make_chunk(piece.ravel(), sound.rate, sound.channels, stamp)

@@ -1,5 +1,6 @@
 """Tests that `run` hears the sound of a film, in step with its images."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from speech_clip import RECORDED, read
 
 from face_perception.attention import WhoSpeaks
+from face_perception.commands import clip_sound
 from face_perception.commands.clip_sound import ClipSound
 from face_perception.media import FrameReader, write_mp4
 from face_perception.speech import MOUTH_RATE
@@ -58,3 +60,28 @@ def test_a_film_without_sound_and_a_picture_are_silent(tmp_path: Path) -> None:
         heard.close()
     assert who.voices == []
     assert who.source == ""
+
+
+def test_a_long_gap_in_the_sound_is_heard_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The silence that fills it comes in one piece, but nobody remembers so much sound."""
+
+    class LateSound:
+        rate, channels = MOUTH_RATE, 1
+
+        def __init__(self, path: Path, begin: float) -> None:
+            self.pieces = [np.zeros((8 * MOUTH_RATE, 1), np.int16)]
+
+        def __iter__(self) -> Iterator[np.ndarray]:
+            return iter(self.pieces)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(clip_sound, "FilmSound", LateSound)
+    who = Recorder()
+    with FrameReader(film(tmp_path / "late.mp4", np.zeros(0, np.int16))) as clip:
+        heard = ClipSound(clip, who)
+        heard.listen_until(1.0)
+    assert 1.0 < who.voices[-1][0] < 1.3
