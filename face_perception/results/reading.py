@@ -103,4 +103,9 @@ def _polars_csv(polars: Any, file: BinaryIO) -> Any:
         schema_overrides={name: kinds[types[name]] for name in known},
         infer_schema_length=None,
     )
-    return frame.with_columns(polars.col(name) == "TRUE" for name in truth)
+    # All others are numbers, such as action units. Polars takes an empty column for text.
+    empty = [name for name in frame.columns if name not in types and frame[name].is_null().all()]
+    return frame.with_columns(
+        *(polars.col(name) == "TRUE" for name in truth),
+        *(polars.col(name).cast(polars.Float64) for name in empty),
+    )

@@ -67,6 +67,8 @@ def test_a_table_is_the_same_from_results_and_from_files(
         ]
         assert len({tuple(frame.columns) for frame in frames}) == 1
         assert len({len(frame) for frame in frames}) == 1
+        if library == "polars":
+            assert all(frame.schema == frames[0].schema for frame in frames)
         for column in ("clip", "onset", "frames", "share_robot", "onset_seen", "gaze_valid"):
             if column in frames[0].columns:
                 values = [[str(value) for value in frame[column].to_list()] for frame in frames]
