@@ -57,7 +57,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="leave out files whose results are complete, and of the same settings and models",
+        help="leave out files whose results are complete and were made with the same settings and "
+        "models",
     )
     parser.add_argument(
         "--skip-frames",
@@ -168,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _not_done(args: argparse.Namespace, tasks: list[ClipTask]) -> list[ClipTask]:
-    """Returns the tasks that have no complete results yet, or those of other settings."""
+    """Returns the tasks whose results are missing, incomplete, or made with other settings."""
     from face_perception.commands.clip_record import is_done, result_settings
 
     if any(task.output in (None, "-") for task in tasks):

@@ -19,7 +19,7 @@ from face_perception.results.events import (
 from face_perception.results.quality import Quality, assess
 from face_perception.types import EXPRESSIONS
 
-# What a frame must say for an event of a kind to be seen in it.
+# Whether a frame shows if an event of a kind takes place in it.
 _EVIDENCE: Mapping[EventKind, Callable[[Sample], bool]] = {
     EventKind.LOOK: target_is_evident,
     EventKind.MUTUAL_GAZE: target_is_evident,
