@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from face_perception.commands.clip_record import record_of, result_settings
+from face_perception.commands.clip_record import record_of, result_settings, size_and_time
 from face_perception.errors import InputError
 from face_perception.files import named_errors, open_lines
-from face_perception.results import record_path, size_and_time
+from face_perception.results import record_path
 
 if TYPE_CHECKING:
     from face_perception.media import FrameReader, FrameWriter

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from face_perception.errors import InputError
 from face_perception.files import sha256_of
-from face_perception.results import RunRecord, read_record, size_and_time
+from face_perception.results import RunRecord, read_record
 
 if TYPE_CHECKING:
     from face_perception.commands.clip_analysis import ClipTask
@@ -44,6 +44,17 @@ def result_settings(args: argparse.Namespace) -> dict[str, Any]:
         "models": _hash("".join(sorted(f"{card.name} {card.sha256}\n" for card in used))),
         "calibration": _hash(repr(sorted(person.items()))),
     }
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Returns the size and the time of modification, nanoseconds, of a file or bag.
+
+    Results in the folder of a bag do not count. Raises OSError if it is missing.
+    """
+    from face_perception.media import bag_files
+
+    found = [os.stat(file) for file in (bag_files(path) if path.is_dir() else [path])]
+    return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)
 
 
 def record_of(

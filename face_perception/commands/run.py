@@ -180,7 +180,7 @@ def _not_done(args: argparse.Namespace, tasks: list[ClipTask]) -> list[ClipTask]
 
 def _size(task: ClipTask) -> int:
     """Returns the size of a clip for the progress; 0 if it is missing, which is reported later."""
-    from face_perception.results import size_and_time
+    from face_perception.commands.clip_record import size_and_time
 
     try:
         return size_and_time(Path(task.input))[0]

@@ -1,7 +1,7 @@
 """Reads and writes pictures, films and camera files, and renders the sample scene. No ROS."""
 
 from face_perception.media.background import BackgroundWriter, read_ahead
-from face_perception.media.bag import is_bag
+from face_perception.media.bag import bag_files, is_bag
 from face_perception.media.camera_device import CameraDevice, device_number
 from face_perception.media.camera_info import load_camera
 from face_perception.media.eight_bits import BitDepth, looks_like_depth
@@ -40,6 +40,7 @@ __all__ = [
     "ImageOrder",
     "SampleScene",
     "annotated_name",
+    "bag_files",
     "decode_picture",
     "device_number",
     "image_from_compressed",

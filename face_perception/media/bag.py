@@ -37,6 +37,15 @@ def is_bag(path: Path) -> bool:
     return path.suffix.lower() in _FILES
 
 
+def bag_files(folder: Path) -> list[Path]:
+    """Returns the files of a recording in a folder, without others that are there, too."""
+    return [
+        file
+        for file in folder.iterdir()
+        if file.name == _METADATA or file.name.removesuffix(".zstd").lower().endswith(_FILES)
+    ]
+
+
 class Bag:
     """The images of one topic of a recording. Iterate over it once.
 

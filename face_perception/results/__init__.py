@@ -26,7 +26,6 @@ from face_perception.results.run_record import (
     RunRecord,
     read_record,
     record_path,
-    size_and_time,
 )
 from face_perception.results.schema import (
     FACE_FIELDS,
@@ -64,7 +63,6 @@ __all__ = [
     "read_record",
     "read_rows",
     "record_path",
-    "size_and_time",
     "study_tables",
     "summarise_persons",
     "target_is_evident",

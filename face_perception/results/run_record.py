@@ -7,7 +7,6 @@ the first line of a new analysis, so that results without it are incomplete.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,13 +59,3 @@ def read_record(results: Path) -> RunRecord | None:
         return None
     with one_error(f"{path}", "remove it"):
         return RunRecord(**json.loads(read_bytes(path, _MOST)))
-
-
-def size_and_time(path: Path) -> tuple[int, int]:
-    """Returns the size and the time of modification, nanoseconds, of a file or bag.
-
-    Raises OSError if it is missing.
-    """
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    found = [os.stat(file) for file in files]
-    return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)

@@ -14,9 +14,9 @@ from face_perception.cli import main
 from face_perception.commands import run
 from face_perception.commands.clip_analysis import ClipTask
 from face_perception.commands.clip_progress import ClipProgress
-from face_perception.commands.clip_record import is_done, record_of, result_settings
+from face_perception.commands.clip_record import is_done, record_of, result_settings, size_and_time
 from face_perception.errors import InputError
-from face_perception.results import read_record, record_path, size_and_time
+from face_perception.results import read_record, record_path
 
 SETTINGS = {"gaze": "geometric", "skip_frames": 0}
 
@@ -38,6 +38,19 @@ def task(tmp_path: Path) -> ClipTask:
 def test_complete_results_are_done(task: ClipTask) -> None:
     assert is_done(task, SETTINGS)
     assert is_done(ClipTask(task.input, task.output, None), SETTINGS)
+
+
+def test_results_in_the_folder_of_a_bag_do_not_change_the_bag(tmp_path: Path) -> None:
+    (tmp_path / "metadata.yaml").write_text("files")
+    (tmp_path / "a_0.mcap").write_bytes(b"messages")
+    results = tmp_path / "faces.jsonl"
+    task = ClipTask(str(tmp_path), str(results), None)
+    opened = size_and_time(tmp_path)
+    results.write_text("{}\n")
+    record_of(task, opened, SETTINGS, 1, "").write(results)
+    assert is_done(task, SETTINGS)
+    (tmp_path / "a_0.mcap").write_bytes(b"other messages")
+    assert not is_done(task, SETTINGS)
 
 
 def test_a_path_with_dots_is_the_same_folder(
