@@ -129,7 +129,7 @@ def _person(clip: Clip, events: Sequence[Event], person: PersonSummary) -> Itera
     calibrated = (
         "The gaze is calibrated for this person."
         if person.quality.calibrated == 1
-        else "The gaze is calibrated for a part of the time only."
+        else "The gaze is calibrated for only a part of the time."
         if person.quality.calibrated > 0
         else "The gaze is not calibrated for this person: the whole map may be shifted by several "
         "degrees, and heights are too small."

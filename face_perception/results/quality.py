@@ -72,7 +72,7 @@ def assess(clip: Clip, samples: Sequence[Sample]) -> Quality:
                 "degrees."
             )
         elif calibrated < 1:
-            yield f"The gaze is calibrated in {calibrated:.0%} of the time only."
+            yield f"The gaze is calibrated for only {calibrated:.0%} of the time."
         if clip.camera_assumed:
             yield "The camera is not calibrated: distances are guesses."
         if any(after < before for before, after in itertools.pairwise(clip.starts)):
@@ -81,15 +81,15 @@ def assess(clip: Clip, samples: Sequence[Sample]) -> Quality:
                 "be wrong."
             )
         if gaze_valid < _FEW_VALID:
-            yield f"The gaze is valid in {gaze_valid:.0%} of the time only."
+            yield f"The gaze is valid for only {gaze_valid:.0%} of the time."
         if head_pose > _MANY_GUESSES:
             yield (
-                f"In {head_pose:.0%} of the time the eyes cannot be used: that time has no looks."
+                f"For {head_pose:.0%} of the time the eyes cannot be used: that time has no looks."
             )
         if turned > _MANY_TURNED:
             yield (
-                f"The head is turned by more than 30 degrees in {turned:.0%} of the time: gaze and "
-                "action units are less exact there."
+                f"The head is turned by more than 30 degrees for {turned:.0%} of the time: gaze "
+                "and action units are less exact there."
             )
         if face_width < _SMALL_FACE:
             yield f"The face is small ({face_width:.0f} pixels): gaze and action units are noisy."
