@@ -95,13 +95,20 @@ def read_run(
     """Returns the recipe of the run in ``out``, and the samples of ``split`` to measure it on.
 
     ``data`` is a data set with the columns ``needs``, by default that of the run; ``split`` is by
-    default ``test``. Raises InputError if ``out`` has no trained network, and what
-    ``read_settings``, ``data_of`` and ``dataset.read`` raise.
+    default ``test``. Raises what ``trained_recipe``, ``data_of`` and ``dataset.read`` raise.
+    """
+    recipe = trained_recipe(kind, out)
+    return recipe, dataset.read(data or data_of(out), needs).part(split or "test")
+
+
+def trained_recipe(kind: type[_Recipe], out: Path) -> _Recipe:
+    """Returns the recipe of the run in ``out``.
+
+    Raises InputError if ``out`` has no trained network, and what ``read_settings`` raises.
     """
     if not (out / LAST).exists() or not (out / SETTINGS).exists():
         raise InputError(f"{out} has no {SETTINGS} and {LAST}: give what `train` wrote")
-    recipe = read_settings(kind, out / SETTINGS)
-    return recipe, dataset.read(data or data_of(out), needs).part(split or "test")
+    return read_settings(kind, out / SETTINGS)
 
 
 def provenance(out: Path, data: Dataset) -> dict[str, str]:

@@ -192,16 +192,8 @@ def train(
 
 def contact_probability(network: GEDDnet, data: EyeSamples, batch: int = 64) -> FloatArray:
     """Returns the probability [N] that each pair of eyes looks into the lens."""
-    faces, found = data.faces, []
-    with torch.inference_mode():
-        for i in range(0, len(data), batch):
-            eyes = [
-                torch.from_numpy(image[i : i + batch]).float()[:, None]
-                for image in (faces.left_eye, faces.right_eye)
-            ]
-            found.append(network(None, *eyes).softmax(1)[:, 1].numpy())
-    probability: FloatArray = np.concatenate(found).astype(np.float64)
-    return probability
+    eyes = (data.faces.left_eye, data.faces.right_eye)
+    return geddnet.in_batches(_Classifier(network), eyes, batch)[:, 0]
 
 
 def evaluate(network: GEDDnet, data: EyeSamples, recipe: DilatedNetRecipe) -> dict[str, float]:

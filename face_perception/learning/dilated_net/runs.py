@@ -12,7 +12,6 @@ from face_perception.learning.data import dataset
 from face_perception.learning.dilated_net import recipe as recipes
 from face_perception.learning.dilated_net.recipe import DilatedNetRecipe
 from face_perception.learning.geddnet.network import GEDDnet
-from face_perception.learning.recipe import read_settings
 from face_perception.learning.training_loop import LAST, trained_weights
 
 
@@ -51,13 +50,12 @@ def evaluate(
 
     Without ``data`` and ``split``, it is measured on the person that the recipe holds out, if any.
     """
-    recipe = read_settings(DilatedNetRecipe, out / run_folder.SETTINGS)
-    needs = recipes.NEEDS[recipe.target]
-    _, part = run_folder.read_run(DilatedNetRecipe, out, data, split, needs)
+    recipe = run_folder.trained_recipe(DilatedNetRecipe, out)
+    found = dataset.read(data or run_folder.data_of(out), recipes.NEEDS[recipe.target])
     if recipe.hold_out and data is None and split is None:
-        _, held_out = recipes.parts_of(dataset.read(part.folder, needs), recipe)
+        _, held_out = recipes.parts_of(found, recipe)
     else:
-        held_out = recipes.samples_of(part, recipe.target)
+        held_out = recipes.samples_of(found.part(split or "test"), recipe.target)
     weights = trained_weights(out / LAST, recipe.epochs, report)
     network = GEDDnet(0, dilated=recipe.dilated, face=False, width=recipe.width)
     network.load_state_dict(weights)

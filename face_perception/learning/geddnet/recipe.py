@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -239,15 +240,22 @@ def train(
 
 def predict(network: GEDDnet, data: GazeFaces, batch: int = 64) -> FloatArray:
     """Returns pitch and yaw [N, 2], radians, in the package's convention, without bias."""
+    found: FloatArray = in_batches(
+        network.gaze, (data.face, data.left_eye, data.right_eye), batch
+    ) * (1, -1)
+    return found
+
+
+def in_batches(
+    forward: Callable[..., torch.Tensor], crops: Sequence[npt.NDArray[np.uint8]], batch: int
+) -> FloatArray:
+    """Returns what ``forward`` gives for gray crops [N, H, W], ``batch`` samples at a time."""
     answers = []
     with torch.inference_mode():
-        for i in range(0, len(data), batch):
-            crops = [
-                torch.from_numpy(image[i : i + batch]).float()[:, None]
-                for image in (data.face, data.left_eye, data.right_eye)
-            ]
-            answers.append(network.gaze(*crops).numpy())
-    found: FloatArray = np.concatenate(answers).astype(np.float64) * (1, -1)
+        for i in range(0, len(crops[0]), batch):
+            pieces = [torch.from_numpy(image[i : i + batch]).float()[:, None] for image in crops]
+            answers.append(forward(*pieces).numpy())
+    found: FloatArray = np.concatenate(answers).astype(np.float64)
     return found
 
 
