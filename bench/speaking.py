@@ -39,7 +39,7 @@ from face_perception.avatar import FaceState, IdleMotionAnimator, load_portrait
 from face_perception.faces import load_tracker
 from face_perception.inference import load
 from face_perception.speech import (
-    LEVEL_STEP,
+    VOICE_STEP,
     AudioChunk,
     MouthShape,
     NeuralMouth,
@@ -111,7 +111,7 @@ def _heard(samples: Array, count: int) -> Array:
     states = VoiceActivity(load("voice_activity", threads=1)).detect(samples)
     probability = np.array([state.probability for state in states])
     ends = np.array([state.end for state in states])
-    return np.interp((np.arange(count) + 0.5) / 100, ends - 0.016, probability) > 0.5
+    return np.interp((np.arange(count) + 0.5) / 100, ends - VOICE_STEP / 2, probability) > 0.5
 
 
 def _bridged(speech: Array) -> Array:
@@ -238,10 +238,10 @@ class Heard:
 def hear(sound: Array, offset: float = 0.0) -> Heard:
     """Listens to a sound [S]; its stamps are ``offset`` seconds later than those of the images."""
     states = VoiceActivity(load("voice_activity", threads=1)).detect(sound)
-    first, levels = SoundLevel().push(AudioChunk(0.0, RATE, sound))
+    levels = SoundLevel().measure(AudioChunk(0.0, RATE, sound))
     return Heard(
-        [(state.end - 0.016 + offset, state.probability) for state in states],
-        [(first + (k + 0.5) * LEVEL_STEP + offset, float(level)) for k, level in enumerate(levels)],
+        [(state.end - VOICE_STEP / 2 + offset, state.probability) for state in states],
+        [(middle + offset, level) for middle, level in levels],
     )
 
 

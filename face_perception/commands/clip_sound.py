@@ -10,7 +10,7 @@ from face_perception.errors import MissingDependencyError
 from face_perception.inference import load
 from face_perception.media import FilmSound
 from face_perception.speech import (
-    LEVEL_STEP,
+    VOICE_STEP,
     AudioChunk,
     SoundLevel,
     SpeechStream,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _RATE = 16_000
 _AHEAD = 0.1  # seconds of sound that are heard after the time of an image
-_HALF_STEP = 0.016  # seconds from the middle to the end of a step of voice activity
 
 
 class ClipSound:
@@ -59,12 +58,11 @@ class ClipSound:
             if chunk is None:
                 return
             self._heard_until = chunk.stamp + chunk.duration
-            first, levels = self._level.push(chunk)
-            for number, level in enumerate(levels.tolist()):
-                self._who.hear_level(first + (number + 0.5) * LEVEL_STEP, level)
+            for middle, level in self._level.measure(chunk):
+                self._who.hear_level(middle, level)
             for segment in self._stream.push_chunk(chunk, now=chunk.stamp):
                 for step in self._voice.detect(segment.samples[_RATE]):
-                    self._who.hear_voice(self._begin + step.end - _HALF_STEP, step.probability)
+                    self._who.hear_voice(self._begin + step.end - VOICE_STEP / 2, step.probability)
 
     def _chunks(self) -> Iterator[AudioChunk]:
         """Yields the sound; its first sample has the stamp of the first image."""

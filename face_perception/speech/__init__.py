@@ -16,9 +16,14 @@ from face_perception.speech.channels import ChannelMixer
 from face_perception.speech.mel_spectrogram import log_mel
 from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
-from face_perception.speech.sound_level import LEVEL_STEP, SoundLevel
+from face_perception.speech.sound_level import SoundLevel
 from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
-from face_perception.speech.voice_activity import VoiceActivity, VoiceActivitySettings, VoiceState
+from face_perception.speech.voice_activity import (
+    VOICE_STEP,
+    VoiceActivity,
+    VoiceActivitySettings,
+    VoiceState,
+)
 from face_perception.speech.wav_file import Recording, read_wav
 from face_perception.speech.whisper_stream import WhisperWindowStream
 from face_perception.speech.whisper_windows import (
@@ -32,9 +37,9 @@ from face_perception.speech.whisper_windows import (
 
 __all__ = [
     "BLOCK",
-    "LEVEL_STEP",
     "MOUTH_RATE",
     "REST",
+    "VOICE_STEP",
     "AudioChunk",
     "AudioError",
     "AudioSamples",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 from face_perception.speech.audio_chunks import AudioChunk
 
-LEVEL_STEP = 0.02  # seconds between two levels
+_STEP = 0.02  # seconds between two levels
 _GAP = 0.1  # seconds; a stamp that is further off does not continue the sound
 _FOLLOW = 0.1  # share of a smaller difference by which the clock of the sound is corrected
 _SILENCE = 1e-10  # least power: -100 dB
@@ -30,6 +32,12 @@ class SoundLevel:
         self._rate = 0
         self._stamp = 0.0  # of the first sample that waits, seconds
 
+    def measure(self, chunk: AudioChunk) -> Iterator[tuple[float, float]]:
+        """Takes a chunk as ``push`` does; yields middle (s) and level (dB) of each piece."""
+        first, levels = self.push(chunk)
+        for number, level in enumerate(levels.tolist()):
+            yield first + (number + 0.5) * _STEP, level
+
     def push(self, chunk: AudioChunk) -> tuple[float, npt.NDArray[np.float64]]:
         """Takes a chunk with a stamp; returns the levels [N] that it completes.
 
@@ -43,7 +51,7 @@ class SoundLevel:
         else:
             self._stamp += _FOLLOW * late
         samples = np.concatenate([self._rest, chunk.samples])
-        size = round(LEVEL_STEP * chunk.rate)
+        size = round(_STEP * chunk.rate)
         count = len(samples) // size
         pieces = samples[: count * size].reshape(count, size).astype(np.float64)
         first = self._stamp

@@ -14,6 +14,7 @@ from face_perception.speech.audio_chunks import AudioSamples
 
 RATE = 16_000  # hertz
 STEP = 512  # samples: 32 ms
+VOICE_STEP = STEP / RATE  # seconds of sound that one state stands for
 _CONTEXT = 64  # samples before a step that the network sees too
 
 

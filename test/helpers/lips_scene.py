@@ -11,7 +11,7 @@ from speech_clip import RECORDED, opening, read
 
 from face_perception import faces
 from face_perception.attention import WhoSpeaks
-from face_perception.speech import LEVEL_STEP, MOUTH_RATE, AudioChunk, BandMouth, SoundLevel
+from face_perception.speech import MOUTH_RATE, AudioChunk, BandMouth, SoundLevel
 from face_perception.types import Face, HeadPose, Roi
 
 FPS = 25
@@ -73,8 +73,8 @@ def smiling_lips(t: float) -> float:
 
 def heard(samples: np.ndarray) -> Sound:
     """Returns what is heard of speech; a voice is wherever it is not silent."""
-    first, levels = SoundLevel().push(AudioChunk(0.0, MOUTH_RATE, samples))
-    times = first + (np.arange(len(levels)) + 0.5) * LEVEL_STEP
+    measured = SoundLevel().measure(AudioChunk(0.0, MOUTH_RATE, samples))
+    times, levels = np.array(list(measured)).T
     voice = [
         (float(t), 0.98 if level > -45 else 0.02) for t, level in zip(times, levels, strict=True)
     ]

@@ -16,9 +16,9 @@ from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.settings import setting
-from face_perception.speech import LEVEL_STEP, AudioChunk, SoundLevel
+from face_perception.speech import VOICE_STEP, AudioChunk, SoundLevel
 
-_HALF_PIECE = 0.016  # seconds from the stamp of a voice activity to the middle of its sound
+_HALF_PIECE = VOICE_STEP / 2  # from the stamp of a voice activity to the middle of its sound
 _LONGEST_DELAY = 2.0  # seconds of sound that may wait
 
 
@@ -81,7 +81,7 @@ class SoundInput:
         return self._voice.published
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
-        """Returns the current problem, empty if there is none, and values for the diagnostics."""
+        """Returns the problem (empty: all is well) and the values for the diagnostics."""
         delay = self._who.delay
         known = not math.isnan(delay)
         problem = ""
@@ -111,9 +111,8 @@ class SoundInput:
         if chunk.stamp <= 0:
             # A chunk without a stamp was recorded just now.
             chunk = AudioChunk(self._node.ros_seconds() - chunk.duration, chunk.rate, chunk.samples)
-        first, levels = self._level.push(chunk)
-        for number, level in enumerate(levels.tolist()):
-            self._who.hear_level(first + (number + 0.5) * LEVEL_STEP, level)
+        for middle, level in self._level.measure(chunk):
+            self._who.hear_level(middle, level)
 
     def _on_direction(self, message: Float32) -> None:
         self._who.hear_direction(self._node.ros_seconds(), float(message.data))
