@@ -50,7 +50,7 @@ def record_path(results: Path) -> Path:
 
 
 def read_record(results: Path) -> RunRecord | None:
-    """Returns the record of some results; None if there is none, so that they are incomplete.
+    """Returns the record of some results; None if they have no record, so are incomplete.
 
     Raises InputError if the record cannot be read.
     """

@@ -33,7 +33,7 @@ class FaceMissing(InputError):
 def folders_of(source: Path, pattern: str, wanted: str) -> list[str]:
     """Returns the names of the folders in ``source`` that match ``pattern``, sorted.
 
-    Raises DatasetError, which says that ``wanted`` was expected, if there are none.
+    Raises DatasetError without such a folder; the message says that ``wanted`` was expected.
     """
     found = sorted(folder.name for folder in source.glob(pattern) if folder.is_dir())
     if not found:
@@ -81,8 +81,8 @@ class Row:
 def read_rows(path: Path, wanted: str, separator: str | None = None) -> list[Row]:
     """Returns the lines of a text file. Empty lines are left out.
 
-    ``separator`` None stands for white space. Raises DatasetError, which
-    says that ``wanted`` was expected, if the file is missing.
+    ``separator`` None stands for white space. Raises DatasetError for a missing file; the message
+    says that ``wanted`` was expected.
     """
     if not path.is_file():
         raise DatasetError(f"{path} is missing: {wanted}")
@@ -118,7 +118,7 @@ def find_face(
 ) -> Face:
     """Returns the largest face, or the one within ``size`` pixels of ``at``.
 
-    Raises FaceMissing if there is none.
+    Raises FaceMissing if no such face is found.
     """
     found = tracker.detect(Frame(image, 0.0, camera))
     if at is None:
