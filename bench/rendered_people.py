@@ -26,7 +26,6 @@ import cv2
 import numpy as np
 
 from bench.accuracy import product
-from bench.accuracy.statistics import slope
 from face_perception import geometry
 from face_perception.affect import measure_face
 from face_perception.affect.face_measures import FaceMeasures
@@ -34,6 +33,7 @@ from face_perception.affect.neutral import POPULATION, SPREAD
 from face_perception.faces.eye_openness import eye_aspect_ratios
 from face_perception.gaze import normalized_camera_rotation, to_normalized_angles
 from face_perception.learning.synthesis.rendered.dataset import read_truths
+from face_perception.statistics import slope
 from face_perception.types import Camera, Frame
 
 # Columbia Gaze, 56 people, docs/trust.md.

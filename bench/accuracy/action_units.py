@@ -13,8 +13,8 @@ import numpy as np
 
 from bench.accuracy.context import Context, Findings, Measure, Row
 from bench.accuracy.data_sets import CK, MUXSPACE, Missing
-from bench.accuracy.statistics import auc, bootstrap, mean
 from bench.accuracy.stills import SOURCES, Still, stills
+from face_perception.statistics import auc, bootstrap, mean
 
 # Ekman and Friesen, EMFACS: units of the prototype of each class.
 PROTOTYPES = {

@@ -15,7 +15,7 @@ import numpy as np
 from bench.accuracy.context import Context, Findings, Measure, Row
 from bench.accuracy.data_sets import GRID, Missing
 from bench.accuracy.speakers import NAME, Speaker, speakers
-from bench.accuracy.statistics import Estimate, bootstrap, mean
+from face_perception.statistics import Estimate, bootstrap, mean
 
 Spans = Sequence[tuple[int, int]]
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from bench.accuracy import provenance
 from bench.accuracy.data_sets import DataSet, Missing
-from bench.accuracy.statistics import Estimate
+from face_perception.statistics import Estimate
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from bench.accuracy.context import Context, Findings, Measure, Row
 from bench.accuracy.data_sets import CK, MUXSPACE, Missing
-from bench.accuracy.statistics import (
+from bench.accuracy.stills import SOURCES, Still, stills
+from face_perception.statistics import (
     Estimate,
     auc,
     balanced_accuracy,
@@ -20,7 +21,6 @@ from bench.accuracy.statistics import (
     mean,
     reliability,
 )
-from bench.accuracy.stills import SOURCES, Still, stills
 from face_perception.types import EXPRESSIONS
 
 _TURNS = ((0, 15), (15, 30), (30, 90))  # degrees of the head's yaw, either side

@@ -20,7 +20,7 @@ from bench.accuracy.pictures import (
     with_margin,
     with_width,
 )
-from bench.accuracy.statistics import mean
+from face_perception.statistics import mean
 from face_perception.types import Camera, Face, Frame, Image
 
 _CROPS = "press photographs A-H"

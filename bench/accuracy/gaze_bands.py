@@ -34,8 +34,8 @@ from bench.accuracy.looking import (
     sigma_rows,
 )
 from bench.accuracy.pictures import read_picture
-from bench.accuracy.statistics import mean, reliability
 from face_perception import geometry
+from face_perception.statistics import mean, reliability
 from face_perception.types import Camera, FloatArray, Image
 
 NAME = "Columbia Gaze bands"

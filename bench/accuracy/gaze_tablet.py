@@ -31,7 +31,6 @@ from bench.accuracy.looking import (
     sigma_rows,
 )
 from bench.accuracy.pictures import read_picture
-from bench.accuracy.statistics import mean
 from face_perception.faces import (
     LEFT_INNER_CANTHUS,
     LEFT_OUTER_CANTHUS,
@@ -39,6 +38,7 @@ from face_perception.faces import (
     RIGHT_OUTER_CANTHUS,
 )
 from face_perception.gaze import EYEBALL_BEHIND
+from face_perception.statistics import mean
 from face_perception.types import Camera, Face, FloatArray
 
 NAME = "tablet"

@@ -9,8 +9,8 @@ import numpy as np
 from bench.accuracy.context import Context, Findings, Measure, Row
 from bench.accuracy.data_sets import GRID, Missing
 from bench.accuracy.speakers import NAME, speakers
-from bench.accuracy.statistics import Array, mean
 from face_perception.speech import MOUTH_RATE, NeuralMouth
+from face_perception.statistics import Array, mean
 
 _OPEN, _CLOSED = 0.06, 0.012  # opening of a person's lips, in distances of the outer canthi
 

@@ -16,15 +16,6 @@ import numpy as np
 
 from bench.accuracy import product
 from bench.accuracy.context import Row
-from bench.accuracy.statistics import (
-    Estimate,
-    auc,
-    bootstrap,
-    calibration_error,
-    mean,
-    mean_of_people,
-    slope,
-)
 from face_perception import geometry
 from face_perception.gaze import normalized_camera_rotation
 from face_perception.gaze_probability import GazeErrorModel, offset_from_line
@@ -34,6 +25,15 @@ from face_perception.people import (
     CalibrationStore,
     PersonRegistry,
     point_target,
+)
+from face_perception.statistics import (
+    Estimate,
+    auc,
+    bootstrap,
+    calibration_error,
+    mean,
+    mean_of_people,
+    slope,
 )
 from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, Image
 

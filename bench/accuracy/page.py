@@ -12,7 +12,7 @@ from bench.accuracy.context import Row
 from bench.accuracy.data_sets import SETS
 from bench.accuracy.diagram import reliability_svg, series_of
 from bench.accuracy.report import figures, plural
-from bench.accuracy.statistics import Estimate
+from face_perception.statistics import Estimate
 
 NOT_YET = "*Not measured yet.*"
 # Blocks of the page: their name, and the outputs whose rows they hold.

@@ -10,10 +10,10 @@ import numpy as np
 
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
 from bench.accuracy.data_sets import SPEECH, Missing
-from bench.accuracy.statistics import Array, Estimate, auc, bootstrap
 from face_perception.inference import load
 from face_perception.speech import VoiceActivity
 from face_perception.speech.voice_activity import RATE, STEP
+from face_perception.statistics import Array, Estimate, auc, bootstrap
 
 NAME = "TEN-VAD test set"
 _FRAME = RATE // 100  # samples of 10 ms

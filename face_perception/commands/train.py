@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands.subcommands import add_command
+from face_perception.errors import InputError
 from face_perception.optional_modules import extra
 
 
@@ -35,8 +36,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     train.add_argument("--name", default="", help="name of the model; default: RECIPE_trained")
     train.set_defaults(run=_train)
-    evaluate = add_command(subparsers, "evaluate", "Measure a trained network on a data set.")
-    evaluate.add_argument("out", type=Path, help="folder that `train` wrote")
+    evaluate = add_command(
+        subparsers, "evaluate", "Measure a trained network, or any installed model, on a data set."
+    )
+    evaluate.add_argument(
+        "networks",
+        nargs="+",
+        metavar="NETWORK",
+        help="folder that `train` wrote (several, such as the folds of a protocol, are also "
+        "averaged), or the name of a model, or the path of its card",
+    )
     evaluate.add_argument(
         "--data",
         type=Path,
@@ -46,7 +55,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "--split",
         choices=("train", "validation", "test"),
-        help="part of the data set; default: test",
+        help="part of the data set; default: test for a folder, the whole data set for a model",
+    )
+    evaluate.add_argument(
+        "--results",
+        type=Path,
+        help="JSON file for the figures of a model, with hashes of model, data and code",
+    )
+    evaluate.add_argument(
+        "--plots", type=Path, help="folder for the curves of a model, as SVG (needs Matplotlib)"
     )
     evaluate.set_defaults(run=_evaluate)
     claims = add_command(
@@ -109,9 +126,50 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    found = _module("runs").evaluate(args.out, args.data, args.split, _report)
-    for key, value in found.items():
-        print(f"{key}: {value:g}")
+    folders = [Path(name) for name in args.networks if Path(name).is_dir()]
+    if folders and len(folders) < len(args.networks):
+        raise InputError("some of these are folders of `train` and some are models: give one kind")
+    if not folders:
+        return _measure_models(args)
+    if args.results or args.plots:
+        raise InputError(
+            "--results and --plots are for an installed model: give the name of the model that "
+            "`train` installed"
+        )
+    runs = _module("runs")
+    found = [runs.evaluate(folder, args.data, args.split, _report) for folder in folders]
+    for folder, figures in zip(folders, found, strict=True):
+        for key, value in figures.items():
+            print(f"{key}: {value:g}" if len(found) == 1 else f"{folder}: {key}: {value:g}")
+    if len(found) > 1:
+        for key in found[0]:
+            values = [figures[key] for figures in found if key in figures]
+            print(
+                f"mean of {len(values)}: {key}: {sum(values) / len(values):.4g} "
+                f"({min(values):.4g} to {max(values):.4g})"
+            )
+    return 0
+
+
+def _measure_models(args: argparse.Namespace) -> int:
+    """Measures installed models by the protocols of the papers."""
+    if len(args.networks) > 1 and (args.results or args.plots):
+        raise InputError("--results and --plots take one model: give one")
+    if args.data is None:
+        raise InputError(
+            f"{args.networks[0]} is not a folder that `train` wrote: to measure a model of that "
+            "name, give --data"
+        )
+    measure = _module("protocols.measurement").measure
+    for name in args.networks:
+        found = measure(name, args.data, args.split)
+        if len(args.networks) > 1:
+            print(f"{name}:")
+        print("\n".join(found.lines()))
+        if args.results:
+            found.save(args.results)
+        for file in found.save_plots(args.plots) if args.plots else ():
+            _report(str(file))
     return 0
 
 

@@ -5,16 +5,14 @@ Unknown values are gaps. No figure fills, smooths or extrapolates.
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from face_perception.optional_modules import extra
+from face_perception.report.drawing import pyplot, svg_of
 from face_perception.report.gaze_angles import camera_offsets, ellipse_of
 from face_perception.results import (
     Clip,
@@ -41,45 +39,11 @@ _NEAR_95 = 2.4477  # standard deviations of a two-dimensional normal distributio
 _WINDOWS = (20.0, 60.0)  # seconds, about, of the blink rate: in short and in long clips
 _LONG = 180.0  # seconds
 _PARTS = 4  # of a clip, in the matrix over time
-_UNUSED_ID = re.compile(r' id="(?:[a-z]+|[A-Za-z]+Collection|matplotlib\.axis)_\d+"')
-
-
-def _pyplot() -> Any:
-    with extra("a report", "pip install 'face_perception[report]'"):
-        import matplotlib
-
-        matplotlib.use("svg")
-        import matplotlib.pyplot
-
-    # Text stays text: a reader can select it, and a screen reader can read it.
-    matplotlib.rcParams.update(
-        {
-            "svg.fonttype": "none",
-            "text.parse_math": False,  # a person may be called "$a$"
-            "svg.hashsalt": "face_perception",
-            "font.size": 9,
-            "font.family": "sans-serif",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    )
-    return matplotlib.pyplot
-
-
-def _svg(figure: Any, description: str) -> str:
-    """Returns a figure as an SVG element with a description, and closes it."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
-    _pyplot().close(figure)
-    text = file.getvalue()
-    text = _UNUSED_ID.sub("", text[text.index("<svg") :])
-    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
 def timeline(clip: Clip, events: Sequence[Event]) -> str:
     """Returns what each person looked at over time, with blinks, smiles and speech below."""
-    plt = _pyplot()
+    plt = pyplot()
     persons = list(clip.persons)
     figure, axes = plt.subplots(figsize=(9, 0.9 + 0.75 * len(persons)), layout="constrained")
     begin = clip.begin
@@ -118,7 +82,7 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
         if kind in shown
     ]
     figure.legend(handles=legend, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    return _svg(figure, f"Timeline: what {', '.join(persons)} looked at")
+    return svg_of(figure, f"Timeline: what {', '.join(persons)} looked at")
 
 
 def gaze_map(
@@ -132,7 +96,7 @@ def gaze_map(
     whole = ellipse_of(offsets)
     if whole is None:
         return None
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
     reach = float(np.clip(np.percentile(np.abs(offsets), 99) * 1.15, 10, 90))
     edges = np.linspace(-reach, reach, 61)
@@ -168,7 +132,7 @@ def gaze_map(
     if axes.patches:
         axes.legend(fontsize=8, frameon=False, loc="upper right")
     y, x = whole.centre[::-1]
-    return _svg(figure, f"Gaze of {person}: mean yaw {x:.1f}° and pitch {y:.1f}° from the camera")
+    return svg_of(figure, f"Gaze of {person}: mean yaw {x:.1f}° and pitch {y:.1f}° from the camera")
 
 
 def affect_trace(clip: Clip, person: str, samples: Sequence[Sample]) -> str | None:
@@ -176,7 +140,7 @@ def affect_trace(clip: Clip, person: str, samples: Sequence[Sample]) -> str | No
     times, values = _series(clip, samples, lambda s: (s.valence, s.arousal))
     if not np.isfinite(values).any():
         return None
-    plt = _pyplot()
+    plt = pyplot()
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(9, 2.9), width_ratios=(2.2, 1), layout="constrained"
     )
@@ -198,7 +162,7 @@ def affect_trace(clip: Clip, person: str, samples: Sequence[Sample]) -> str | No
     right.set_aspect("equal")
     figure.colorbar(dots, ax=right, label="time (s)")
     valence, arousal = np.nanmean(values, axis=0)
-    return _svg(figure, f"Valence and arousal of {person}: means {valence:.2f} and {arousal:.2f}")
+    return svg_of(figure, f"Valence and arousal of {person}: means {valence:.2f} and {arousal:.2f}")
 
 
 def unit_raster(clip: Clip, person: str, samples: Sequence[Sample]) -> str | None:
@@ -209,7 +173,7 @@ def unit_raster(clip: Clip, person: str, samples: Sequence[Sample]) -> str | Non
     times, values = _series(
         clip, samples, lambda s: [s.action_units.get(code, math.nan) for code in codes]
     )
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=(9, 0.9 + 0.22 * len(codes)), layout="constrained")
     colours = plt.get_cmap("viridis").with_extremes(bad="white")
     image = axes.imshow(
@@ -220,12 +184,12 @@ def unit_raster(clip: Clip, person: str, samples: Sequence[Sample]) -> str | Non
     axes.set_yticks(range(len(codes)), [f"AU {code}" for code in codes])
     axes.set_xlabel("time in the clip (s); white: unknown")
     figure.colorbar(image, ax=axes, label="intensity")
-    return _svg(figure, f"Action units of {person} over time: {', '.join(map(str, codes))}")
+    return svg_of(figure, f"Action units of {person} over time: {', '.join(map(str, codes))}")
 
 
 def blink_rates(clip: Clip, person: str, samples: Sequence[Sample], events: Sequence[Event]) -> str:
     """Returns the number of blinks a minute in windows; a window with few visible eyes is a gap."""
-    plt = _pyplot()
+    plt = pyplot()
     begin, length = clip.begin, clip.end - clip.begin
     # Windows of equal length: one blink in a short rest of the clip would be a high rate.
     usual = _WINDOWS[1] if length >= _LONG else _WINDOWS[0]
@@ -247,12 +211,12 @@ def blink_rates(clip: Clip, person: str, samples: Sequence[Sample], events: Sequ
             )
     axes.set(xlabel="time in the clip (s); hatched: eyes visible for less than half of the time",
              ylabel="blinks per minute", xlim=(0, length))  # fmt: skip
-    return _svg(figure, f"Blink rate of {person} in windows of {window:.0f} s")
+    return svg_of(figure, f"Blink rate of {person} in windows of {window:.0f} s")
 
 
 def look_matrix(clip: Clip, events: Sequence[Event]) -> str:
     """Returns who looked at whom for how long: in the whole clip, and in four parts of it."""
-    plt = _pyplot()
+    plt = pyplot()
     persons = list(clip.persons)
     looks = [event for event in events if event.kind == EventKind.LOOK]
     targets = _targets(clip, events)
@@ -282,20 +246,20 @@ def look_matrix(clip: Clip, events: Sequence[Event]) -> str:
         axes.set_yticks(range(len(persons)), persons)
         axes.set_title(f"{start - begin:.0f} to {stop - begin:.0f} s", fontsize=8)
     figure.supxlabel("row: who looks; column: at whom; seconds", fontsize=9)
-    return _svg(figure, f"Seconds that {', '.join(persons)} looked at {', '.join(targets)}")
+    return svg_of(figure, f"Seconds that {', '.join(persons)} looked at {', '.join(targets)}")
 
 
 def expression_shares(person: str, shares: Sequence[float]) -> str | None:
     """Returns the share of time of each expression. None if no expression is known."""
     if not np.isfinite(shares).any():
         return None
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=(4.6, 2.2), layout="constrained")
     axes.barh(EXPRESSIONS, np.array(shares) * 100, color=_PERSONS[1])
     axes.set(xlabel="share of the time with a known expression (%)", xlim=(0, 100))
     axes.invert_yaxis()
     told = ", ".join(f"{n} {s:.0%}" for n, s in zip(EXPRESSIONS, shares, strict=True))
-    return _svg(figure, f"Expressions of {person}: {told}")
+    return svg_of(figure, f"Expressions of {person}: {told}")
 
 
 def _targets(clip: Clip, events: Sequence[Event]) -> list[str]:

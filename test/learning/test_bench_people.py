@@ -29,12 +29,12 @@ from bench.accuracy import (
     report,
     voice,
 )
-from bench.accuracy import statistics as stats
 from bench.accuracy.context import Context
 from bench.accuracy.data_sets import SETS, Missing
 from bench.accuracy.diagram import reliability_svg, series_of
 from bench.accuracy.labelled import ck_plus, press
 from bench.accuracy.looking import Look, calibrate
+from face_perception import statistics as stats
 from face_perception.gaze import GeometricGaze
 from face_perception.types import Camera, Frame
 

@@ -106,15 +106,16 @@ def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path)
     assert "face_1" in run_in(tmp_path, python_block("offline.md", 1))
 
 
-def test_the_data_set_on_the_training_page_is_read_by_an_imported_model(
-    tmp_path: Path, own_models: Path
+def test_the_data_set_on_the_training_page_measures_an_imported_model(
+    tmp_path: Path, own_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pyarrow")
     pytest.importorskip("torch")
     assert cli.main(["import", "geddnet", "--random", "1"]) == 0
     run_in(tmp_path, python_block("training.md", 0))
-    said = run_in(tmp_path, python_block("training.md", 1), "mine")
-    assert re.fullmatch(r"4 images, mean error \d+\.\d\d degrees\n", said)
+    capsys.readouterr()
+    assert cli.main(["evaluate", "geddnet", "--data", str(tmp_path / "mine")]) == 0
+    assert re.match(r"error_deg: [\d.]+ \[.*\(n=12, 3 people\)\n", capsys.readouterr().out)
 
 
 def test_the_subscriber_on_the_robot_page_says_who_looks(

@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "paths": {"errors"},
     "settings": {"errors"},
     "smoothing": {"errors"},
+    "statistics": set(),
     "types": {"errors", "geometry"},
     "gaze_probability": {"errors", "types"},
     "camera_messages": {"errors", "types"},
@@ -62,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "results": BASE,
     "report": BASE | {"results"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
-    "learning": BASE | SENSES | {"inference", "faces", "media"},
+    "learning": BASE | SENSES | {"inference", "faces", "media", "statistics", "report"},
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
     "bringup": BASE | PROCESS | {"media", "speech", "ros"},
     "nodes": BASE | PROCESS | SENSES

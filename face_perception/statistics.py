@@ -1,4 +1,4 @@
-"""Statistics for the accuracy tables: intervals, rank and class measures, calibration error."""
+"""Statistics of accuracy: intervals, rank and class measures, calibration error, agreement."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def bootstrap(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Estimate:
-    """``figure`` of the samples 0 to ``n`` - 1, with the percentile bootstrap (Efron 1979).
+    """Returns ``figure`` of the samples 0 to ``n`` - 1, with its interval.
+
+    The interval is that of the percentile bootstrap (Efron 1979).
 
     ``figure`` takes indices of samples, which may repeat, and may return NaN if a draw does not
     define it. ``groups`` [n] names the person of each sample. Whole people are then drawn, because
@@ -61,13 +63,13 @@ def bootstrap(
 
 
 def mean(values: npt.ArrayLike, groups: Sequence[Hashable] | None = None) -> Estimate:
-    """Mean of ``values`` [N] with its interval. Booleans give a share."""
+    """Returns the mean of ``values`` [N] with its interval. Booleans give a share."""
     array = np.asarray(values, np.float64)
     return bootstrap(lambda i: float(array[i].mean()), len(array), groups)
 
 
 def mean_of_people(values: npt.ArrayLike, groups: Sequence[Hashable]) -> Estimate:
-    """Mean over people of each person's mean: people count equally, whatever their samples."""
+    """Returns the mean of the means of each person, so that all people count equally."""
     array = np.asarray(values, np.float64)
     names = list(dict.fromkeys(groups))
     own = np.array([array[[g == name for g in groups]].mean() for name in names])
@@ -76,9 +78,10 @@ def mean_of_people(values: npt.ArrayLike, groups: Sequence[Hashable]) -> Estimat
 
 
 def auc(score: npt.ArrayLike, label: npt.ArrayLike) -> float:
-    """Area under the ROC curve: probability that a positive scores above a negative, ties half.
+    """Returns the area under the ROC curve.
 
-    Leaves out samples whose score is NaN. NaN if one class has no sample.
+    It is the probability that a positive scores above a negative; a tie counts half. Leaves out
+    samples whose score is NaN. NaN if one class has no sample.
     """
     scores, labels = np.asarray(score, np.float64), np.asarray(label, bool)
     known = np.isfinite(scores)
@@ -91,14 +94,14 @@ def auc(score: npt.ArrayLike, label: npt.ArrayLike) -> float:
 
 
 def _ranks(values: Array) -> Array:
-    """Ranks from 1; equal values share their mean rank."""
+    """Returns ranks from 1; equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]
 
 
 def macro_f1(truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]) -> float:
-    """Mean F1 of ``classes``, without those that neither occur nor are predicted."""
+    """Returns the mean F1 of ``classes``, without those that neither occur nor are predicted."""
     t, s = np.asarray(truth), np.asarray(said)
     scores = []
     for one in classes:
@@ -112,7 +115,7 @@ def macro_f1(truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashab
 def balanced_accuracy(
     truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]
 ) -> float:
-    """Mean recall over the classes that occur."""
+    """Returns the mean recall over the classes that occur."""
     t, s = np.asarray(truth), np.asarray(said)
     shares = [float((s[t == one] == one).mean()) for one in classes if (t == one).any()]
     return float(np.mean(shares)) if shares else float("nan")
@@ -121,14 +124,16 @@ def balanced_accuracy(
 def confusion(
     truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]
 ) -> list[list[int]]:
-    """Counts: a row for each true class, a column for each predicted class."""
+    """Returns counts: a row for each true class, a column for each predicted class."""
     t, s = np.asarray(truth), np.asarray(said)
     return [[int(((t == a) & (s == b)).sum()) for b in classes] for a in classes]
 
 
 def calibration_error(said: npt.ArrayLike, happened: npt.ArrayLike, bins: int = 10) -> float:
-    """Expected calibration error (Naeini et al., AAAI 2015): mean gap between the stated
-    probability and the share that came true, over equally wide bins, weighted by their samples.
+    """Returns the expected calibration error (Naeini et al., AAAI 2015).
+
+    It is the mean gap between the stated probability and the share that came true, over equally
+    wide bins, weighted by their samples.
     """
     rows = reliability(said, happened, bins)
     total = sum(row["n"] for row in rows)
@@ -139,7 +144,10 @@ def calibration_error(said: npt.ArrayLike, happened: npt.ArrayLike, bins: int = 
 def reliability(
     said: npt.ArrayLike, happened: npt.ArrayLike, bins: int = 10
 ) -> list[dict[str, float]]:
-    """Mean stated probability, share that came true and samples of each non-empty bin of [0, 1]."""
+    """Returns each non-empty bin of [0, 1].
+
+    A bin has the mean stated probability ``said``, the share ``seen`` that came true, and ``n``.
+    """
     p, y = np.asarray(said, np.float64), np.asarray(happened, np.float64)
     known = np.isfinite(p)
     p, y = p[known], y[known]
@@ -156,7 +164,7 @@ def reliability(
 
 
 def ccc(said: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Concordance correlation coefficient (Lin 1989), with the population's deviations."""
+    """Returns the concordance correlation coefficient (Lin 1989), with population variances."""
     x, y = np.asarray(said, np.float64), np.asarray(truth, np.float64)
     covariance = float(((x - x.mean()) * (y - y.mean())).mean())
     spread = float(x.var() + y.var() + (x.mean() - y.mean()) ** 2)
@@ -164,9 +172,37 @@ def ccc(said: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def slope(truth: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
-    """Slope of the least-squares line of the estimate on the truth; NaN for a single truth."""
+    """Returns the slope of the least-squares line of the estimate on the truth.
+
+    It is NaN if the truth has a single value.
+    """
     t = np.asarray(truth, np.float64)
     e = np.asarray(estimate, np.float64)
     t = t - t.mean()
     square = float((t * t).sum())
     return float((t * e).sum() / square) if square else float("nan")
+
+
+def correlation(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Returns Pearson's correlation of two arrays [N]; NaN if one of them is constant."""
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    x, y = x - x.mean(), y - y.mean()
+    square = float((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / np.sqrt(square)) if square else float("nan")
+
+
+def consistency(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Returns ICC(3,1) of two raters [N]: single measures, consistency (Shrout, Fleiss 1979).
+
+    A constant difference between the raters does not lower it. NaN if both are constant, or for
+    fewer than two values.
+    """
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if len(x) < 2:
+        return float("nan")
+    rows = (x + y) / 2
+    between = 2 * float(((rows - rows.mean()) ** 2).sum()) / (len(x) - 1)
+    difference = (x - y) - (x - y).mean()
+    within = float((difference**2).sum()) / 2 / (len(x) - 1)
+    total = between + within
+    return (between - within) / total if total else float("nan")

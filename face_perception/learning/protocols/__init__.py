@@ -1,0 +1,1 @@
+"""Measures an installed model on a data set, by the protocols of the published papers."""
