@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
@@ -113,7 +113,8 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     """Reads a wav file of 8, 16, 24 or 32-bit PCM, and reduces it to 16 bits.
 
     Also reads RF64 files, files whose header does not know the size of the audio because a program
-    wrote them to a pipe, and files with chunks of odd length that lack the pad byte. Raises
+    wrote them to a pipe, files with several data chunks, whose audio is joined, and files with
+    chunks of odd length that lack the pad byte. Raises
     AudioError, which names the file, the reason and the fix, for everything that cannot be read: a
     missing file, a folder, a device, another format (float, A-law, MP3), a file that is damaged,
     empty or cut off, and an invalid rate or number of channels.
@@ -144,18 +145,28 @@ def _read(file: BinaryIO) -> Recording:
         _refuse_other_file(head)
     form: _Format | None = None
     long_size = -1  # bytes of audio in an RF64 file, whose data chunk cannot state it
+    pieces: list[tuple[int, int]] = []  # first byte and length of the audio of each data chunk
     for kind, start, length in _chunks(file, size):
         if kind == b"ds64":
             long_size = _long_size(_part(file, start, min(length, 24)))
+        elif kind == b"LIST" and _part(file, start, 4) == b"wavl":
+            raise _Unreadable("its audio is a list of pieces and silences")
         elif kind == b"fmt ":
-            form = _format(_part(file, start, min(length, 40)))
+            again = _format(_part(file, start, min(length, 40)))
+            if pieces and again != form:
+                raise _Unreadable("its format changes within the audio")
+            form = again
         elif kind == b"data":
             if form is None:
                 raise _Unreadable("its header is damaged: the audio comes before its format")
-            if length == 0xFFFFFFFF and long_size >= 0:
+            if length == 0xFFFFFFFF and long_size >= 0 and not pieces:
                 length = long_size
-            return _audio(file, form, start, length, size)
-    raise _cut_off("its header ends before the audio")
+            pieces.append((start, _audio_length(file, form, start, length, size)))
+            if sum(pieces[-1]) >= size:
+                break
+    if form is None or not pieces:
+        raise _cut_off("its header ends before the audio")
+    return _audio(file, form, pieces)
 
 
 def _refuse_other_file(head: bytes) -> NoReturn:
@@ -239,8 +250,12 @@ def _format(chunk: bytes) -> _Format:
     return _Format(channels, rate, width)
 
 
-def _audio(file: BinaryIO, form: _Format, start: int, length: int, size: int) -> Recording:
-    """Reads the audio that begins at byte ``start`` and takes ``length`` bytes by the header."""
+def _audio_length(file: BinaryIO, form: _Format, start: int, length: int, size: int) -> int:
+    """Returns the bytes of whole samples in a data chunk that begins at byte ``start``.
+
+    ``length`` is that in its header, ``size`` that of the file. Raises _Unreadable if the file is
+    cut off.
+    """
     there = size - start
     unknown = length == 0 and not _is_chunk(file, start)
     if unknown or (_UNKNOWN_SIZE <= length <= 0xFFFFFFFF and length > there):
@@ -248,7 +263,15 @@ def _audio(file: BinaryIO, form: _Format, start: int, length: int, size: int) ->
     if length - there >= form.frame:
         second = form.rate * form.frame
         raise _cut_off(f"{there / second:.2f} of {length / second:.2f} s are there")
-    count = min(length, there) // form.frame
+    return min(length, there) // form.frame * form.frame
+
+
+def _audio(file: BinaryIO, form: _Format, pieces: Sequence[tuple[int, int]]) -> Recording:
+    """Reads the audio and joins it. ``pieces`` are the first byte and the length in bytes of each.
+
+    Players do the same with several data chunks.
+    """
+    count = sum(length for _, length in pieces) // form.frame
     if not count:
         raise _Unreadable("it has no audio", "record it again")
     if count * form.channels > _MOST_SAMPLES:
@@ -258,13 +281,19 @@ def _audio(file: BinaryIO, form: _Format, start: int, length: int, size: int) ->
             "cut it into shorter files",
         )
     samples = np.empty(count * form.channels, np.int16)
-    file.seek(start)
-    for begin in range(0, len(samples), _BLOCK):
-        end = min(begin + _BLOCK, len(samples))
-        data = file.read((end - begin) * form.width)
-        if len(data) < (end - begin) * form.width:
-            raise _Unreadable("it became shorter while it was read", "wait until it is complete")
-        samples[begin:end] = _sixteen_bits(data, form.width)
+    begin = 0
+    for start, length in pieces:
+        file.seek(start)
+        end = begin + length // form.width
+        while begin < end:
+            block = min(end - begin, _BLOCK)
+            data = file.read(block * form.width)
+            if len(data) < block * form.width:
+                raise _Unreadable(
+                    "it became shorter while it was read", "wait until it is complete"
+                )
+            samples[begin : begin + block] = _sixteen_bits(data, form.width)
+            begin += block
     return Recording(form.rate, samples.reshape(-1, form.channels))
 
 

@@ -68,6 +68,14 @@ READ = {
     "RF64": riff(RF64, fmt(), chunk(b"data", DATA, 0xFFFFFFFF), name=b"RF64"),
     "BW64": riff(RF64, fmt(), chunk(b"data", DATA, 0xFFFFFFFF), name=b"BW64"),
     "extensible": riff(fmt(0xFFFE, more=extensible(1, 16)), chunk(b"data", DATA)),
+    "two data chunks": riff(fmt(), chunk(b"data", DATA[:600]), chunk(b"data", DATA[600:])),
+    "three data chunks with metadata, of which one is empty": riff(
+        fmt(), chunk(b"data", DATA[:600]), chunk(b"LIST", b"abc"), chunk(b"data", b""), fmt(),
+        chunk(b"data", DATA[600:])),
+    "audio before an empty data chunk of unknown size": riff(
+        fmt(), chunk(b"data", DATA), chunk(b"data", b"", 0xFFFFFFFF)),
+    "two data chunks, the last of unknown size": riff(
+        fmt(), chunk(b"data", DATA[:600]), chunk(b"data", DATA[600:], 0xFFFFFFFF)),
     "fmt of 18 bytes": riff(fmt(more=b"\0\0"), chunk(b"data", DATA)),
     "frame size not filled in": riff(
         chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 16_000, 0, 0, 16)), chunk(b"data", DATA)
@@ -89,6 +97,14 @@ REFUSED = {
              chunk(b"data", DATA, 0xFFFFFFFF), name=b"RF64"), "cut off"),
     "no audio": (pcm(b""), "no audio"),
     "no audio, but metadata": (riff(fmt(), chunk(b"data", b""), chunk(b"LIST", b"ab")), "no audio"),
+    "cut off in the second data chunk": (
+        riff(fmt(), chunk(b"data", DATA), chunk(b"data", DATA, 4 * len(DATA))), "cut off"),
+    "two data chunks of different rates": (
+        riff(fmt(), chunk(b"data", DATA), fmt(rate=8000), chunk(b"data", DATA)),
+        "format changes within the audio; convert it"),
+    "list of pieces": (
+        riff(fmt(), chunk(b"LIST", b"wavl" + chunk(b"data", DATA) + chunk(b"slnt", b"abcd"))),
+        "list of pieces and silences; convert it"),
     "less than one sample": (pcm(b"a"), "no audio"),
     "audio before its format": (riff(chunk(b"data", DATA), fmt()), "before its format"),
     "zeros": (riff(bytes(20_000)), "more than 1000 chunks"),
