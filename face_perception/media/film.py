@@ -51,6 +51,8 @@ _USUAL_RATE = 30.0  # Hz, if nothing tells the rate
 _RATES = (0.01, 1000.0)  # Hz
 # Pixels that are shown this much wider or higher than stored are an error in the file.
 _LARGEST_ASPECT = 4
+# Names that Apple's players give to encrypted films, and the value that WebM stores for them.
+_ENCRYPTED_TAGS, _KEY_OF_WEBM = ("drmi", "encv"), "enc_key_id"
 _SIXTEEN_BIT_GRAY = ("gray16le", "gray16be")
 
 
@@ -60,8 +62,8 @@ class Film:
     ``rate`` is the usual number of frames per second: 1 / the median time between two frames.
     ``count`` is the number of frames that the file states, 0 if it states none. ``begin`` is the
     time of the first frame in the container, in seconds; stamps count from there. Frames are turned
-    and stretched as a player shows them. Damaged frames are left out; after the iteration,
-    ``damage`` says how many, and whether the file is cut off.
+    and stretched as a player shows them. Damaged and encrypted frames are left out; after the
+    iteration, ``damage`` says how many, and whether the file is cut off.
 
     ``name`` is for messages. Raises InputError, which gives the name, the reason and the fix, if
     the file is not a film that can be decoded, and MissingDependencyError without PyAV.
@@ -84,13 +86,13 @@ class Film:
             self._first_packets = self._read_first_packets()
             self.rate = self._find_rate()
             self.count = max(int(self._stream.frames), 0)
-            self._damaged, self._complete = 0, False
+            self._damaged, self._encrypted, self._complete = 0, 0, False
             self._bit_depth = BitDepth()
             self._turns: dict[bytes, Turn] = {}
             self._decoded = self._frames()
             first = next(self._decoded, None)
             if first is None:
-                raise self._unreadable(None)
+                raise self._encrypted_film() if self._encrypted else self._unreadable(None)
         except BaseException as error:
             self._container.close()
             if isinstance(error, Exception) and not isinstance(error, InputError):
@@ -120,6 +122,8 @@ class Film:
         problems = []
         if self._damaged:
             problems.append(f"{self._damaged} damaged frame(s) were left out")
+        if self._encrypted:
+            problems.append(f"{self._encrypted} encrypted frame(s) were left out")
         if self._missing and self._complete:
             problems.append(f"it is cut off: it lacks {self._missing}")
         return "; ".join(problems)
@@ -144,6 +148,12 @@ class Film:
             "JPEG or MP4, for example"
         )
 
+    def _encrypted_film(self) -> InputError:
+        return InputError(
+            f"{self._name} is encrypted (protected by DRM), and is not read without its key: give "
+            "a film without protection"
+        )
+
     def _choose_stream(self) -> Any:
         # FFmpeg's choice: what the file marks as default, before thumbnails and covers.
         stream = self._container.streams.best("video")
@@ -155,6 +165,8 @@ class Film:
             raise InputError(
                 f"{self._name} is a film in a format that PyAV cannot decode: convert it to H.264"
             )
+        if stream.codec_context.codec_tag in _ENCRYPTED_TAGS or _KEY_OF_WEBM in stream.metadata:
+            raise self._encrypted_film()
         self._format = stream.codec_context.format  # of its pixels; None: not known yet
         self._check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
@@ -232,6 +244,9 @@ class Film:
         """Yields each frame and its time in the container, seconds; None if it has no time."""
         times = self._decode_times
         for packet in itertools.chain(self._first_packets, self._packets):
+            if packet is not None and _is_encrypted(packet):
+                self._encrypted += 1
+                continue
             if times is not None and packet is not None and packet.dts is not None:
                 heapq.heappush(times, packet.dts * packet.time_base)
             try:
@@ -312,6 +327,13 @@ def open_container(av: Any, file: BinaryIO) -> Any:
         metadata_errors="replace",
         container_options={"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": ""},
     )
+
+
+def _is_encrypted(packet: Any) -> bool:
+    """Returns whether a packet of an MP4 file is encrypted (CENC)."""
+    # PyAV 14.0 cannot tell: such a film then has no frame that can be decoded.
+    asked = getattr(packet, "has_sidedata", None)
+    return asked is not None and bool(asked("encryption_info"))
 
 
 def _is_cover(stream: Any) -> bool:

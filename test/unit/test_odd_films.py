@@ -45,6 +45,7 @@ def film(
     rate: int | Fraction = 25,
     unit: Fraction = Fraction(1, 30_000),
     sound: bool = False,
+    title: str = "",
 ) -> Path:
     """Writes a film whose k-th frame is shown at ``stamps[k]``; it gets brighter at the left."""
     kinds = {1: "gray", 3: "rgb24", 4: "rgba"}
@@ -54,6 +55,8 @@ def film(
         stream.height, stream.width = pixels.shape[:2]
         stream.pix_fmt = pixel_format
         stream.options = codec_options or {}
+        if title:
+            stream.metadata["title"] = title
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
         stream.codec_context.time_base = unit
@@ -390,6 +393,44 @@ def test_a_frame_that_lacks_its_end_is_damaged(name: str, tmp_path: Path) -> Non
     assert len(list(FrameReader(path))) == 1
     path.write_bytes(cut(0.6)(path.read_bytes()))
     with pytest.raises(InputError, match="no frame that can be decoded"):
+        FrameReader(path)
+
+
+KEY = {
+    "encryption_scheme": "cenc-aes-ctr",
+    "encryption_key": "11" * 16,
+    "encryption_kid": "22" * 16,
+}
+
+
+@pytest.mark.parametrize("fragments", ["faststart", "frag_keyframe+empty_moov"])
+def test_an_encrypted_film_is_named_as_such(fragments: str, tmp_path: Path) -> None:
+    path = film(tmp_path / "shop.mp4", STEADY, options={**KEY, "movflags": fragments})
+    with pytest.raises(InputError, match=r"shop.mp4 is encrypted .*without protection"):
+        FrameReader(path)
+
+
+def test_a_film_of_apples_shop_is_named_as_encrypted(tmp_path: Path) -> None:
+    path = film(tmp_path / "shop.m4v", STEADY, container="mp4")
+    path.write_bytes(path.read_bytes().replace(b"mp4v", b"drmi"))
+    with pytest.raises(InputError, match=r"shop.m4v is encrypted"):
+        FrameReader(path)
+
+
+def test_an_encrypted_webm_is_named_as_such(tmp_path: Path) -> None:
+    def element(name: str, content: bytes) -> bytes:
+        return bytes.fromhex(name) + bytes([0x80 + len(content)]) + content
+
+    # The element with the title of the track becomes one that says how the track is encrypted.
+    encryption = element("5035", element("47E1", b"\5") + element("47E2", bytes(16)))
+    encodings = element("6240", element("5033", b"\1") + encryption)
+    title = "x" * (len(encodings) + 10)
+    path = film(tmp_path / "shop.mkv", STEADY, title=title)
+    padded = encodings + element("EC", bytes(8))
+    data = path.read_bytes()
+    assert data.count(element("536E", title.encode())) == 1
+    path.write_bytes(data.replace(element("536E", title.encode()), element("6D80", padded)))
+    with pytest.raises(InputError, match=r"shop.mkv is encrypted"):
         FrameReader(path)
 
 
