@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 from face_perception.bringup import graph
-from face_perception.bringup.ros_environment import check_ros_environment
 from face_perception.bringup.supervisor import check_start, say_left_out
 from face_perception.errors import InputError
+from face_perception.ros.environment import check_ros_environment
 
 
 def declare_argument(name: str, default: str, description: str, **more: Any) -> Any:

@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 from face_perception.bringup import graph
-from face_perception.bringup.ros_environment import check_ros_environment
 from face_perception.errors import MissingDependencyError
 
 
@@ -28,6 +27,8 @@ def require_ros() -> None:
             "install/setup.bash"
             + (", or `source tools/env.sh`" if os.path.exists("tools/env.sh") else "")
         )
+    from face_perception.ros.environment import check_ros_environment
+
     check_ros_environment(os.environ)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from face_perception.errors import InputError
+
 # States: it works; it is not installed, which is allowed; it is installed but does not work.
 OK, ABSENT, WRONG = "ok", "absent", "wrong"
 
@@ -123,6 +125,13 @@ def _messages() -> Finding:
 
 
 def _dds() -> Finding:
+    from face_perception.ros.environment import check_ros_environment
+
+    try:
+        check_ros_environment(os.environ)
+    except InputError as error:
+        problem, _, fix = str(error).partition(": ")
+        return Finding("DDS", WRONG, problem, fix)
     done = _run_python("from face_perception.ros.dds_check import main; main()")
     middleware = done.stdout.strip()
     if done.returncode == 0 and middleware:

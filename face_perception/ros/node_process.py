@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import socket
 import sys
@@ -15,7 +16,9 @@ import rclpy
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from face_perception.errors import InputError
 from face_perception.exit_codes import EXIT_USAGE
+from face_perception.ros.environment import check_ros_environment
 from face_perception.ros.in_process import InProcess
 from face_perception.ros.node_host import NodeHost
 from face_perception.ros.rclpy_compat import UnknownROSArgsError, events_executor
@@ -46,6 +49,7 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
 
     _call_at_signals(end)
     try:
+        check_ros_environment(os.environ)
         # All arguments, so that wrong ones are reported here and log levels are set. Each node
         # then uses its own.
         rclpy.init(
@@ -54,7 +58,7 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
             signal_handler_options=SignalHandlerOptions.NO,
         )
     # Its text states file and line, which the log of rcl does not.
-    except (RuntimeError, UnicodeError) as error:
+    except (InputError, RuntimeError, UnicodeError) as error:
         return _report_start_error(name, error)
     host = NodeHost(
         name,
@@ -127,7 +131,7 @@ def _make_executor(nodes: Sequence[PerceptionNode[Any]]) -> Executor:
     return events or SingleThreadedExecutor()
 
 
-def _report_start_error(name: str, error: RuntimeError | UnicodeError) -> int:
+def _report_start_error(name: str, error: Exception) -> int:
     """Prints why ROS did not start, and returns the exit code.
 
     The errors of rclpy state file and line of a wrong parameter file, which rcl's log does not.

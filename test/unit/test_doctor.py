@@ -51,6 +51,14 @@ def works(call: object) -> bool:
     return True
 
 
+def test_a_wrong_variable_of_ros_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_STATIC_PEERS", "###")
+    found = machine._dds()
+    assert found.state == WRONG
+    assert "ROS_STATIC_PEERS has '###'" in found.found
+    assert "without spaces and ports" in found.fix
+
+
 def test_every_network_of_the_package_is_checked() -> None:
     assert set(network_choice.chosen_networks()) == {
         *("blendshapes", "expression", "expression_fer", "face_detector", "face_mesh"),

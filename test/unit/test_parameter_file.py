@@ -9,9 +9,9 @@ import pytest
 
 from face_perception.bringup import graph
 from face_perception.bringup.parameter_file import known_parameters
-from face_perception.bringup.ros_environment import check_ros_environment
 from face_perception.bringup.ros_names import check_namespace, check_topic
 from face_perception.errors import InputError
+from face_perception.ros.environment import check_ros_environment
 
 SECTION = "  ros__parameters:\n"
 
@@ -179,17 +179,63 @@ def test_all_topics_of_the_graph_are_checked(field: str) -> None:
     graph.GraphOptions(**{field: "/camera_1/X"}, namespace="/head/left/")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("domain", ["-1", "233", "abc", "1.5", " ", "٣", "9" * 5000])
-def test_a_wrong_domain_is_refused(domain: str) -> None:
-    """Each node would end at once, and be started again for ever."""
-    with pytest.raises(InputError, match=r"ROS_DOMAIN_ID is .* set it to a number from 0 to 232"):
-        check_ros_environment({"ROS_DOMAIN_ID": domain})
+WRONG_ENVIRONMENT = {
+    "ROS_DOMAIN_ID": (["-1", "233", "abc", "1.5", " ", "٣", "9" * 5000], "a number from 0 to 232"),
+    "ROS_AUTOMATIC_DISCOVERY_RANGE": (["localhost", "1", "NOT_SET"], "SUBNET or LOCALHOST or OFF"),
+    "ROS_LOCALHOST_ONLY": (["yes", "true", "2"], "0 or 1"),
+    "ROS_STATIC_PEERS": (
+        ["###", "127.0.0.1:7400", "127.0.0.300", " 127.0.0.1", "127.0.0.1,127.0.0.2", "::1",
+         "127.0.0.1;127.0.0.1 ", "a" * 300, "k\udce9", "a..b"],
+        "without spaces and ports, with a semicolon",
+    ),
+    "ROS_DISCOVERY_SERVER": (
+        ["###", ":", "127.0.0.1:0", "127.0.0.1:99999", "x:y", "127.0.0.1:11811,127.0.0.2:11811"],
+        "such as 192.168.1.2:11811",
+    ),
+    "FASTDDS_DEFAULT_PROFILES_FILE": (["/nowhere/a.xml", "/"], "which is not a file"),
+    "FASTRTPS_DEFAULT_PROFILES_FILE": (["/nowhere/a.xml"], "which is not a file"),
+    "ROS_SECURITY_ENABLE": (["1", "TRUE"], "true or false"),
+    "ROS_SECURITY_STRATEGY": (["enforce"], "Enforce or Permissive"),
+    "RCUTILS_COLORIZED_OUTPUT": (["yes"], "0 or 1"),
+    "RCUTILS_LOGGING_USE_STDOUT": (["2"], "0 or 1"),
+    "RCUTILS_LOGGING_BUFFERED_STREAM": (["on"], "0 or 1"),
+}  # fmt: skip
+RIGHT_ENVIRONMENT = {
+    "ROS_DOMAIN_ID": ["", "0", "007", "232"],
+    "ROS_AUTOMATIC_DISCOVERY_RANGE": ["", "SUBNET", "OFF"],
+    "ROS_STATIC_PEERS": ["", ";", "127.0.0.1", "127.0.0.1;127.0.0.2;", "localhost"],
+    "ROS_DISCOVERY_SERVER": ["", "127.0.0.1:11811", ";robot.local", "TCPv4:[127.0.0.1]:42100"],
+    "FASTDDS_DEFAULT_PROFILES_FILE": ["", __file__],
+    "ROS_SECURITY_ENABLE": ["", "false"],
+}
 
 
-@pytest.mark.parametrize("domain", ["", "0", "007", "232"])
-def test_a_right_domain_is_accepted(domain: str) -> None:
-    check_ros_environment({"ROS_DOMAIN_ID": domain})
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [(name, value, fix) for name, (values, fix) in WRONG_ENVIRONMENT.items() for value in values],
+)
+def test_a_wrong_variable_of_ros_is_refused(name: str, value: str, fix: str) -> None:
+    """Each node would end at once and be started again for ever, or would find no other node."""
+    with pytest.raises(InputError, match=rf"variable {name} .*{fix}") as error:
+        check_ros_environment({name: value})
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(n, value) for n, values in RIGHT_ENVIRONMENT.items() for value in values]
+)
+def test_a_right_variable_of_ros_is_accepted(name: str, value: str) -> None:
+    check_ros_environment({name: value})
     check_ros_environment({})
+
+
+def test_security_without_a_keystore_is_refused(tmp_path: Path) -> None:
+    secure = {"ROS_SECURITY_ENABLE": "true"}
+    for more in ({}, {"ROS_SECURITY_KEYSTORE": str(tmp_path)}):
+        with pytest.raises(InputError, match=r"ROS_SECURITY_KEYSTORE is .*create_keystore"):
+            check_ros_environment({**secure, **more})
+    (tmp_path / "enclaves").mkdir()
+    check_ros_environment({**secure, "ROS_SECURITY_KEYSTORE": str(tmp_path)})
 
 
 def test_a_middleware_that_is_not_installed_is_refused(tmp_path: Path) -> None:
