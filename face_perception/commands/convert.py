@@ -14,6 +14,7 @@ from pathlib import Path
 from face_perception.commands.subcommands import add_command
 from face_perception.optional_modules import extra
 
+_OWN_SPLIT = "not for this data set, whose split is fixed"
 # Data set -> help text, what the source is, an example of --test, and what every N-th is taken of.
 SETS = {
     "mpiifacegaze": (
@@ -49,8 +50,38 @@ SETS = {
     "aff_wild2": (
         "Convert Aff-Wild2 (valence and arousal, expression, action units).",
         "folder that contains cropped_aligned and the annotations of the challenges",
-        "not for this data set, which has its own split",
+        _OWN_SPLIT,
         "labelled frame of a video",
+    ),
+    "affectnet": (
+        "Convert AffectNet (expression, valence and arousal).",
+        "folder that contains train_set and val_set",
+        _OWN_SPLIT,
+        "picture",
+    ),
+    "raf_db": (
+        "Convert RAF-DB, single labels (expression).",
+        "folder that contains EmoLabel and Image, or its parent",
+        _OWN_SPLIT,
+        "picture",
+    ),
+    "expw": (
+        "Convert ExpW (expression).",
+        "folder that contains label.lst and image/origin",
+        _OWN_SPLIT,
+        "face",
+    ),
+    "bp4d": (
+        "Convert BP4D-Spontaneous (action units).",
+        "folder that contains AUCoding/AU_OCC and the pictures, such as F001/T1",
+        "person of the test split, such as M018",
+        "labelled frame",
+    ),
+    "gaze_capture": (
+        "Convert GazeCapture (gaze at phones and tablets).",
+        "folder that contains 00002 and more",
+        _OWN_SPLIT,
+        "picture of a person",
     ),
 }
 

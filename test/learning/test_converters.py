@@ -203,7 +203,7 @@ def test_aff_wild2(tmp_path: Path) -> None:
     crop = one.rgb(0, "file", (160, 160))
     face = cv2.imread(str(tmp_path / "source/cropped_aligned/one/00001.jpg"))[..., ::-1]
     assert np.array_equal(crop[24:-24, 24:-24], face)
-    with pytest.raises(DatasetError, match="has its own split"):
+    with pytest.raises(DatasetError, match="the split of Aff-Wild2 is fixed"):
         aff_wild2.convert(tmp_path / "source", tmp_path / "other", test=["one"])
 
 

@@ -11,12 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from face_perception.faces import ALIGNED_SIDE, CROP_SIDE, FaceTracker
-from face_perception.learning.data.converting import Report, every_nth, numbers, quiet, read_rows
+from face_perception.learning.data.converting import (
+    Report,
+    every_nth,
+    numbers,
+    quiet,
+    read_rows,
+    refuse_test,
+)
 from face_perception.learning.data.dataset import DatasetError, Writer, read_image
+from face_perception.learning.data.labelled_pictures import with_border
 from face_perception.types import Image
 
 # Task -> how the name of its folder begins.
@@ -63,8 +68,7 @@ def convert(
     Returns the number of samples ``written``, and the numbers of those left out, by reason. Every
     ``every``-th labelled frame is used. Raises DatasetError that names what is missing or odd.
     """
-    if test:
-        raise DatasetError("Aff-Wild2 has its own split: leave out --test")
+    refuse_test(test, "Aff-Wild2")
     videos = _read_videos(source)
     counts: Counter[str] = Counter()
     about = {
@@ -103,8 +107,7 @@ def _crop(image: Image, file: Path) -> Image:
             f"{ALIGNED_SIDE}x{ALIGNED_SIDE} was expected"
         )
     border = (CROP_SIDE - ALIGNED_SIDE) // 2
-    whole = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
-    return np.asarray(whole, np.uint8)
+    return with_border(image, border)
 
 
 def _read_videos(source: Path) -> dict[str, _Video]:

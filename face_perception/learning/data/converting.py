@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -62,6 +62,12 @@ def splits_of(names: Sequence[str], source: Path, test: Collection[str]) -> dict
     }
 
 
+def refuse_test(test: Collection[str], name: str) -> None:
+    """Raises DatasetError if people to test on are given for a set whose split is fixed."""
+    if test:
+        raise DatasetError(f"the split of {name} is fixed: leave out --test")
+
+
 def every_nth(items: Iterable[_T], every: int) -> Iterator[_T]:
     """Yields the first and then every ``every``-th item. Raises InputError if it is below 1."""
     if every < 1:
@@ -76,6 +82,10 @@ class Row:
     number: int
     where: str
     fields: list[str]
+
+    def after(self, count: int) -> Row:
+        """Returns the row without its first ``count`` fields."""
+        return replace(self, fields=self.fields[count:])
 
 
 def read_rows(path: Path, wanted: str, separator: str | None = None) -> list[Row]:

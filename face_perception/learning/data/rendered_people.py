@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from face_perception import geometry
@@ -25,11 +24,9 @@ from face_perception.gaze import (
     to_normalized_angles,
 )
 from face_perception.learning.data.dataset import Writer, read_image
+from face_perception.learning.data.labelled_pictures import MARGIN, with_border
 from face_perception.learning.synthesis.rendered.dataset import read_settings, read_truths
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
-
-# The pictures end at the chin; the face detector needs a margin.
-_MARGIN = 0.3
 
 
 def convert(
@@ -99,13 +96,13 @@ def _sample(
 def _picture(path: Path, about: dict[str, float]) -> tuple[Image, Camera]:
     """Returns a picture with a margin that repeats its border, and its camera."""
     small = read_image(path, "a rendered picture was expected")
-    border = round(_MARGIN * small.shape[0])
-    image = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
+    border = round(MARGIN * small.shape[0])
+    image = with_border(small, border)
     height, width = image.shape[:2]
     camera = Camera(
         width, height, about["fx"], about["fy"], about["cx"] + border, about["cy"] + border
     )
-    return np.asarray(image, np.uint8), camera
+    return image, camera
 
 
 def _away(face: Face, point: FloatArray) -> float:

@@ -1,0 +1,82 @@
+"""Converts ExpW (Zhang, Luo, Loy and Tang, IJCV 2018) to the layout of ``dataset``.
+
+label.lst has a line for each face: picture, number of the face, top, left, right, bottom,
+confidence of the box, and expression. The pictures are in image/origin.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from face_perception.faces import FaceTracker
+from face_perception.learning.data.converting import (
+    Report,
+    every_nth,
+    numbers,
+    quiet,
+    read_rows,
+    refuse_test,
+    splits_of,
+)
+from face_perception.learning.data.dataset import DatasetError
+from face_perception.learning.data.labelled_pictures import (
+    LabelledPicture,
+    expression_of,
+    write_pictures,
+)
+
+_ROWS = (
+    "lines such as angry_actor_104.jpg 0 28 113 226 141 22.9362 0 (picture, number of the face, "
+    "top, left, right, bottom, confidence, expression from 0 to 6) were expected"
+)
+_ORDER = ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")
+_FOLDERS = ("image/origin", "origin", "image")
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    tracker: FaceTracker,
+    test: Sequence[str] = (),
+    every: int = 1,
+    report: Report = quiet,
+) -> Counter[str]:
+    """Writes the faces that ``source`` / label.lst lists to ``out``.
+
+    The set has no published split and names no people: the last fifth of the pictures, by name, is
+    the split ``test``, and the tenth before is ``validation``. ``test`` must be empty. The subject
+    is the picture. Returns the number of samples ``written``, and the numbers of those left out, by
+    reason. Every ``every``-th face is used. Raises DatasetError that names what is missing or odd.
+    """
+    refuse_test(test, "ExpW")
+    about = {
+        "name": "ExpW",
+        "licence": "for non-commercial research only (Chinese University of Hong Kong)",
+        "made_by": "face_perception.learning.data.expw of the published data set",
+    }
+    return write_pictures(every_nth(_pictures(source), every), out, about, tracker, report)
+
+
+def _pictures(source: Path) -> Iterator[LabelledPicture]:
+    rows = read_rows(source / "label.lst", _ROWS)
+    names = sorted({row.fields[0] for row in rows})
+    splits = splits_of(names, source, ())
+    folder = next((source / f for f in _FOLDERS if (source / f).is_dir()), source / _FOLDERS[0])
+    for row in rows:
+        name = row.fields[0]
+        if "/" in name:
+            raise DatasetError(f"{row.where}: {name}: {_ROWS}")
+        _, top, left, right, bottom, _, label = numbers(row.after(1), 7, _ROWS)
+        yield LabelledPicture(
+            file=folder / name,
+            where=row.where,
+            subject=name,
+            split=splits[name],
+            labels={"expression": expression_of(label, _ORDER, row.where, _ROWS)},
+            box=np.array([left, top, right, bottom]),
+        )

@@ -1,0 +1,86 @@
+"""Converts RAF-DB (Li, Deng and Du, CVPR 2017), single labels, to the layout of ``dataset``.
+
+basic/EmoLabel/list_patition_label.txt has lines such as "train_00001.jpg 5";
+basic/Image/aligned/train_00001_aligned.jpg is the picture.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from face_perception.faces import FaceTracker
+from face_perception.learning.data.converting import (
+    Report,
+    every_nth,
+    numbers,
+    quiet,
+    read_rows,
+    refuse_test,
+)
+from face_perception.learning.data.dataset import DatasetError
+from face_perception.learning.data.labelled_pictures import (
+    MARGIN,
+    LabelledPicture,
+    expression_of,
+    write_pictures,
+)
+
+_LIST = "EmoLabel/list_patition_label.txt"
+_ROWS = (
+    "lines such as train_00001.jpg 5 (1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 "
+    "anger, 7 neutral) were expected"
+)
+_ORDER = (None, "surprised", "scared", "disgusted", "happy", "sad", "angry", "neutral")
+_VALIDATION = 10  # every tenth picture of the training part is for validation
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    tracker: FaceTracker,
+    test: Sequence[str] = (),
+    every: int = 1,
+    report: Report = quiet,
+) -> Counter[str]:
+    """Writes the aligned pictures in ``source`` (the folder basic, or the one that has it).
+
+    The split ``test`` is the published one; every tenth picture of the published training part is
+    for validation. ``test`` must be empty. People are not known: each picture is a subject. Returns
+    the number of samples ``written``, and the numbers of those left out, by reason. Every
+    ``every``-th picture is used. Raises DatasetError that names what is missing or odd.
+    """
+    refuse_test(test, "RAF-DB")
+    basic = source / "basic" if (source / "basic").is_dir() else source
+    about = {
+        "name": "RAF-DB, single labels",
+        "licence": "for non-commercial research only (terms of the authors of RAF-DB)",
+        "made_by": "face_perception.learning.data.raf_db of the published data set",
+    }
+    return write_pictures(every_nth(_pictures(basic), every), out, about, tracker, report)
+
+
+def _pictures(basic: Path) -> Iterator[LabelledPicture]:
+    trained = 0
+    for row in read_rows(basic / _LIST, _ROWS):
+        name = row.fields[0]
+        part, _, rest = name.partition("_")
+        if part not in ("train", "test") or not rest.endswith(".jpg") or "/" in name:
+            raise DatasetError(f"{row.where}: {name}: {_ROWS}")
+        (number,) = numbers(row.after(1), 1, _ROWS)
+        expression = expression_of(number, _ORDER, row.where, _ROWS)
+        if not expression:
+            raise DatasetError(f"{row.where}: {number:g}: {_ROWS}")
+        trained += part == "train"
+        validation = part == "train" and trained % _VALIDATION == 0
+        stem = name.removesuffix(".jpg")
+        yield LabelledPicture(
+            file=basic / "Image" / "aligned" / f"{stem}_aligned.jpg",
+            where=row.where,
+            subject=stem,
+            split="validation" if validation else part,
+            labels={"expression": expression},
+            margin=MARGIN,
+        )
