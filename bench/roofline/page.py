@@ -43,7 +43,11 @@ def roofline_page() -> str:
 
     Needs onnx. Raises ModelError if a model is missing.
     """
-    ours = [card for card in catalogue().values() if card.kind == "model" and not card.folder]
+    ours = [
+        card
+        for card in catalogue().values()
+        if card.kind == "model" and not card.folder and not card.optional
+    ]
     costs = {card.name: network_cost(store.read(card)) for card in ours}
     lines = [_INTRODUCTION, "## The networks", ""]
     lines += table(

@@ -25,7 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("verify", _verify, "Compare each model file with its hash."),
     ):
         sub = add_command(actions, name, text)
-        sub.add_argument("names", nargs="*", metavar="NAME", help="model; default: all models")
+        sub.add_argument(
+            "names", nargs="*", metavar="NAME", help="model; default: all but optional ones"
+        )
         if action is not _list:
             sub.add_argument("--quiet", action="store_true", help="print only problems")
         sub.set_defaults(run=action)
@@ -45,6 +47,7 @@ def _list(args: argparse.Namespace) -> int:
         table.add_column(column)
     for check in _checks(args.names):
         state = "ready" if not check.problem else "damaged" if check.path.exists() else "missing"
+        state = "optional" if check.left_out else state
         if check.name not in cards:
             table.add_row(check.name, "model", "", "", "", state)
             continue
@@ -69,7 +72,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    checks = _checks(args.names)
+    checks = [check for check in _checks(args.names) if args.names or not check.left_out]
     for check in checks:
         if check.problem:
             print(f"{check.name}: {check.problem}", file=sys.stderr)

@@ -21,14 +21,16 @@ def add_network_names(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_networks(names: Sequence[str] = ()) -> dict[str, Card]:
-    """Returns cards by the name or path that the user gave. Without names, returns all networks.
+    """Returns cards by the name or path that the user gave. Without names, returns all
+    networks but optional ones that were not fetched.
 
     Raises ModelError if a name is unknown or is not a network.
     """
     from face_perception.inference import ModelError, catalogue, find_card
 
     if not names:
-        return {name: card for name, card in catalogue().items() if card.kind == "model"}
+        there = {name: card for name, card in catalogue().items() if not card.left_out}
+        return {name: card for name, card in there.items() if card.kind == "model"}
     cards = {name: find_card(name) for name in names}
     for card in cards.values():
         if card.kind != "model":

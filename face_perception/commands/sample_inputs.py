@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from face_perception.inference import Card
+    from face_perception.people import FaceTemplates
     from face_perception.pipeline import Perception
 
 PHOTOGRAPHS = ("astronaut", "grace_hopper")
@@ -47,7 +48,7 @@ def network_inputs(
     photographs = list(_photographs(images))
     perception = Perception.load(single_image=True, blendshapes=card.name == "blendshapes")
     with record_inputs() as seen:
-        _perceive(perception, photographs, -(-count // len(photographs)))
+        _perceive(perception, photographs, -(-count // len(photographs)), _recognition(card))
     calls = seen.get(card.name, [])
     if not calls and not images and card.reference_inputs_path.exists():
         # Perception does not use this network by default.
@@ -70,14 +71,29 @@ def _some_reference_inputs(card: Card, count: int) -> dict[str, npt.NDArray[Any]
     return {name: value[:count] for name, value in read_reference_inputs(card).items()}
 
 
-def _perceive(perception: Perception, photographs: Sequence[Any], views: int) -> None:
+def _recognition(card: Card) -> FaceTemplates | None:
+    from face_perception.inference import load
+    from face_perception.people import RECOGNITION_MODEL, FaceTemplates
+
+    return FaceTemplates(load(card.name)) if card.name == RECOGNITION_MODEL else None
+
+
+def _perceive(
+    perception: Perception,
+    photographs: Sequence[Any],
+    views: int,
+    recognition: FaceTemplates | None,
+) -> None:
+    from face_perception.faces import crop_face
     from face_perception.types import Camera, Frame
 
     for image in photographs:
         for number in range(views):
             view = _view(image, number)
             camera = Camera.assume(view.shape[1], view.shape[0])
-            perception.process(Frame(view, 0.0, camera))
+            faces = perception.process(Frame(view, 0.0, camera)).faces
+            if recognition is not None and faces:
+                recognition.estimate([crop_face(view, face) for face in faces], faces)
 
 
 def _photographs(images: Sequence[Path]) -> Iterator[Any]:

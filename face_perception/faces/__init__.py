@@ -5,7 +5,13 @@ of landmarks in capitals are indices into ``Face.landmarks``.
 """
 
 from face_perception.faces import flip_averaging
-from face_perception.faces.crops import ALIGNED_SIDE, CROP_SIDE, aligned_face, crop_face
+from face_perception.faces.crops import (
+    ALIGNED_SIDE,
+    CROP_SIDE,
+    aligned_face,
+    crop_face,
+    fit_similarity,
+)
 from face_perception.faces.focal_length_correction import plausible_camera, recompute_for_camera
 from face_perception.faces.head_pose import (
     NEUTRAL_PITCH,
@@ -93,6 +99,7 @@ __all__ = [
     "FaceTrackerSettings",
     "aligned_face",
     "crop_face",
+    "fit_similarity",
     "flip_averaging",
     "head_pose",
     "id_expired",

@@ -57,7 +57,7 @@ def crop_face(image: Image, face: Face) -> FaceCrop:
     ``face`` must come from the same image. The crop is sampled bilinearly and is black outside the
     image. Its inner 112x112 pixels are the aligned face that ``aligned_face`` returns.
     """
-    transform = _similarity(face.landmarks[_POINTS, :2].astype(np.float64), _PLACES)
+    transform = fit_similarity(face.landmarks[_POINTS, :2].astype(np.float64), _PLACES)
     patch = cv2.warpAffine(
         image, transform, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0)
     )
@@ -80,7 +80,7 @@ def aligned_face(crop: FaceCrop) -> Image:
     return image[border:-border, border:-border]
 
 
-def _similarity(source: FloatArray, target: FloatArray) -> FloatArray:
+def fit_similarity(source: FloatArray, target: FloatArray) -> FloatArray:
     """Returns the similarity [2, 3] that maps ``source`` [N, 2] closest to ``target`` [N, 2]."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     # With points as complex numbers, rotation and scale are one factor: least squares is a

@@ -18,9 +18,15 @@ from face_perception.people.calibration_targets import (
     proposed_targets,
 )
 from face_perception.people.correction import Correction
+from face_perception.people.face_templates import (
+    RECOGNITION_MODEL,
+    FaceTemplates,
+    align_for_recognition,
+)
 from face_perception.people.registry import PersonRegistry
 
 __all__ = [
+    "RECOGNITION_MODEL",
     "Calibration",
     "CalibrationFit",
     "CalibrationProgress",
@@ -30,7 +36,9 @@ __all__ = [
     "CalibrationStore",
     "CalibrationTarget",
     "Correction",
+    "FaceTemplates",
     "PersonRegistry",
+    "align_for_recognition",
     "calibrations_dir",
     "camera_target",
     "check_person_id",

@@ -21,8 +21,8 @@ _DIFFERENCES = {"multitask": ("faces_u8",), "mimamo": ("e2e_frames_u8",)}
 
 
 def golden(name: str) -> Golden:
-    """Returns the arrays of ``geddnet``, ``multitask``, ``mimamo``, ``mimamo_loss``, ``musetalk``
-    or ``musetalk_blend``.
+    """Returns the arrays of ``geddnet``, ``multitask``, ``mimamo``, ``mimamo_loss``, ``musetalk``,
+    ``musetalk_blend`` or ``dlib_face_recognition``.
     """
     return dict(_read(name))
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import tensorrt_builds
+from optional_models import needs_model
 from waits import scaled
 
 from face_perception import paths
@@ -36,7 +37,11 @@ from face_perception.inference.tensorrt.engine_build import MAX_BATCH, WORKER, b
 if platform.machine() != "x86_64":
     pytest.skip("tensorrt_rtx has wheels for x86-64 only", allow_module_level=True)
 
-MODELS = [card.name for card in catalogue().values() if card.kind == "model" and not card.folder]
+MODELS = [
+    pytest.param(card.name, marks=needs_model(card.name))
+    for card in catalogue().values()
+    if card.kind == "model" and not card.folder
+]
 
 
 @pytest.fixture(autouse=True)

@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "inference": BASE,
     "faces": BASE | {"inference"},
     "gaze": BASE | {"inference", "faces"},
-    "people": BASE | {"faces", "gaze"},
+    "people": BASE | {"inference", "faces", "gaze"},
     "affect": BASE | {"inference", "faces"},
     "motion": BASE | {"inference", "faces"},
     "attention": BASE | {"inference", "faces"},

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from waits import scaled
 
-from face_perception import paths
+from face_perception import cli, paths
 from face_perception.inference import (
     ModelError,
     catalogue,
@@ -179,6 +179,27 @@ def test_fetch_of_some(cards: Path) -> None:
     assert [check.name for check in verify_models() if not check.problem] == ["picture"]
     with pytest.raises(ModelError, match="no model 'pictures': use one of double, picture"):
         fetch(["pictures"])
+
+
+def test_an_optional_model_is_fetched_only_by_its_name(
+    cards: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cards / "double.yaml").write_text(f"optional: true\n{MODEL_CARD}")
+    assert fetch() == ["picture"]
+    assert [(check.name, check.left_out) for check in verify_models() if check.problem] == [
+        ("double", True)
+    ]
+    assert cli.main(["models", "verify"]) == 0
+    assert "double" not in "".join(capsys.readouterr())
+    monkeypatch.setenv("COLUMNS", "200")
+    cli.main(["models", "list"])
+    assert capsys.readouterr().out.splitlines()[1].split()[-1] == "optional"
+    with pytest.raises(ModelError, match="run `face-perception models fetch double`"):
+        load("double")
+    assert fetch(["double"]) == ["double"]
+    (paths.models_dir() / "double.onnx").write_bytes(b"damaged")
+    assert cli.main(["models", "verify"]) == 1
+    assert fetch() == ["double"]
 
 
 def test_fetch_repeats_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,6 +419,7 @@ def test_the_packages_cards_are_whole() -> None:
             "field source.file must be a file name",
         ),
         ("package: ", "file: a.bin, package: ", "field source.member is unknown"),
+        ("kind: model", "optional: 1\nkind: model", "field optional must be true or false"),
         ("revision: 1", "revision: 0", "field revision must be a positive"),
         (
             "[N, 2], dtype: float32, meaning: any",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from face_perception.inference.conversion.face_api import SIDE, ExpressionGraph, read_weights
+from face_perception.inference.conversion.face_recognition import face_recognition
 from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.inference.conversion.tflite_reader import TFLiteModel
 from face_perception.inference.conversion.tflite_to_onnx import Conversion
@@ -173,4 +174,5 @@ RECIPES: dict[str, Callable[[bytes], bytes]] = {
     "expression": expression,
     "expression_fer": expression_fer,
     "blendshapes": blendshapes,
+    "dlib_face_recognition": face_recognition,
 }

@@ -32,7 +32,10 @@ _MOST_VALUES = 1 << 26
 # Warning for models whose weights were never trained.
 UNTRAINED = "random weights: for plumbing only"
 
-RECIPES = ("face_detector", "face_mesh", "expression", "expression_fer", "blendshapes")
+RECIPES = (
+    *("face_detector", "face_mesh", "expression", "expression_fer", "blendshapes"),
+    "dlib_face_recognition",
+)
 
 
 class ModelError(FacePerceptionError, RuntimeError):
@@ -91,6 +94,7 @@ class Card:
     Without a source, the file must exist and have the hash ``sha256``. ``revision`` counts changes
     of the recipe. ``folder`` is the folder of the file, None for the model cache. ``extra`` are
     further weight files in that folder, with their sha256, because an ONNX file holds at most 2 GB.
+    An ``optional`` model is fetched only by its name.
     ``origin`` says where an imported or trained network came from. ``facts`` are plain YAML values
     that decoding needs, such as the order of classes and thresholds.
 
@@ -110,6 +114,7 @@ class Card:
     source: Source | None = None
     recipe: str = ""
     revision: int = 1
+    optional: bool = False
     sha256: str = ""
     extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     inputs: Mapping[str, Port] = field(default_factory=lambda: MappingProxyType({}))
@@ -122,6 +127,11 @@ class Card:
     def path(self) -> Path:
         """Path of the file, whether or not it exists."""
         return (self.folder or paths.models_dir()) / self.file
+
+    @property
+    def left_out(self) -> bool:
+        """Whether this is an optional model that was not fetched."""
+        return self.optional and not self.path.exists()
 
     @property
     def trained(self) -> bool:
@@ -197,6 +207,7 @@ def _card_of(path: Path, text: str, folder: Path | None) -> Card:
         source=_source(fields.child("source")) if fields.has("source") else None,
         recipe=fields.choice("recipe", RECIPES) if fields.has("recipe") else "",
         revision=fields.integer("revision") if fields.has("revision") else 1,
+        optional=fields.flag("optional") if fields.has("optional") else False,
         sha256=fields.sha256("sha256") if fields.has("sha256") else "",
         extra=MappingProxyType(_extra(fields.child("extra")) if fields.has("extra") else {}),
         inputs=_ports(fields.child("inputs")) if fields.has("inputs") else MappingProxyType({}),
@@ -309,6 +320,12 @@ class _Fields:
         if value not in choices:
             raise self.wrong(name, f"must be one of {', '.join(choices)}, not {shortened(value)}")
         return str(value)
+
+    def flag(self, name: str) -> bool:
+        value = self.get(name)
+        if not isinstance(value, bool):
+            raise self.wrong(name, f"must be true or false, not {shortened(value)}")
+        return value
 
     def integer(self, name: str) -> int:
         value = self.get(name)

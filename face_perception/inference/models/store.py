@@ -50,6 +50,8 @@ _WHEEL = (
 class FileCheck:
     """State of one file of the model cache. ``problem`` is empty if the file is correct.
 
+    ``left_out`` is true for an optional model that was not fetched; this is no fault.
+
     >>> from face_perception.inference import verify_models
     >>> found = {check.name: check.problem for check in verify_models()}
     >>> found["face_mesh"]  # empty: the file is there and has the right hash
@@ -59,6 +61,7 @@ class FileCheck:
     name: str
     path: Path
     problem: str
+    left_out: bool = False
 
 
 def read(card: Card) -> bytes:
@@ -68,7 +71,7 @@ def read(card: Card) -> bytes:
     """
     what = f"{card.kind} {card.name}"
     again = "import it again" if card.origin else "export it again"
-    fix = f"run `{FETCH}`" if card.source else again
+    fix = f"run `{_fetch_command(card)}`" if card.source else again
     try:
         data = read_regular(card.path)
         wanted = _wanted_hash(card)
@@ -105,6 +108,10 @@ def read(card: Card) -> bytes:
     return data
 
 
+def _fetch_command(card: Card) -> str:
+    return f"{FETCH} {card.name}" if card.optional else FETCH
+
+
 def verify_models() -> list[FileCheck]:
     """Compares the file of every card with its hash, and checks the imported cards."""
     cards = [card for card in catalogue().values() if card.folder is None]
@@ -120,7 +127,7 @@ def verify_models() -> list[FileCheck]:
             problem = ""
         except ModelError as error:
             problem = str(error)
-        checks.append(FileCheck(card.name, card.path, problem))
+        checks.append(FileCheck(card.name, card.path, problem, card.left_out))
     return checks
 
 
@@ -145,7 +152,8 @@ def sample_photo(name: str) -> Path:
 def fetch(names: Iterable[str] | None = None, progress: FetchProgress | None = None) -> list[str]:
     """Fetches the missing and damaged files of the named models, and returns their names.
 
-    Without names, fetches all models of the package. Several processes may call it at the same
+    Without names, fetches all models of the package but optional ones that were never fetched.
+    Several processes may call it at the same
     time: one fetches, and the others wait. If it is interrupted, it leaves no incomplete file.
     Raises ModelError, which names the package or path and the fix.
 
@@ -155,7 +163,8 @@ def fetch(names: Iterable[str] | None = None, progress: FetchProgress | None = N
     """
     report = progress or (lambda name, step: None)
     if names is None:
-        cards = [card for card in catalogue().values() if card.folder is None]
+        ours = (card for card in catalogue().values() if card.folder is None)
+        cards = [card for card in ours if not card.left_out]
     else:
         cards = [find_card(name) for name in names]
     if not _missing(cards):
