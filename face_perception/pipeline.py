@@ -8,11 +8,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from face_perception.affect import (
+    AffectEstimator,
     BlendshapesNet,
-    ExpressionNet,
-    ExpressionSmoother,
     FaceMeasures,
     LandmarkActionUnits,
+    load_affect,
     measure_face,
     median_measures,
 )
@@ -29,7 +29,7 @@ from face_perception.faces import (
     recompute_for_camera,
 )
 from face_perception.gaze import GEOMETRIC, GazeEstimator, estimate_gazes, load_gaze
-from face_perception.inference import load, log_terms
+from face_perception.inference import load
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.results import FrameResult
 from face_perception.types import (
@@ -74,8 +74,7 @@ class Perception:
         tracker: FaceTracker,
         gaze: GazeEstimator,
         action_units: LandmarkActionUnits,
-        expressions: ExpressionNet,
-        smooth_expressions: ExpressionSmoother,
+        affect: AffectEstimator,
         attention: AttentionTracker,
         *,
         people: PersonRegistry | None = None,
@@ -86,7 +85,7 @@ class Perception:
         single_image: bool = False,
     ) -> None:
         self._tracker = tracker
-        self._memories = (gaze, action_units, smooth_expressions, attention)
+        self._memories = (gaze, action_units, affect, attention)
         self._single_image = single_image
         self._gaze = gaze
         self._people = people
@@ -95,8 +94,7 @@ class Perception:
         self._main_face = ""  # id of the face that ``person`` and ``neutral`` belong to
         self._blendshapes = blendshapes
         self._action_units = action_units
-        self._expressions = expressions
-        self._smooth_expressions = smooth_expressions
+        self._affect = affect
         self._attention = attention
         self._targets = targets
         self.who_speaks = WhoSpeaks()  # tell it what is heard before the frame of that time
@@ -124,15 +122,15 @@ class Perception:
         - ``person``: id of the person whose calibration is used; empty uses none.
         - ``max_faces``: largest number of faces.
         - ``neutral``: measures of the neutral face, for example from ``affect.median_measures``.
-        - ``affect``: an expression network by the name or path of its card.
+        - ``affect``: an expression or multitask network by the name or path of its card. A
+          multitask network also estimates the action units, in place of the landmarks.
 
         The other arguments are those of the class. Raises inference.ModelError, naming the command
         that fetches it, if a model is missing. Raises InputError if ``person`` is not a valid id or
         has no calibration for ``gaze``.
         """
         estimator = load_gaze(gaze, threads=threads)
-        expressions = load(affect, threads=threads)
-        log_terms(expressions.card.terms)
+        affects = load_affect(affect, threads=threads)
         store = people or CalibrationStore()
         known = PersonRegistry(
             store,
@@ -151,8 +149,7 @@ class Perception:
             load_tracker(FaceTrackerSettings(max_faces=max_faces), threads=threads),
             estimator,
             LandmarkActionUnits(),
-            ExpressionNet(expressions),
-            ExpressionSmoother(),
+            affects,
             AttentionTracker(),
             people=known,
             person=person,
@@ -194,21 +191,17 @@ class Perception:
         if self._people is not None:
             gazes = self._people.update(stamp, frame.camera, faces, gazes)
         blendshapes = self._blendshapes.estimate(faces) if self._blendshapes else []
+        affects = self._affect.estimate(stamp, [crop_face(frame.image, face) for face in faces])
         units = self._units(stamp, faces, blendshapes)
-        crops = [crop_face(frame.image, face) for face in faces]
-        affects = [
-            self._smooth_expressions.update_affect(expression, affect, stamp)
-            for expression, affect in self._expressions.estimate_affect(crops)
-        ]
-        self._smooth_expressions.keep(ids)
+        by_network = [affect.units for affect in affects if affect.units is not None]
         return FrameResult(
             stamp=stamp,
             camera=frame.camera,
             faces=tuple(faces),
             gazes=tuple(gazes),
-            action_units=tuple(units),
-            expressions=tuple(expression for expression, _ in affects),
-            valence_arousal=tuple(affect for _, affect in affects),
+            action_units=tuple(by_network or units),
+            expressions=tuple(affect.expression for affect in affects),
+            valence_arousal=tuple(affect.valence_arousal for affect in affects),
             attention=self._attend(stamp, faces, gazes),
             blendshapes=tuple(blendshapes),
         )

@@ -2,6 +2,7 @@
 
 from face_perception.affect.action_units import LandmarkActionUnits
 from face_perception.affect.blendshapes import BlendshapesNet
+from face_perception.affect.estimator import AffectEstimator, CropAffect, load_affect
 from face_perception.affect.expression import (
     SMOOTHING,
     ExpressionNet,
@@ -21,7 +22,9 @@ from face_perception.affect.valence_arousal import derive_valence_arousal
 
 __all__ = [
     "SMOOTHING",
+    "AffectEstimator",
     "BlendshapesNet",
+    "CropAffect",
     "ExpressionNet",
     "ExpressionSettings",
     "ExpressionSmoother",
@@ -34,6 +37,7 @@ __all__ = [
     "SequenceSettings",
     "derive_valence_arousal",
     "expression_input",
+    "load_affect",
     "load_multitask",
     "measure_face",
     "median_measures",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from face_perception.commands.clip_motion import AnalysedFrame, ClipMotion, check_motion
 from face_perception.commands.clip_record import record_of, result_settings, size_and_time
 from face_perception.errors import InputError
 from face_perception.files import named_errors, open_lines
@@ -44,6 +45,7 @@ class ClipAnalyser:
         self._args = args
         self._camera: Camera | None = None
         self._perception: Perception | None = None
+        self._motion: ClipMotion | None = None
         self._settings: dict[str, Any] = {}  # what results depend on
 
     def load(self) -> Perception:
@@ -69,6 +71,8 @@ class ClipAnalyser:
             )
             if args.neutral:
                 _take_neutral(args.neutral, perception, self._load_camera(), args.image)
+            if args.motion:
+                self._motion = ClipMotion(args.motion, args.threads)
             self._settings = result_settings(args)
             self._perception = perception
         return self._perception
@@ -102,8 +106,12 @@ class ClipAnalyser:
             )
             # Before it is read: a file that still grows is not done.
             opened = size_and_time(clip.path)
+            check_motion(self._args, still=clip.still, name=task.input)
             perception = self.load()
             perception.restart(single_image=clip.still)
+            motion = self._motion
+            if motion is not None:
+                motion.restart()
             sound = stack.enter_context(contextlib.closing(ClipSound(clip, perception.who_speaks)))
             summary = _Summary(clip)
             write = _open_lines(task, clip, stack, report)
@@ -115,18 +123,26 @@ class ClipAnalyser:
             stack.callback(lambda: report(summary.text()))
             background = stack.enter_context(contextlib.closing(BackgroundWriter()))
             frames = stack.enter_context(contextlib.closing(read_ahead(clip)))
+
+            def keep(analysed: AnalysedFrame) -> None:
+                number, frame, result = analysed
+                if write is not None:
+                    write(json.dumps(result.to_json(number, self._args.landmarks), allow_nan=False))
+                if drawing is not None:
+                    background.submit(_draw, drawing, frame, result)
+                summary.add(result, len(result.faces) == self._args.max_faces)
+
             for number, frame in enumerate(frames):
                 if clip.count:
                     progress((number + 1) / clip.count)
                 if number % (self._args.skip_frames + 1):
                     continue
                 sound.listen_until(frame.stamp)
-                result = perception.process(frame)
-                if write is not None:
-                    write(json.dumps(result.to_json(number, self._args.landmarks), allow_nan=False))
-                if drawing is not None:
-                    background.submit(_draw, drawing, frame, result)
-                summary.add(result, len(result.faces) == self._args.max_faces)
+                analysed = AnalysedFrame(number, frame, perception.process(frame))
+                for complete in [analysed] if motion is None else motion.put(analysed):
+                    keep(complete)
+            for complete in [] if motion is None else motion.finish():
+                keep(complete)
             summary.complete = True
         if task.output is not None and Path(task.output).is_file():
             record = record_of(task, opened, self._settings, summary.frames, drawn)

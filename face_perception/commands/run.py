@@ -87,8 +87,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--affect",
         default="expression",
         metavar="NAME",
-        help="expression network: expression (default), expression_fer, or the name or card of an "
-        "expression network that was imported with `face-perception import onnx`",
+        help="network of affect: expression (default), expression_fer, or the name or card of an "
+        "imported network of expression or multitask network, such as multitask, which also "
+        "estimates the action units",
+    )
+    parser.add_argument(
+        "--motion",
+        default="",
+        metavar="NAME",
+        help="network for valence and arousal from how faces look and move, such as mimamo, which "
+        "`face-perception import mimamo` makes; of films only; default: those of --affect",
     )
     parser.add_argument(
         "--person",

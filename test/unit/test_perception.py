@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from gaze_scene import CAMERA, Actor
 
-from face_perception.affect import ExpressionSmoother, LandmarkActionUnits, derive_valence_arousal
+from face_perception.affect import CropAffect, LandmarkActionUnits, derive_valence_arousal
 from face_perception.affect.neutral import POPULATION
 from face_perception.attention import AttentionTracker
 from face_perception.gaze import GeometricGaze
 from face_perception.people import CalibrationStore, PersonRegistry
 from face_perception.pipeline import Perception
 from face_perception.results import FrameResult
-from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral, ValenceArousal
+from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral
 
 
 class _Script:
@@ -27,9 +27,9 @@ class _Script:
     def track(self, frame: Frame) -> list[Face]:
         return list(self.faces)
 
-    def estimate_affect(self, crops: Sequence[FaceCrop]) -> list[tuple[Expression, ValenceArousal]]:
+    def estimate(self, stamp: float, crops: Sequence[FaceCrop]) -> list[CropAffect]:
         found = [Expression(crop.face_id, "none", np.full(7, 1 / 7)) for crop in crops]
-        return [(expression, derive_valence_arousal(expression)) for expression in found]
+        return [CropAffect(one, derive_valence_arousal(one), None) for one in found]
 
 
 class _Stream:
@@ -41,7 +41,6 @@ class _Stream:
             estimator,
             LandmarkActionUnits(),
             self._script,
-            ExpressionSmoother(),
             AttentionTracker(),
             people=PersonRegistry(people, {estimator.name: estimator.revision}),
             person="ada",

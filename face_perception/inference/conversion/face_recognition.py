@@ -12,6 +12,7 @@ from face_perception.inference.conversion.dlib_reader import (
     read_face_recognition,
 )
 from face_perception.inference.conversion.onnx_graph import Graph
+from face_perception.types import FloatArray
 
 _SCALE = np.float32(1 / 256)  # of the pixels, after the mean is subtracted
 
@@ -50,7 +51,7 @@ def face_recognition(data: bytes) -> bytes:
     return graph.serialise()
 
 
-def _on_pixels(layer: Convolution, mean: np.ndarray) -> Convolution:  # type: ignore[type-arg]
+def _on_pixels(layer: Convolution, mean: FloatArray) -> Convolution:
     """Returns the first convolution for pixels from 0 to 255. It has no padding."""
     filters = layer.filters * _SCALE
     shift = (filters.astype(np.float64) * mean[:, None, None]).sum(axis=(1, 2, 3))

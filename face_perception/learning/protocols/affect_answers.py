@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from face_perception.affect import ExpressionNet, FaceAffect, MultitaskSequence, load_multitask
+from face_perception.affect import AffectEstimator, CropAffect
 from face_perception.faces import CROP_SIDE
 from face_perception.inference import Model, ModelError
 from face_perception.learning.data.dataset import Dataset, DatasetError
@@ -65,29 +65,23 @@ def _unit(code: int, answers: Sequence[_Answer], data: Dataset) -> UnitAnswers:
 def _answers(model: Model, data: Dataset, load: Callable[[str], Model]) -> list[_Answer]:
     """Returns one answer a sample. A sample without an answer has NaN."""
     if set(STREAM_INPUTS) <= set(model.inputs):
-        mimamo: Mimamo[int] = Mimamo(load_mimamo(model.name, load))
-        return _over_videos(mimamo, data, lambda va: _Answer((va.valence, va.arousal)))
-    multitask = load_multitask(model, load)
-    if isinstance(multitask, MultitaskSequence):
-        return _over_videos(multitask, data, _of_multitask)
-    if multitask is not None:
-        return _over_crops(data, lambda crops: map(_of_multitask, multitask.estimate(crops)))
-    if "probability" not in model.outputs:
+        return _over_videos(Mimamo[int](load_mimamo(model.name, load)), data)
+    if not {"probability", "expression_logits"} & set(model.outputs):
         raise ModelError(
             f"model {model.name} returns {', '.join(model.outputs)}: `evaluate` measures networks "
             "of gaze, eye contact, expression, action units, valence and arousal"
         )
-    network = ExpressionNet(model)
-    return _over_crops(
-        data,
-        lambda crops: (
-            _Answer((va.valence, va.arousal), np.asarray(expression.probability))
-            for expression, va in network.estimate_affect(crops)
-        ),
-    )
+    estimator = AffectEstimator(model, load, smoothing=0.0)
+    if "features" in model.inputs:
+        return _over_videos(_Immediate(estimator), data)
+    answers: list[_Answer] = []
+    for start in range(0, len(data), _BATCH):
+        crops = [_crop(data, i, str(i)) for i in range(start, min(start + _BATCH, len(data)))]
+        answers += map(_of_affect, estimator.estimate(0.0, crops))
+    return answers
 
 
-def _of_multitask(found: FaceAffect) -> _Answer:
+def _of_affect(found: CropAffect) -> _Answer:
     va = found.valence_arousal
     return _Answer((va.valence, va.arousal), np.asarray(found.expression.probability), found.units)
 
@@ -96,18 +90,8 @@ def _crop(data: Dataset, i: int, face_id: str) -> FaceCrop:
     return FaceCrop(face_id, data.rgb(i, "file", (CROP_SIDE, CROP_SIDE)), np.eye(2, 3))
 
 
-def _over_crops(
-    data: Dataset, estimate: Callable[[Sequence[FaceCrop]], Iterable[_Answer]]
-) -> list[_Answer]:
-    answers: list[_Answer] = []
-    for start in range(0, len(data), _BATCH):
-        rows = range(start, min(start + _BATCH, len(data)))
-        answers += estimate([_crop(data, i, str(i)) for i in rows])
-    return answers
-
-
-def _over_videos(estimator: Any, data: Dataset, answer: Callable[[Any], _Answer]) -> list[_Answer]:
-    """Runs an estimator over the frames of each video in order."""
+def _over_videos(network: _OverTime, data: Dataset) -> list[_Answer]:
+    """Runs a network over the frames of each video in order."""
     if "video" not in data.columns or not np.isfinite(data.labels("frame")).all():
         raise DatasetError(
             f"{data.folder}: a network that looks at time needs the columns video and frame"
@@ -119,8 +103,37 @@ def _over_videos(estimator: Any, data: Dataset, answer: Callable[[Any], _Answer]
         known: list[tuple[int, list[Any]]] = []
         for i in index[np.argsort(frames[index], kind="stable")]:
             crop = _crop(data, int(i), str(video))
-            known += estimator.estimate(int(i), float(frames[i]) / TICK_RATE, [crop])
-        for row, found in [*known, *estimator.finish()]:
+            known += network.estimate(int(i), float(frames[i]) / TICK_RATE, [crop])
+        for row, found in [*known, *network.finish()]:
             if found:
-                answers[row] = answer(found[0])
+                one = found[0]
+                answers[row] = (
+                    _of_affect(one)
+                    if isinstance(one, CropAffect)
+                    else _Answer((one.valence, one.arousal))
+                )
     return answers
+
+
+class _OverTime(Protocol):
+    def estimate(
+        self, tag: int, stamp: float, crops: Sequence[FaceCrop]
+    ) -> list[tuple[int, list[Any]]]: ...
+
+    def finish(self) -> list[tuple[int, list[Any]]]: ...
+
+
+class _Immediate:
+    """Gives an estimator whose results are not late the methods of one whose results are."""
+
+    def __init__(self, estimator: AffectEstimator) -> None:
+        self._estimator = estimator
+
+    def estimate(
+        self, tag: int, stamp: float, crops: Sequence[FaceCrop]
+    ) -> list[tuple[int, list[Any]]]:
+        return [(tag, self._estimator.estimate(stamp, crops))]
+
+    def finish(self) -> list[tuple[int, list[Any]]]:
+        self._estimator.reset()
+        return []
