@@ -228,6 +228,9 @@ class Face:
     the camera. Eye openness is relative to this track's usual openness (1: as usual; NaN: not
     known). Eye visibility in [0, 1] is near 0 if dark glasses, glare or a hand hide the eye (NaN:
     not estimated).
+
+    ``person_id`` is the person that was recognised, empty if nobody was, and ``person_confidence``
+    in [0, 1] the probability that it is right.
     """
 
     face_id: str
@@ -239,6 +242,22 @@ class Face:
     right_eye_openness: float = NAN
     left_eye_visibility: float = NAN
     right_eye_visibility: float = NAN
+    person_id: str = ""
+    person_confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """Who a face is, by recognition among the enrolled persons.
+
+    ``person_id`` is empty if the face is nobody known; ``reason`` then says why. ``confidence`` in
+    [0, 1] is the probability that ``person_id`` is right, 0 if it is empty.
+    """
+
+    face_id: str
+    person_id: str
+    confidence: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Maps tracked faces to persons, and takes, stores and applies their gaze calibrations."""
+"""Who a face is: enrols and recognises persons, and keeps and applies their gaze calibrations."""
 
 from face_perception.people.calibration_fit import CalibrationFit, fit_calibration
 from face_perception.people.calibration_report import describe_fit
@@ -8,7 +8,6 @@ from face_perception.people.calibration_store import (
     Calibration,
     CalibrationStore,
     calibrations_dir,
-    check_person_id,
 )
 from face_perception.people.calibration_targets import (
     CalibrationTarget,
@@ -18,11 +17,16 @@ from face_perception.people.calibration_targets import (
     proposed_targets,
 )
 from face_perception.people.correction import Correction
+from face_perception.people.enrolled_store import EnrolledPerson, EnrolledStore, enrolled_dir
+from face_perception.people.enrolment import EnrolmentRefused, EnrolmentSession
 from face_perception.people.face_templates import (
     RECOGNITION_MODEL,
     FaceTemplates,
     align_for_recognition,
 )
+from face_perception.people.people_recognition import PeopleRecognition
+from face_perception.people.person_files import check_person_id
+from face_perception.people.recogniser import Recogniser, RecognitionSettings
 from face_perception.people.registry import PersonRegistry
 
 __all__ = [
@@ -36,13 +40,21 @@ __all__ = [
     "CalibrationStore",
     "CalibrationTarget",
     "Correction",
+    "EnrolledPerson",
+    "EnrolledStore",
+    "EnrolmentRefused",
+    "EnrolmentSession",
     "FaceTemplates",
+    "PeopleRecognition",
     "PersonRegistry",
+    "Recogniser",
+    "RecognitionSettings",
     "align_for_recognition",
     "calibrations_dir",
     "camera_target",
     "check_person_id",
     "describe_fit",
+    "enrolled_dir",
     "face_target",
     "fit_calibration",
     "point_target",

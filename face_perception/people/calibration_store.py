@@ -7,29 +7,26 @@ damaged file is renamed and reported; it does not stop the program.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from face_perception import paths
 from face_perception.errors import InputError, shortened
-from face_perception.files import check_writable, file_lock, read_regular, write_atomically
+from face_perception.files import read_regular, write_atomically
 from face_perception.gaze import LidCue
 from face_perception.outside_files import reason_of
 from face_perception.people.calibration_extension import KnownLook
 from face_perception.people.correction import Correction
+from face_perception.people.person_files import PersonFiles, check_person_id
 
 # Version of the file format. Version 1 had only a bias, which is read as a correction with gain 1.
 # Version 2 had the error of the gain instead of that of the slope. Version 3 had no looks.
 FILE_VERSION = 4
-_MAX_ID = 200  # characters
 _MOST_BYTES = 1 << 18  # of a file: a person has one calibration for each estimator
 # Limits of the values of a correction (bias and lid gain in radians). Outside them a file is
 # damaged.
@@ -138,18 +135,7 @@ def calibrations_dir() -> Path:
     return paths.data_dir() / "people"
 
 
-def check_person_id(person_id: str) -> None:
-    """Raises InputError if an id is empty, too long or not printable."""
-    if not person_id.strip():
-        raise InputError("person_id is empty: give the person a name or number")
-    if len(person_id) > _MAX_ID or not person_id.isprintable():
-        raise InputError(
-            f"person_id {person_id[:40]!r}… cannot be used: use at most {_MAX_ID} printable "
-            "characters"
-        )
-
-
-class CalibrationStore:
+class CalibrationStore(PersonFiles):
     """Stores calibrations in a folder that only its owner can read.
 
     There is one file for each person. Files are replaced as a whole, under a lock, so that several
@@ -168,7 +154,11 @@ class CalibrationStore:
     """
 
     def __init__(self, folder: Path | None = None, warn: Callable[[str], None] = print) -> None:
-        self.folder = calibrations_dir() if folder is None else folder
+        super().__init__(
+            calibrations_dir() if folder is None else folder,
+            "calibrations",
+            "parameter `people`, option --people",
+        )
         self.warn = warn
 
     def get(self, person_id: str) -> dict[str, Calibration]:
@@ -178,7 +168,7 @@ class CalibrationStore:
         cannot be read.
         """
         check_person_id(person_id)
-        entry = self._read(self._file(person_id))
+        entry = self._read(self.file(person_id))
         return entry[1] if entry else {}
 
     def load_all(self) -> dict[str, dict[str, Calibration]]:
@@ -188,13 +178,7 @@ class CalibrationStore:
         read.
         """
         found: dict[str, dict[str, Calibration]] = {}
-        try:
-            names = sorted(os.listdir(self.folder))
-        except FileNotFoundError:
-            names = []
-        except OSError as error:
-            raise self._unusable(self.folder, "read", error) from error
-        for path in (self.folder / name for name in names if name.endswith(".json")):
+        for path in self.files():
             try:
                 entry = self._read(path)
             except OSError as error:
@@ -210,8 +194,8 @@ class CalibrationStore:
         Raises InputError for an invalid id, and OSError if the file cannot be written.
         """
         check_person_id(person_id)
-        with self._locked():
-            path = self._file(person_id)
+        with self.locked():
+            path = self.file(person_id)
             entry = self._read(path)
             known = entry[1] if entry else {}
             self._write(path, person_id, {**known, calibration.estimator: calibration})
@@ -224,11 +208,11 @@ class CalibrationStore:
         and count as one each. Raises as ``put`` does.
         """
         check_person_id(person_id)
-        path = self._file(person_id)
+        path = self.file(person_id)
         aside = _aside(path)
         if not (path.exists() or aside.exists()):
             return 0
-        with self._locked():
+        with self.locked():
             damaged = int(aside.exists())
             try:
                 entry = self._parse(path)
@@ -242,58 +226,6 @@ class CalibrationStore:
                 path.unlink(missing_ok=True)
             aside.unlink(missing_ok=True)
             return len(known) - len(left) + damaged
-
-    def check_writable(self) -> None:
-        """Raises OSError if ``put`` would fail, as far as this is known without writing."""
-        try:
-            if self.folder.exists():
-                os.listdir(self.folder)
-            check_writable(self.folder)
-        except OSError as error:
-            raise self._unusable(self.folder, "written", error) from error
-
-    def signature(self) -> tuple[tuple[str, int], ...]:
-        """Returns a value that changes whenever a stored file changes. It is quick to compute."""
-        try:
-            with os.scandir(self.folder) as entries:
-                return tuple(
-                    sorted(
-                        (e.name, e.stat().st_mtime_ns) for e in entries if e.name.endswith(".json")
-                    )
-                )
-        except OSError:
-            return ()
-
-    def _file(self, person_id: str) -> Path:
-        """Returns the file of a person: a readable part of the id, and a hash to be unique."""
-        readable = re.sub(r"[^A-Za-z0-9_-]+", "_", person_id)[:32]
-        digest = hashlib.sha256(person_id.encode()).hexdigest()[:16]
-        return self.folder / f"{readable}-{digest}.json"
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Creates the folder and locks it for writing."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.chmod(self.folder, 0o700)
-            with file_lock(self.folder / ".lock", lambda: None):
-                yield
-        except OSError as error:
-            if error.errno is None:  # has our message
-                raise
-            raise self._unusable(self.folder, "written", error) from error
-
-    def _unusable(self, path: Path, done: str, error: OSError) -> OSError:
-        """Returns an error with what the system refused, and what to do about it."""
-        if isinstance(error, NotADirectoryError | FileExistsError):
-            return OSError(
-                f"{self.folder} is not a folder: choose another one for calibrations (parameter "
-                "`people`, option --people)"
-            )
-        return OSError(
-            f"{path} cannot be {done} ({error.strerror}): change its owner or permissions, or "
-            "choose another folder (parameter `people`, option --people)"
-        )
 
     def _write(self, path: Path, person_id: str, known: dict[str, Calibration]) -> None:
         content = {
@@ -322,7 +254,7 @@ class CalibrationStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unusable(path, "read", error) from error
+            raise self.unusable(path, "read", error) from error
         content = json.loads(data)
         version = content["version"]
         if isinstance(version, int) and version > FILE_VERSION:
@@ -333,7 +265,7 @@ class CalibrationStore:
         person_id = content["person_id"]
         calibrations = _calibrations(content["calibrations"], version)
         check_person_id(person_id)
-        if self._file(person_id) != path:
+        if self.file(person_id) != path:
             raise InputError(f"its name is not that of the person {shortened(person_id)}")
         return person_id, calibrations
 

@@ -72,7 +72,6 @@ def align_for_recognition(crop: FaceCrop, face: Face) -> Image:
             "sends the 478 points of Face.msg"
         )
     inside = points @ crop.transform[:, :2].T + crop.transform[:, 2]
-    chip = cv2.warpAffine(
-        crop.image, fit_similarity(inside, _TARGETS), (_SIDE, _SIDE), flags=cv2.INTER_LINEAR
-    )
-    return np.asarray(chip, np.uint8)
+    transform = fit_similarity(inside, _TARGETS)
+    aligned: Image = cv2.warpAffine(crop.image, transform, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
+    return aligned

@@ -8,6 +8,7 @@ from face_perception.inference.conversion.dlib_reader import (
     BLOCKS,
     NUMBERS,
     SIDE,
+    Array,
     Convolution,
     read_face_recognition,
 )
@@ -51,7 +52,7 @@ def face_recognition(data: bytes) -> bytes:
     return graph.serialise()
 
 
-def _on_pixels(layer: Convolution, mean: FloatArray) -> Convolution:
+def _on_pixels(layer: Convolution, mean: Array) -> Convolution:
     """Returns the first convolution for pixels from 0 to 255. It has no padding."""
     filters = layer.filters * _SCALE
     shift = (filters.astype(np.float64) * mean[:, None, None]).sum(axis=(1, 2, 3))
