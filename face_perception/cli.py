@@ -11,16 +11,39 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
 
 from face_perception.errors import FacePerceptionError, error_text
+
+# Name on the command line: module in face_perception/commands, in the order of --help.
+COMMANDS = {
+    "demo": "demo",
+    "avatar-demo": "avatar_demo",
+    "avatar": "avatar",
+    "up": "up",
+    "watch": "watch",
+    "neutral": "neutral",
+    "run": "run",
+    "table": "table",
+    "report": "report",
+    "calibrate": "calibrate",
+    "import": "import_checkpoint",
+    "models": "models",
+    "convert": "convert",
+    "train": "train",
+    "bench": "bench",
+    "doctor": "doctor",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (default: ``sys.argv``) and returns the exit code."""
     _replace_closed_streams()
+    arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = _parser().parse_args(argv)
+        # Only the command that is asked for is loaded, which saves up to half a second. It is
+        # loaded here, so that Ctrl-C during the imports causes no traceback.
+        args = _parser(*arguments[:1]).parse_args(arguments)
         code: int = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -55,54 +78,14 @@ def _replace_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str = "") -> argparse.ArgumentParser:
+    """Returns the parser of one command, or of all commands if ``command`` names none."""
     parser = argparse.ArgumentParser(
         prog="face-perception",
         description="Estimate gaze, action units, expression, valence, arousal and attention of "
         "the people in front of a robot, and show a talking face.",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in _commands():
-        command.add_parser(subparsers)
+    for name in [command] if command in COMMANDS else COMMANDS:
+        import_module(f"face_perception.commands.{COMMANDS[name]}").add_parser(subparsers)
     return parser
-
-
-def _commands() -> tuple[Any, ...]:
-    # Import here, so that Ctrl-C during the imports causes no traceback.
-    from face_perception.commands import (
-        avatar,
-        avatar_demo,
-        bench,
-        calibrate,
-        convert,
-        demo,
-        doctor,
-        models,
-        neutral,
-        report,
-        run,
-        table,
-        up,
-        watch,
-    )
-    from face_perception.commands import import_checkpoint as importing
-    from face_perception.commands import train as training
-
-    return (
-        demo,
-        avatar_demo,
-        avatar,
-        up,
-        watch,
-        neutral,
-        run,
-        table,
-        report,
-        calibrate,
-        importing,
-        models,
-        convert,
-        training,
-        bench,
-        doctor,
-    )

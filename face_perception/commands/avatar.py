@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from face_perception.commands.number_arguments import positive_integer
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 from face_perception.files import check_writable
-from face_perception.types import Image
+
+if TYPE_CHECKING:
+    from face_perception.types import Image
 
 PrepareProgress = Callable[[str, float], None]
 

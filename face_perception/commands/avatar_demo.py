@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from face_perception import paths
 from face_perception.commands import graph_options
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError, MissingDependencyError
-from face_perception.speech import Recording, read_wav
+
+if TYPE_CHECKING:
+    from face_perception.speech import Recording
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -69,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     if args.text:
         recording = spoken(args.text, args.voice)
     else:
+        from face_perception.speech import read_wav
+
         recording = read_wav(args.wav or paths.resource("resources/speech/hello.wav"))
     from face_perception.avatar import load_portrait
 
@@ -93,6 +98,8 @@ def spoken(text: str, voice: str) -> Recording:
 
     Raises MissingDependencyError if espeak-ng is missing or fails.
     """
+    from face_perception.speech import read_wav
+
     program = shutil.which("espeak-ng")
     if program is None:
         raise MissingDependencyError(

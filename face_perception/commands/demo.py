@@ -6,11 +6,13 @@ import argparse
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from face_perception.commands import graph_options
 from face_perception.commands.subcommands import add_command
-from face_perception.inference import Card, catalogue, find_card
+
+if TYPE_CHECKING:
+    from face_perception.inference import Card
 
 # The networks that the nodes use if they are imported.
 _MULTITASK, _MIMAMO = "multitask", "mimamo"
@@ -90,6 +92,8 @@ def _models(affect: str, motion: str) -> dict[str, Card]:
 
     Raises inference.ModelError, with the fix, if a network is missing.
     """
+    from face_perception.inference import catalogue, find_card
+
     imported = {name for name, card in catalogue().items() if card.origin}
     found = {}
     if affect or _MULTITASK in imported:

@@ -15,18 +15,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from face_perception.commands.subcommands import add_command
-from face_perception.inference import (
-    UNTRAINED,
-    ModelBuild,
-    ModelError,
-    catalogue,
-    check_model_name,
-    install_model,
-)
 from face_perception.optional_modules import extra
+
+if TYPE_CHECKING:
+    from face_perception.inference import ModelBuild
 
 # Name of a published system: the help text of its subcommand.
 SYSTEMS = {
@@ -95,6 +90,8 @@ class _SystemParser(argparse.ArgumentParser):
 
 
 def _import(args: argparse.Namespace) -> int:
+    from face_perception.inference import ModelError, catalogue, check_model_name, install_model
+
     def report(step: str) -> None:
         print(f"{args.system}: {step}", file=sys.stderr)
 
@@ -118,6 +115,8 @@ def _import(args: argparse.Namespace) -> int:
 
 def _labelled(made: ModelBuild, seed: int | None) -> ModelBuild:
     """Returns the build marked as not trained, in its facts and in its origin."""
+    from face_perception.inference import UNTRAINED
+
     facts = {**made.facts, "trained": False}
     if seed is None:
         return dataclasses.replace(made, origin=f"{UNTRAINED}; {made.origin}", facts=facts)

@@ -7,11 +7,14 @@ import functools
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from face_perception.commands.clip_analysis import ClipAnalyser, ClipTask
 from face_perception.commands.number_arguments import positive_integer, whole_number
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
+
+if TYPE_CHECKING:
+    from face_perception.commands.clip_analysis import ClipTask
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -148,6 +151,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
+    from face_perception.commands.clip_analysis import ClipAnalyser
     from face_perception.commands.clip_progress import ClipProgress
 
     tasks = _tasks(args)
@@ -201,6 +205,7 @@ def _tasks(args: argparse.Namespace) -> list[ClipTask]:
 
     Raises InputError if the results of two files would have the same name, or go to one stream.
     """
+    from face_perception.commands.clip_analysis import ClipTask
     from face_perception.media import is_bag, result_stem
 
     if args.image and not any(is_bag(Path(name)) for name in args.input):

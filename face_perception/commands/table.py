@@ -8,19 +8,6 @@ from pathlib import Path
 
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
-from face_perception.results import (
-    SUFFIXES,
-    find_events,
-    frame_columns,
-    frame_rows,
-    read_clip,
-    read_record,
-    study_tables,
-    write_boris,
-    write_dictionary,
-    write_elan,
-    write_table,
-)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,7 +29,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--format",
-        choices=[suffix[1:] for suffix in SUFFIXES],
+        type=_format,
+        metavar="csv|parquet",
         help="format of the tables in a folder; default: csv",
     )
     parser.add_argument(
@@ -63,7 +51,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
+def _format(text: str) -> str:
+    """Returns the format of a table: an argument type for argparse."""
+    from face_perception.results import SUFFIXES
+
+    if f".{text}" not in SUFFIXES:
+        formats = " or ".join(suffix[1:] for suffix in SUFFIXES)
+        raise argparse.ArgumentTypeError(f"{text!r} is unknown: use {formats}")
+    return text
+
+
 def run(args: argparse.Namespace) -> int:
+    from face_perception.results import SUFFIXES, frame_columns, frame_rows, write_table
+
     output = Path(args.output)
     is_folder = output.is_dir() or not output.suffix or args.output.endswith("/")
     if not is_folder and output.suffix.lower() not in SUFFIXES:
@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_study(args: argparse.Namespace, folder: Path) -> int:
+    from face_perception.results import study_tables, write_dictionary, write_table
+
     folder.mkdir(parents=True, exist_ok=True)
     suffix = f".{args.format or 'csv'}"
     tables = []
@@ -102,6 +104,8 @@ def _write_study(args: argparse.Namespace, folder: Path) -> int:
 
 def _write_annotations(args: argparse.Namespace, results: Path, folder: Path) -> None:
     """Writes the events of one clip for other programs."""
+    from face_perception.results import find_events, read_clip, read_record, write_boris, write_elan
+
     clip = read_clip(results)
     events = find_events(clip)
     if args.elan:
