@@ -13,7 +13,6 @@ from face_perception.inference.conversion.dlib_reader import (
     read_face_recognition,
 )
 from face_perception.inference.conversion.onnx_graph import Graph
-from face_perception.types import FloatArray
 
 _SCALE = np.float32(1 / 256)  # of the pixels, after the mean is subtracted
 
