@@ -279,7 +279,7 @@ def test_ctrl_c_while_the_commands_are_imported() -> None:
 
         class Interrupting:
             def find_spec(self, name, path=None, target=None):
-                if name == "face_perception.commands.watch":
+                if name == "face_perception.commands.models":
                     os.kill(os.getpid(), signal.SIGINT)
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
