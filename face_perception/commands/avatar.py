@@ -207,6 +207,8 @@ def _pictures(
         refuse_overwriting(args.output, clip)
     if clip is None or clip.still:
         portrait = load_portrait(args.source, size=size, whole=args.whole)
+        for text in portrait.warnings:
+            print(f"warning: {text}", file=sys.stderr)
         count = max(1, round(args.seconds * 25))
         return idle_pictures(portrait, args.seconds, seed=args.seed), 25.0, count
     taken = max(1, round(args.seconds * clip.rate))

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     from face_perception.avatar import load_portrait
 
     portrait = args.portrait
-    load_portrait(portrait)
+    for text in load_portrait(portrait).warnings:
+        print(f"warning: {text}", file=sys.stderr)
     if os.path.exists(portrait):
         portrait = os.path.abspath(portrait)
     from face_perception.bringup.avatar_demo import run_avatar_demo

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -164,6 +164,18 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         self.on_end(self.destroy_lifecycle_publisher, of_ros)
         self.on_end(publisher.close)
         return publisher
+
+    def publish_at_end(self, publisher: NodePublisher, make_item: Callable[[], Any]) -> None:
+        """Publishes what ``make_item`` returns when the node is deactivated.
+
+        Call it in ``start`` for each latched topic whose last value no longer holds then.
+        """
+
+        def publish() -> None:
+            with suppress(RCLError):  # the process ends
+                publisher.publish(make_item())
+
+        self.on_end(publish)
 
     def subscribe(
         self,

@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from speech_clip import RECORDED
 
+from face_perception import faces
 from face_perception.affect import LandmarkActionUnits
 from face_perception.avatar import (
     FaceState,
@@ -22,7 +24,7 @@ from face_perception.avatar import (
     Renderer,
     load_portrait,
 )
-from face_perception.avatar.portrait import portrait_renderer
+from face_perception.avatar.portrait import portrait_renderer, source_picture
 from face_perception.avatar.portrait.anatomy import measure_anatomy
 from face_perception.avatar.portrait.mouth_interior import MouthInterior
 from face_perception.faces import FaceTracker
@@ -499,7 +501,13 @@ def bad_pictures() -> dict[str, tuple[np.ndarray, str]]:
     small = cv2.resize(rgb, None, fx=0.35, fy=0.35, interpolation=cv2.INTER_AREA)
     masked = rgb.copy()
     cv2.ellipse(masked, (224, 146), (44, 30), 0, 0, 360, (160, 200, 220), -1)
+    patch = rgb.copy()
+    cv2.ellipse(patch, (204, 102), (17, 12), 0, 0, 360, (15, 15, 18), -1)
+    glasses = patch.copy()
+    cv2.ellipse(glasses, (246, 104), (17, 12), 0, 0, 360, (40, 35, 30), -1)
     return {
+        "eye patch": (patch, "an eye of the face in the portrait is not visible, .* a patch"),
+        "dark glasses": (glasses, "an eye of the face in the portrait is not visible"),
         "masked": (masked, "lips of the face in the portrait are not visible: use a picture whose"),
         "upside down": (
             rgb[::-1, ::-1],
@@ -522,6 +530,57 @@ def test_bad_pictures_are_refused_with_the_fix(case: str, tracker: FaceTracker) 
     picture, message = bad_pictures()[case]
     with pytest.raises(PortraitError, match=message):
         PortraitRenderer(picture, tracker=tracker)
+
+
+@pytest.mark.usefixtures("usual_gains")
+def test_closed_eyes_are_named(
+    portraits: dict[str, PortraitRenderer], tracker: FaceTracker
+) -> None:
+    shut = portraits["grace_hopper"].render(FaceState(blink=1.0))
+    (warning,) = PortraitRenderer(shut, tracker=tracker).warnings
+    assert "eyes in the portrait are nearly closed" in warning
+    assert [portraits[name].warnings for name in FACES[:3]] == [()] * 3
+
+
+@pytest.mark.parametrize("open_", [1.0, 0.4, 0.1])
+def test_how_far_the_eyes_are_closed_matters(
+    open_: float, photo_faces: dict[str, tuple[Frame, Face]]
+) -> None:
+    """The lids of the landmarks are closed, which the check reads, not those of the picture."""
+    frame, face = photo_faces["astronaut"]
+    landmarks = face.landmarks.copy()
+    for upper, lower in (
+        (faces.LEFT_EYE_UPPER, faces.LEFT_EYE_LOWER),
+        (faces.RIGHT_EYE_UPPER, faces.RIGHT_EYE_LOWER),
+    ):
+        landmarks[upper] = landmarks[lower] + open_ * (landmarks[upper] - landmarks[lower])
+    shut = replace(face, landmarks=landmarks)
+    if open_ < 0.3:
+        with pytest.raises(PortraitError, match="eyes of the face in the portrait are closed"):
+            source_picture._check_face(frame.image, shut)
+        return
+    warnings = source_picture._check_face(frame.image, shut)
+    assert ["nearly closed" in text for text in warnings] == ([True] if open_ < 0.5 else [])
+
+
+@pytest.mark.parametrize("degrees", [-15, 30, -30, 50])
+def test_a_turned_head_is_named_or_refused(
+    degrees: int, photo_faces: dict[str, tuple[Frame, Face]]
+) -> None:
+    """The landmarks are turned, which the check reads, not the picture."""
+    frame, face = photo_faces["grace_hopper"]
+    turn = cv2.Rodrigues(np.radians([0.0, degrees, 0.0]))[0]
+    middle = face.landmarks.mean(axis=0)
+    landmarks = (face.landmarks - middle) @ turn.T + middle
+    turned = replace(face, landmarks=landmarks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source_picture, "lips_visible", lambda *_: True)
+        if abs(degrees) > 40:
+            with pytest.raises(PortraitError, match=r"turned by \d+ degrees: use a picture from"):
+                source_picture._check_face(frame.image, turned)
+            return
+        warnings = source_picture._check_face(frame.image, turned)
+    assert [("turned by" in text) for text in warnings] == ([True] if abs(degrees) > 25 else [])
 
 
 def test_files_that_are_no_picture(tmp_path: Path, tracker: FaceTracker) -> None:

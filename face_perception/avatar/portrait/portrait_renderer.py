@@ -55,6 +55,7 @@ class PortraitRenderer:
     - ``extra``: returns further deformations for a face, as displacements [E, 468, 2] like those of
       ``deformations.SHAPES``.
 
+    ``warnings`` say what will not look right and what to do, for example if the head is turned.
     Raises PortraitError if the picture cannot be animated, for example without exactly one face,
     and InputError if ``size`` is out of range.
 
@@ -81,6 +82,7 @@ class PortraitRenderer:
         self.size = (int(size[0]), int(size[1]))
         tracker = tracker or load_tracker()
         framed = frame_picture(to_rgb(picture), tracker, self.size, whole)
+        self.warnings = framed.warnings
         self.picture = framed.image
         self.face = framed.face
         landmarks = framed.face.landmarks

@@ -84,8 +84,6 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._who = WhoSpeaks(self.values)
         self._speaker_choice = SpeakerChoice(self.values)
         parse_targets(self.values.targets)  # refuses wrong ones before the node is active
-        self._speaker_named: str | None = None  # as published; None: nothing was
-        self._chosen: str | None = None  # as published; None: nothing was
         self._guarded_update = self.guarded(self._update)
         self._join = StampJoin("faces", self.values.gaze_wait)
         self._attention = self.publisher(result_kinds.ATTENTION, "attention")
@@ -95,6 +93,10 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._people_topics = PeopleTopics(self)
 
     def start(self) -> None:
+        self._speaker_named: str | None = None  # as published; None: nothing was
+        self._chosen: str | None = None  # as published; None: nothing was
+        for latched in (self._speaker, self._look_at_id):
+            self.publish_at_end(latched, String)
         self._faces = self.subscribe(
             result_kinds.FACES,
             "faces",

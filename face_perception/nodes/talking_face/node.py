@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import threading
 import time
@@ -34,7 +33,6 @@ from face_perception.nodes.talking_face.topic_screen import TopicScreen
 from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.rclpy_compat import RCLError
 from face_perception.settings import setting
 from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth
 
@@ -173,7 +171,10 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         gc.collect()
 
     def start(self) -> None:
-        self.on_end(self._publish_idle)
+        # A client that waits for the end of the speech must see IDLE.
+        self.publish_at_end(
+            self._states, lambda: self._state_message(PerformerState.IDLE, time.monotonic())
+        )
         values = self.values
         renderer, listener = self._renderer_choice.start_renderer(values.rate)
         self.on_end(self._renderer_choice.stop_renderer)
@@ -206,11 +207,6 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self._steering = Steering(self, performer, values.eyes, values.camera_frame, values.follow)
         self.timer(0.2, self._check_regularly)
         self.thread(self._perform)
-
-    def _publish_idle(self) -> None:
-        # The topic is latched: a client that waits for the end of the speech must see IDLE.
-        with contextlib.suppress(RCLError):
-            self._states.publish(self._state_message(PerformerState.IDLE, time.monotonic()))
 
     def _open_screens(self) -> None:
         values = self.values

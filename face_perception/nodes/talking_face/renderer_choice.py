@@ -218,8 +218,12 @@ class RendererChoice:
         size = (values.width, values.height)
         if self._avatar is not None and not values.portrait:
             # Shows the avatar's own face.
-            return PortraitRenderer(self._avatar.pictures[0], size=size, whole=values.whole)
-        return load_portrait(values.portrait, size=size, whole=values.whole)
+            portrait = PortraitRenderer(self._avatar.pictures[0], size=size, whole=values.whole)
+        else:
+            portrait = load_portrait(values.portrait, size=size, whole=values.whole)
+        for text in portrait.warnings:
+            self._node.warn_throttled(text)
+        return portrait
 
 
 def _check_models(decoder: str, fits: bool) -> None:
