@@ -127,7 +127,7 @@ class Perception:
 
         The other arguments are those of the class. Raises inference.ModelError, naming the command
         that fetches it, if a model is missing. Raises InputError if ``person`` is not a valid id or
-        has no calibration for ``gaze``.
+        has no calibration for ``gaze``, and if a target is called like a face.
         """
         estimator = load_gaze(gaze, threads=threads)
         affects = load_affect(affect, threads=threads)
@@ -145,8 +145,11 @@ class Perception:
                 f"{person} is not calibrated for {gaze} in {store.folder}: run `face-perception "
                 f"{shlex.join(hint)}`"
             )
+        tracker = load_tracker(FaceTrackerSettings(max_faces=max_faces), threads=threads)
+        for name in filter(tracker.may_be_id, targets):
+            raise InputError(f"target {name} may be the id of a face: give it another name")
         return cls(
-            load_tracker(FaceTrackerSettings(max_faces=max_faces), threads=threads),
+            tracker,
             estimator,
             LandmarkActionUnits(),
             affects,

@@ -123,6 +123,7 @@ class AttentionTracker:
         """Forgets all faces."""
         self._memories: dict[str, _Memory] = {}
         self._stamp = -math.inf
+        self.ambiguous: frozenset[str] = frozenset()  # names of objects that are ids of faces
 
     def update(
         self,
@@ -137,14 +138,18 @@ class AttentionTracker:
         ``faces`` are all faces in the image of ``stamp`` seconds. ``gazes`` are those of the same
         image, by face id or in any order; a face may have none. ``robot`` [3] is used instead of
         the setting ``robot_point``, for a point that moves; NaN: not known, and then nobody's
-        target is. ``objects`` are the named targets by name. A stamp that goes back resets the
-        tracker.
+        target is. ``objects`` are the named targets by name. One that has had the name of a face is
+        left out, and its name is in ``ambiguous``. A stamp that goes back resets the tracker.
         """
         self._robot = np.array(self._settings.robot_point, np.float64) if robot is None else robot
-        self._objects = objects
         if stamp < self._stamp:
             self.reset()
         self._stamp = stamp
+        ids = {face.face_id for face in faces}
+        self.ambiguous = frozenset((self.ambiguous | ids) & objects.keys())
+        if self.ambiguous:
+            objects = {name: at for name, at in objects.items() if name not in self.ambiguous}
+        self._objects = objects
         if not isinstance(gazes, Mapping):
             gazes = {gaze.face_id: gaze for gaze in gazes}
         eyes = {face.face_id: eyes_midpoint(face, gazes.get(face.face_id)) for face in faces}

@@ -205,6 +205,11 @@ class FaceTracker:
         self._min_hits = settings.min_hits
         self._id_prefix = settings.id_prefix
 
+    def may_be_id(self, name: str) -> bool:
+        """Returns whether ``name`` may be the id of a face: the prefix and a number."""
+        number = name.removeprefix(self._id_prefix)
+        return name.startswith(self._id_prefix) and number.isascii() and number.isdecimal()
+
     def reset(self, *, restart_ids: bool = False) -> None:
         """Forgets all faces. The counter of ids continues, unless ``restart_ids`` is true."""
         if restart_ids:

@@ -458,6 +458,15 @@ def test_settings_out_of_range_are_named(setting, face_networks):
         FaceTracker(*face_networks, FaceTrackerSettings(**setting))
 
 
+@pytest.mark.parametrize(
+    ("name", "may_be"),
+    [("face_1", True), ("face_12", True), ("face_", False), ("face_x", False), ("door", False),
+     ("1", False), ("my_face_1", False), ("face_\u0663", False)],
+)  # fmt: skip
+def test_which_names_may_be_ids(name, may_be, tracker):
+    assert tracker.may_be_id(name) == may_be
+
+
 def test_load_tracker_takes_settings():
     tracker = load_tracker(FaceTrackerSettings(min_hits=1, id_prefix="a"), backend="onnxruntime")
     assert [f.face_id for f in tracker.track(frame(photo("astronaut")))] == ["a1"]

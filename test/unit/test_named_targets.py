@@ -85,6 +85,20 @@ def test_the_target_has_hysteresis_and_may_vanish() -> None:
     assert (last.target, last.target_name) == (Target.NONE, "")
 
 
+def test_a_target_with_the_id_of_a_face_is_left_out() -> None:
+    """Events and shares name what is looked at by its name alone. Bert's id ends after 1 s."""
+    tracker = AttentionTracker()
+    bert = Person("bert", BERT, lambda t: CUP, seen=lambda t: t < 1)
+    people = [Person("anna", ANNA, lambda t: BERT), bert]
+    things = {"bert": THINGS["cup"], "door": THINGS["door"]}
+    for t, found in play(people, 2.0, tracker, things):
+        assert tracker.ambiguous == {"bert"}
+        assert {target.target for target in found} <= {Target.FACE, Target.ROBOT, Target.NONE}
+        if t >= 1:
+            assert (Target.OBJECT, "bert") not in tracker.probabilities("anna")
+            assert (Target.OBJECT, "door") in tracker.probabilities("anna")
+
+
 def test_shares_of_the_time() -> None:
     def looks(t: float) -> tuple[float, float, float]:
         return CUP if t < 6 else ROBOT

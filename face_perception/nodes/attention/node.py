@@ -168,6 +168,12 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         looks = self._tracker.update(
             stamp, faces.values, gazes, self._robot(header), self._targets.spheres(header)
         )
+        for name in self._tracker.ambiguous:
+            self.warn_throttled(
+                f"target {name} has the id of a face, so nobody is said to look at it: give it "
+                "another name",
+                key="target has the id of a face",
+            )
         speaking = self._who.update(stamp, faces.values)
         attention = [
             replace(item, speaking=speaking[item.face_id], speaking_source=self._who.source)
