@@ -37,9 +37,19 @@ def log_mel(samples: FloatArray, frames: int | None = None, *, least: float = -1
 
 @functools.cache
 def mel_filters() -> FloatArray:
-    """Returns triangular filters [80, 201] of area 1, on the mel scale of Slaney's toolbox."""
-    edges = _hertz(np.linspace(0.0, _mel(np.array(_TOP)), MELS + 2))
-    bins = np.linspace(0.0, RATE / 2, _WINDOW // 2 + 1)
+    """Returns the filters [80, 201] of whisper's spectrogram."""
+    return triangular_filters(MELS, _WINDOW, 0.0, _TOP)
+
+
+def triangular_filters(count: int, window: int, lowest: float, highest: float) -> FloatArray:
+    """Returns ``count`` triangular filters of area 1, on the mel scale of Slaney's toolbox.
+
+    [count, window // 2 + 1], from ``lowest`` to ``highest`` hertz, for spectra of ``window``
+    samples at 16 kHz.
+    """
+    ends = (_mel(np.array(lowest)), _mel(np.array(highest)))
+    edges = _hertz(np.linspace(*ends, count + 2))
+    bins = np.linspace(0.0, RATE / 2, window // 2 + 1)
     slopes = edges[:, None] - bins
     widths = np.diff(edges)[:, None]
     triangles = np.maximum(0.0, np.minimum(-slopes[:-2] / widths[:-1], slopes[2:] / widths[1:]))

@@ -29,6 +29,8 @@ _PREFIXES = {
     "musetalk_unet": "musetalk.unet.",
     "musetalk_vae": "musetalk.vae.",
     "musetalk_whisper_encoder": "musetalk.whisper.",
+    "musetalk_syncnet": "musetalk.syncnet.",
+    "musetalk_discriminator": "musetalk.disc.",
 }
 
 # Numbers computed at a time. They fit into the cache of a processor, which doubles the speed.
@@ -70,11 +72,16 @@ def openai_name(name: str) -> str:
     return name
 
 
-def weights(network: str, seed: int = 1) -> State:
-    """Returns the tensors of a published network by the names of its checkpoint."""
+def weights(network: str, seed: int = 1, part: str = "") -> State:
+    """Returns the tensors of a published network by the names of its checkpoint.
+
+    Only those whose names begin with ``part``.
+    """
     prefix = _PREFIXES[network]
     made: State = {}
     for name, shape in parameter_shapes(network).items():
+        if not name.startswith(part):
+            continue
         if network == "geddnet":
             value = tensorflow_variable(seed, prefix + name, shape)
             if name == "bias/Variable":  # of each person: about 3 degrees, in tenths of a radian

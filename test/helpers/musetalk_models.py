@@ -16,7 +16,6 @@ torch = pytest.importorskip("torch")
 
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import decoders as musetalk_decoders
-from face_perception.learning.musetalk import diffusion_blocks as diffusion
 from face_perception.learning.musetalk import export as musetalk_export
 from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
@@ -31,15 +30,10 @@ def install_narrow(folder: Path, *, seed: int = 0) -> Path:
     files.mkdir()
     torch.manual_seed(seed)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (diffusion, musetalk_unet, musetalk_vae):
-            patch.setattr(module, "GROUPS", 4)
-        patch.setattr(musetalk_unet, "CHANNELS", (16, 16, 32, 32))
-        patch.setattr(musetalk_unet, "_TIME", 64)
-        patch.setattr(musetalk_vae, "CHANNELS", (8, 8, 16, 16))
         patch.setattr(musetalk_decoders.TinyDecoder, "CHANNELS", 8)
         whisper = whisper_encoder.WhisperEncoder()
-        autoencoder = musetalk_vae.Autoencoder()
-        unet = musetalk_unet.UNet()
+        autoencoder = musetalk_vae.Autoencoder((8, 8, 16, 16))
+        unet = musetalk_unet.UNet((16, 16, 32, 32))
         files_of = {name: files / f"{name}.bin" for name in ("whisper", "vae", "unet")}
         for name, network in (("whisper", whisper), ("vae", autoencoder), ("unet", unet)):
             network.eval().requires_grad_(False)

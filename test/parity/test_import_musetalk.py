@@ -154,7 +154,7 @@ def test_original_whisper_file(published: Golden, tmp_path: Path) -> None:
     state["decoder.ln.weight"] = torch.ones(384)
     path = tmp_path / "tiny.pt"
     torch.save({"dims": {"n_mels": 80}, "model_state_dict": state}, path)
-    network, normed = import_musetalk._whisper(path, "1.0")
+    network, normed = import_musetalk.read_whisper(path, "1.0")
     assert not normed
     mel = np.zeros((1, 80, 3000), np.float32)
     mel[0, :, :200] = log_mel(published["wav"])
@@ -170,10 +170,10 @@ def test_original_whisper_file(published: Golden, tmp_path: Path) -> None:
         [stream.image_window(k, 25) for k in range(len(published["v10_chunks_fps25"]))]
     )
     np.testing.assert_allclose(windows[KEPT_STATES], published["v10_chunks_fps25"], atol=2e-4)
-    assert import_musetalk._whisper(path, "1.5")[1]
+    assert import_musetalk.read_whisper(path, "1.5")[1]
     half = {name: value.half() for name, value in state.items()}
     torch.save({"model_state_dict": half}, path)
-    network, _ = import_musetalk._whisper(path, "1.0")
+    network, _ = import_musetalk.read_whisper(path, "1.0")
     assert {p.dtype for p in network.parameters()} == {torch.float32}
 
 

@@ -35,7 +35,6 @@ torch = pytest.importorskip("torch")
 
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import decoders as musetalk_decoders
-from face_perception.learning.musetalk import diffusion_blocks as diffusion
 from face_perception.learning.musetalk import export as musetalk_export
 from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
@@ -66,16 +65,12 @@ def installed(empty_models: Path, tiny: tuple[Any, Path], published: Golden) -> 
     (empty_models / "vae.bin").write_bytes(b"vae")
     latents = torch.from_numpy(published["latents_for_unet_mode"])
     install_model(musetalk_export.tiny_decoder_build(tiny[1], latents))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(musetalk_unet, "CHANNELS", (32, 64, 64, 64))
-        patch.setattr(musetalk_unet, "_TIME", 128)
-        patch.setattr(musetalk_unet, "_LAYERS", 1)
-        torch.manual_seed(1)
-        unet = musetalk_unet.UNet().eval()
-        unet.fold_time()
-        audio = torch.randn(1, 50, 384)
-        vae = empty_models / "vae.bin"
-        install_model(musetalk_export.unet_build(unet, latents, audio, vae, {}, empty_models))
+    torch.manual_seed(1)
+    unet = musetalk_unet.UNet((32, 64, 64, 64), layers=1).eval()
+    unet.fold_time()
+    audio = torch.randn(1, 50, 384)
+    vae = empty_models / "vae.bin"
+    install_model(musetalk_export.unet_build(unet, latents, audio, vae, {}, empty_models))
     return empty_models
 
 
@@ -149,17 +144,14 @@ def test_rows_above_the_lower_decoder_repeat_its_first_row() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_lower_decoder_cut_behind_all_levels_is_the_exact_one(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int,
 ) -> None:
     """With random weights, cut behind all levels it equals the exact decoder.
 
     Cut as early as it is used, its error is less than that of an image shifted by one row.
     """
-    monkeypatch.setattr(diffusion, "GROUPS", 4)
-    monkeypatch.setattr(musetalk_vae, "GROUPS", 4)
-    monkeypatch.setattr(musetalk_vae, "CHANNELS", (8, 8, 16, 16))
     torch.manual_seed(seed)
-    autoencoder = musetalk_vae.Autoencoder().eval()
+    autoencoder = musetalk_vae.Autoencoder((8, 8, 16, 16)).eval()
     latents = torch.randn(2, 4, 32, 32)
     with torch.inference_mode():
         exact = musetalk_vae.ImageDecoder(autoencoder)(latents)[:, :, 96:]

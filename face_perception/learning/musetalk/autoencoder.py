@@ -6,16 +6,18 @@ has older names for the attention in the middle (``RENAMED``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from face_perception.learning.musetalk.diffusion_blocks import (
-    GROUPS,
     Downsample,
     ResnetBlock,
     Upsample,
     attend,
+    group_norm,
     use_precise_norms,
 )
 
@@ -38,7 +40,7 @@ class _Attention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.group_norm = nn.GroupNorm(GROUPS, channels, _EPS)
+        self.group_norm = group_norm(channels, _EPS)
         self.to_q = nn.Linear(channels, channels)
         self.to_k = nn.Linear(channels, channels)
         self.to_v = nn.Linear(channels, channels)
@@ -81,19 +83,19 @@ class _Level(nn.Module):
 
 
 class _Encoder(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(3, CHANNELS[0], 3, padding=1)
+        before = widths[0]
+        self.conv_in = nn.Conv2d(3, before, 3, padding=1)
         self.down_blocks = nn.ModuleList()
-        before = CHANNELS[0]
-        for k, channels in enumerate(CHANNELS):
+        for k, channels in enumerate(widths):
             change = {}
-            if k < len(CHANNELS) - 1:
+            if k < len(widths) - 1:
                 change["downsamplers"] = Downsample(channels, one_sided=True)
             self.down_blocks.append(_Level(before, channels, 2, **change))
             before = channels
         self.mid_block = _Middle(before)
-        self.conv_norm_out = nn.GroupNorm(GROUPS, before, _EPS)
+        self.conv_norm_out = group_norm(before, _EPS)
         self.conv_out = nn.Conv2d(before, 2 * LATENTS, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,17 +106,17 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        before = CHANNELS[-1]
+        before = widths[-1]
         self.conv_in = nn.Conv2d(LATENTS, before, 3, padding=1)
         self.mid_block = _Middle(before)
         self.up_blocks = nn.ModuleList()
-        for k, channels in enumerate(reversed(CHANNELS)):
-            change = {"upsamplers": Upsample(channels)} if k < len(CHANNELS) - 1 else {}
+        for k, channels in enumerate(reversed(widths)):
+            change = {"upsamplers": Upsample(channels)} if k < len(widths) - 1 else {}
             self.up_blocks.append(_Level(before, channels, 3, **change))
             before = channels
-        self.conv_norm_out = nn.GroupNorm(GROUPS, before, _EPS)
+        self.conv_norm_out = group_norm(before, _EPS)
         self.conv_out = nn.Conv2d(before, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,14 +127,31 @@ class _Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """All parts of the published file: 83 653 863 parameters."""
+    """All parts of the published file: 83 653 863 parameters.
 
-    def __init__(self) -> None:
+    ``widths`` are the channels of the four levels; the published ones are ``CHANNELS``.
+    """
+
+    def __init__(self, widths: Sequence[int] = CHANNELS) -> None:
         super().__init__()
-        self.encoder = _Encoder()
-        self.decoder = _Decoder()
+        self.encoder = _Encoder(widths)
+        self.decoder = _Decoder(widths)
         self.quant_conv = nn.Conv2d(2 * LATENTS, 2 * LATENTS, 1)
         self.post_quant_conv = nn.Conv2d(LATENTS, LATENTS, 1)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns mean and logarithm of the variance of the latents, each [N, 4, H / 8, W / 8].
+
+        ``images`` [N, 3, H, W] are RGB, -1 to 1. The latents are not scaled.
+        """
+        moments = self.quant_conv(self.encoder(images))
+        mean, logvar = moments.split(LATENTS, dim=1)
+        return mean, logvar
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Returns images [N, 3, H, W], RGB, about -1 to 1, of scaled latents [N, 4, H/8, W/8]."""
+        found: Tensor = self.decoder(self.post_quant_conv(latents / SCALING))
+        return found
 
 
 class ImageEncoder(nn.Module):
@@ -149,8 +168,7 @@ class ImageEncoder(nn.Module):
         self.autoencoder = autoencoder
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        moments = self.autoencoder.quant_conv(self.autoencoder.encoder(image / 127.5 - 1))
-        mean, logvar = moments.split(LATENTS, dim=1)
+        mean, logvar = self.autoencoder.encode(image / 127.5 - 1)
         return mean, logvar.clamp(-30.0, 20.0)
 
 
@@ -164,5 +182,15 @@ class ImageDecoder(nn.Module):
         self.autoencoder = autoencoder
 
     def forward(self, latents: Tensor) -> Tensor:
-        decoded = self.autoencoder.decoder(self.autoencoder.post_quant_conv(latents / SCALING))
+        decoded = self.autoencoder.decode(latents)
         return torch.clamp(decoded * 127.5 + 127.5, 0.0, 255.0)
+
+
+def widths_of(state: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Returns the channels of the levels of an autoencoder, by its state dict.
+
+    They are the published ones if the tensors do not tell: loading then names what is missing.
+    """
+    names = [f"encoder.down_blocks.{k}.resnets.0.conv1.weight" for k in range(len(CHANNELS))]
+    found = tuple(len(state[name]) for name in names if name in state)
+    return found if len(found) == len(CHANNELS) else CHANNELS

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -38,6 +39,7 @@ from face_perception.learning.musetalk.export import (
 from face_perception.learning.musetalk.state_dicts import (
     check_checkpoint_file,
     empty_network,
+    read_provenance,
     read_state_dict,
     rename_vae,
     rename_whisper,
@@ -98,7 +100,7 @@ def make(args: argparse.Namespace, report: Report) -> Iterator[ModelBuild]:
             f"{', '.join(missing)} FILE missing: give all of {', '.join(wanted)}; or give --tiny "
             "alone, to add that decoder to the models that were imported before"
         )
-    facts = {"version": args.version, "margin": 10, "mask": "jaw"}
+    facts: dict[str, object] = {"version": args.version, "margin": 10, "mask": "jaw"}
     if args.version == "1.0":
         facts |= {"margin": 0, "mask": "raw"}
     other = _version_of(args.unet)
@@ -109,15 +111,13 @@ def make(args: argparse.Namespace, report: Report) -> Iterator[ModelBuild]:
             "differently"
         )
     report(f"reading {args.whisper}")
-    whisper, normed = _whisper(args.whisper, args.version)
+    whisper, normed = read_whisper(args.whisper, args.version)
     mel = torch.from_numpy(example_mel())
     yield whisper_build(whisper, mel, args.whisper, normed)
     audio = example_audio(whisper, normed)
     del whisper
     report(f"reading {args.vae}")
-    autoencoder = with_weights(
-        empty_network(musetalk_vae.Autoencoder), rename_vae(read_state_dict(args.vae)), args.vae
-    )
+    autoencoder = read_autoencoder(args.vae)
     images = example_images()
     latents = example_latents(autoencoder, images)
     encoder, decoder = vae_builds(autoencoder, images, latents, args.vae)
@@ -133,8 +133,21 @@ def make(args: argparse.Namespace, report: Report) -> Iterator[ModelBuild]:
     report(f"reading {args.unet}")
     unet = read_unet(args.unet)
     with _folder() as folder:
-        report("writing the UNet's 3.4 GB")
-        yield unet_build(unet, latents, audio, args.unet, facts, folder)
+        report("writing the UNet (3.4 GB as published)")
+        made = unet_build(unet, latents, audio, args.unet, facts, folder)
+        yield with_provenance(made, args.unet)
+
+
+def with_provenance(build: ModelBuild, file: Path) -> ModelBuild:
+    """Returns the model with licence and origin of a UNet that `train musetalk` wrote to ``file``.
+
+    A published file leaves it as it is.
+    """
+    trained = read_provenance(file)
+    if not trained:
+        return build
+    origin = f"{build.origin}, trained by face_perception on {trained['trained_on']}"
+    return dataclasses.replace(build, licence=trained["licence"], origin=origin)
 
 
 def _version_of(unet: Path) -> str:
@@ -148,14 +161,22 @@ def _version_of(unet: Path) -> str:
 
 def read_unet(path: Path) -> nn.Module:
     """Returns the UNet with the weights of a file and the time step folded in."""
-    unet = empty_network(musetalk_unet.UNet)
+    state = read_state_dict(path)
+    unet = empty_network(lambda: musetalk_unet.UNet(*musetalk_unet.shape_of(state)))
     unet.positions = musetalk_unet.positions()
-    with_weights(unet, read_state_dict(path), path)
+    with_weights(unet, state, path)
     unet.fold_time()
     return unet
 
 
-def _whisper(path: Path, version: str) -> tuple[nn.Module, bool]:
+def read_autoencoder(path: Path) -> nn.Module:
+    """Returns the autoencoder with the weights of a file."""
+    state = rename_vae(read_state_dict(path))
+    widths = musetalk_vae.widths_of(state)
+    return with_weights(empty_network(lambda: musetalk_vae.Autoencoder(widths)), state, path)
+
+
+def read_whisper(path: Path, version: str) -> tuple[nn.Module, bool]:
     """Returns whisper's encoder, and whether its last layer norm is applied.
 
     MuseTalk 1.0 was published with OpenAI's file and without that norm; every other combination

@@ -10,6 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUPS = 32
+_LEAST = 4  # channels in a group
+
+
+def group_norm(channels: int, eps: float) -> nn.GroupNorm:
+    """Returns the group norm of ``channels``: 32 groups, as published, or fewer for narrow layers.
+
+    Each group has at least four channels, as in the narrowest published layer: a group of one would
+    remove the mean of its channel. ``channels`` must be a multiple of 4.
+    """
+    groups = GROUPS
+    while channels % groups or channels // groups < _LEAST:
+        groups //= 2
+    return nn.GroupNorm(groups, channels, eps)
 
 
 class PreciseGroupNorm(nn.GroupNorm):
@@ -49,11 +62,11 @@ class ResnetBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, eps: float, time_channels: int = 0) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, inputs, eps)
+        self.norm1 = group_norm(inputs, eps)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         if time_channels:
             self.time_emb_proj = nn.Linear(time_channels, outputs)
-        self.norm2 = nn.GroupNorm(GROUPS, outputs, eps)
+        self.norm2 = group_norm(outputs, eps)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         if inputs != outputs:
             self.conv_shortcut = nn.Conv2d(inputs, outputs, 1)

@@ -142,12 +142,13 @@ def unet_build(
     path: Path,
     facts: dict[str, object],
     folder: Path,
+    name: str = "musetalk_unet",
 ) -> ModelBuild:
     """Returns the model of the UNet; writes its weights to a file in ``folder``.
 
     It is compared on ``latents`` [1, 8, 32, 32] and ``audio`` [1, 50, 384].
     """
-    data = folder / "musetalk_unet.onnx.data"
+    data = folder / f"{name}.onnx.data"
     # In an ONNX graph an input and an output cannot share a name; in our Model they can.
     predicted = _port("predicted", (4, 32, 32), _LATENTS)
     outputs = {"predicted": dataclasses.replace(predicted, public="latents")}
@@ -159,7 +160,7 @@ def unet_build(
         data,
     )
     return ModelBuild(
-        name="musetalk_unet",
+        name=name,
         onnx=_declared(graph, outputs),
         task="latents of a masked and a reference face, and speech, to latents of the face",
         licence=LICENCE,

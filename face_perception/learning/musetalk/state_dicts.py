@@ -48,6 +48,18 @@ def read_state_dict(path: Path) -> State:
     return _unwrapped(path, read_torch_file(path, ModelError, memory_map=True))
 
 
+def read_provenance(path: Path) -> dict[str, str]:
+    """Returns ``trained_on`` and ``licence`` that `train musetalk` wrote into a file; else nothing.
+
+    Raises ModelError as ``read_state_dict`` does.
+    """
+    loaded = read_torch_file(path, ModelError, memory_map=True)
+    about = loaded.get("about") if isinstance(loaded, Mapping) else None
+    texts = dict(about) if isinstance(about, Mapping) else {}
+    found = {key: str(texts[key]) for key in ("trained_on", "licence") if key in texts}
+    return found if len(found) == 2 else {}
+
+
 def _unwrapped(path: Path, loaded: object) -> State:
     for key in _WRAPPERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):

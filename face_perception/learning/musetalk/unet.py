@@ -7,17 +7,18 @@ at time step 0. Parameters are named as in the published file.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from face_perception.learning.musetalk.diffusion_blocks import (
-    GROUPS,
     Downsample,
     ResnetBlock,
     Upsample,
     attend,
+    group_norm,
 )
 
 CHANNELS = (320, 640, 1280, 1280)
@@ -25,9 +26,8 @@ IN, OUT = 8, 4
 AUDIO = 384
 TOKENS = 50
 HEADS = 8
-_TIME = 4 * CHANNELS[0]
 _EPS = 1e-5
-_LAYERS = 2
+LAYERS = 2
 
 
 class _Attention(nn.Module):
@@ -89,7 +89,7 @@ class _Transformer(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(GROUPS, channels, 1e-6)
+        self.norm = group_norm(channels, 1e-6)
         self.proj_in = nn.Conv2d(channels, channels, 1)
         self.transformer_blocks = nn.ModuleList([_TransformerBlock(channels)])
         self.proj_out = nn.Conv2d(channels, channels, 1)
@@ -104,10 +104,10 @@ class _Transformer(nn.Module):
 class _Level(nn.Module):
     """The residual blocks at one resolution, each followed by a transformer if ``attends``."""
 
-    def __init__(self, widths: list[tuple[int, int]], attends: bool) -> None:
+    def __init__(self, widths: list[tuple[int, int]], attends: bool, time: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(
-            [ResnetBlock(before, after, eps=_EPS, time_channels=_TIME) for before, after in widths]
+            [ResnetBlock(before, after, eps=_EPS, time_channels=time) for before, after in widths]
         )
         if attends:
             self.attentions = nn.ModuleList([_Transformer(after) for _, after in widths])
@@ -119,10 +119,10 @@ class _Level(nn.Module):
 
 
 class _Middle(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, time: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(
-            [ResnetBlock(channels, channels, eps=_EPS, time_channels=_TIME) for _ in range(2)]
+            [ResnetBlock(channels, channels, eps=_EPS, time_channels=time) for _ in range(2)]
         )
         self.attentions = nn.ModuleList([_Transformer(channels)])
 
@@ -132,14 +132,14 @@ class _Middle(nn.Module):
 
 
 class _TimeEmbedding(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, channels: int, time: int) -> None:
         super().__init__()
-        self.linear_1 = nn.Linear(CHANNELS[0], _TIME)
-        self.linear_2 = nn.Linear(_TIME, _TIME)
+        self.linear_1 = nn.Linear(channels, time)
+        self.linear_2 = nn.Linear(time, time)
 
     def forward(self) -> Tensor:
         """Returns the embedding [1, C] of time step 0: cosines of 0, then sines of 0."""
-        half = torch.ones(1, CHANNELS[0] // 2)
+        half = torch.ones(1, self.linear_1.in_features // 2)
         waves = torch.cat([half, torch.zeros_like(half)], dim=1).to(self.linear_1.weight)
         return self.linear_2(F.silu(self.linear_1(waves)))
 
@@ -148,38 +148,40 @@ class UNet(nn.Module):
     """``latents`` [N, 8, 32, 32] (masked face, then reference, scaled by 0.18215) and ``audio``
     [N, 50, 384] (ten whisper steps of five layers each) -> ``latents`` [N, 4, 32, 32].
 
-    Adds the positional encoding of the 50 tokens. Has 849 947 844 parameters.
+    Adds the positional encoding of the 50 tokens. Has 849 947 844 parameters as published:
+    ``channels`` of its four levels, multiples of 8, and ``layers`` residual blocks in each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: Sequence[int] = CHANNELS, layers: int = LAYERS) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(IN, CHANNELS[0], 3, padding=1)
-        self.time_embedding = _TimeEmbedding()
+        before, last = channels[0], len(channels) - 1
+        time = 4 * before
+        self._layers = layers
+        self.conv_in = nn.Conv2d(IN, before, 3, padding=1)
+        self.time_embedding = _TimeEmbedding(before, time)
         self.down_blocks = nn.ModuleList()
-        skips = [CHANNELS[0]]
-        before = CHANNELS[0]
-        last = len(CHANNELS) - 1
-        for k, channels in enumerate(CHANNELS):
-            widths = [(before, channels)] + [(channels, channels)] * (_LAYERS - 1)
-            level = _Level(widths, attends=k < last)
-            skips += [channels] * _LAYERS
+        skips = [before]
+        for k, width in enumerate(channels):
+            widths = [(before, width)] + [(width, width)] * (layers - 1)
+            level = _Level(widths, k < last, time)
+            skips += [width] * layers
             if k < last:
-                level.downsamplers = nn.ModuleList([Downsample(channels, one_sided=False)])
-                skips.append(channels)
+                level.downsamplers = nn.ModuleList([Downsample(width, one_sided=False)])
+                skips.append(width)
             self.down_blocks.append(level)
-            before = channels
-        self.mid_block = _Middle(before)
+            before = width
+        self.mid_block = _Middle(before, time)
         self.up_blocks = nn.ModuleList()
-        for k, channels in enumerate(reversed(CHANNELS)):
+        for k, width in enumerate(reversed(channels)):
             widths = []
-            for _ in range(_LAYERS + 1):
-                widths.append((before + skips.pop(), channels))
-                before = channels
-            level = _Level(widths, attends=k > 0)
+            for _ in range(layers + 1):
+                widths.append((before + skips.pop(), width))
+                before = width
+            level = _Level(widths, k > 0, time)
             if k < last:
-                level.upsamplers = nn.ModuleList([Upsample(channels)])
+                level.upsamplers = nn.ModuleList([Upsample(width)])
             self.up_blocks.append(level)
-        self.conv_norm_out = nn.GroupNorm(GROUPS, before, _EPS)
+        self.conv_norm_out = group_norm(before, _EPS)
         self.conv_out = nn.Conv2d(before, OUT, 3, padding=1)
         self.register_buffer("positions", positions(), persistent=False)
 
@@ -189,7 +191,7 @@ class UNet(nn.Module):
         x = self.conv_in(latents)
         skips = [x]
         for level in self.down_blocks:
-            for k in range(_LAYERS):
+            for k in range(self._layers):
                 x = level.block(k, x, time, audio)
                 skips.append(x)
             if hasattr(level, "downsamplers"):
@@ -197,7 +199,7 @@ class UNet(nn.Module):
                 skips.append(x)
         x = self.mid_block(x, time, audio)
         for level in self.up_blocks:
-            for k in range(_LAYERS + 1):
+            for k in range(self._layers + 1):
                 x = level.block(k, torch.cat([x, skips.pop()], dim=1), time, audio)
             if hasattr(level, "upsamplers"):
                 x = level.upsamplers[0](x)
@@ -219,6 +221,19 @@ class UNet(nn.Module):
                 del module.time_emb_proj
         del self.time_embedding
         self.time_folded = True
+
+
+def shape_of(state: Mapping[str, Tensor]) -> tuple[tuple[int, ...], int]:
+    """Returns ``channels`` and ``layers`` of a UNet, by its state dict.
+
+    They are the published ones if the tensors do not tell: loading then names what is missing.
+    """
+    names = [f"down_blocks.{k}.resnets.0.conv1.weight" for k in range(len(CHANNELS))]
+    found = tuple(len(state[name]) for name in names if name in state)
+    if len(found) < len(CHANNELS):
+        return CHANNELS, LAYERS
+    layers = {name.split(".")[3] for name in state if name.startswith("down_blocks.0.resnets.")}
+    return found, len(layers)
 
 
 def positions(tokens: int = TOKENS, channels: int = AUDIO) -> Tensor:
