@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from face_perception import paths
 from face_perception.commands import graph_options
 from face_perception.commands.subcommands import add_command
-from face_perception.errors import InputError, MissingDependencyError
-
-if TYPE_CHECKING:
-    from face_perception.speech import Recording
+from face_perception.errors import InputError
+from face_perception.speech import (
+    DEFAULT_VOICE,
+    Recording,
+    open_voice,
+    read_wav,
+    speak_text,
+    to_int16,
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,14 +31,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Let the talking face speak on a web page, and record it as an mp4 file.",
     )
     said = parser.add_mutually_exclusive_group()
-    said.add_argument("--text", default="", help="text to speak; needs espeak-ng")
+    said.add_argument("--text", default="", help="text to speak")
     said.add_argument("--wav", default="", metavar="FILE", help="recording to speak")
     parser.add_argument(
         "--portrait",
         default="",
         help="picture of one face, or the sample photograph astronaut; default: a synthetic face",
     )
-    parser.add_argument("--voice", default="en", help="voice of espeak-ng; default: %(default)s")
+    parser.add_argument(
+        "--voice",
+        default=DEFAULT_VOICE,
+        metavar="ENGINE:VOICE",
+        help="voice of the text; espeak:de is the German one of espeak-ng; default: %(default)s",
+    )
     parser.add_argument(
         "--port",
         type=int,
@@ -96,29 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def spoken(text: str, voice: str) -> Recording:
-    """Returns the speech that espeak-ng makes of a text.
-
-    Raises MissingDependencyError if espeak-ng is missing or fails.
-    """
-    from face_perception.speech import read_wav
-
-    program = shutil.which("espeak-ng")
-    if program is None:
-        raise MissingDependencyError(
-            "--text needs espeak-ng: apt install espeak-ng, or leave --text out to hear the "
-            "recording that comes with the package"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "speech.wav"
-        # Pass the text through standard input, because it may start with a dash.
-        done = subprocess.run(
-            [program, "-v", voice, "-w", str(path), "--stdin"],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode or not path.exists():
-            reason = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-            raise MissingDependencyError(f"espeak-ng failed: {reason}")
-        return read_wav(path)
+    """Returns the speech of a text; ``voice`` is ENGINE or ENGINE:VOICE (``open_voice``)."""
+    pieces = [piece for piece, _ in speak_text(open_voice(voice), text)]
+    samples = to_int16(np.concatenate([piece.samples for piece in pieces]))
+    return Recording(pieces[0].rate, samples[:, None])

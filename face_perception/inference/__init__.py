@@ -11,6 +11,7 @@
 from face_perception.inference.accuracy_gate import Deviation, Disagreement
 from face_perception.inference.batch_size import choose_batch_size
 from face_perception.inference.model import (
+    Backend,
     Model,
     ModelProgress,
     NetworkSettings,
@@ -18,6 +19,7 @@ from face_perception.inference.model import (
     load,
     log_terms,
     onnxruntime_version,
+    open_network,
     record_inputs,
 )
 from face_perception.inference.models.cards import (
@@ -60,6 +62,7 @@ from face_perception.inference.tensorrt.jetpack import find_jetpack, version_war
 __all__ = [
     "UNTRAINED",
     "VARIANTS",
+    "Backend",
     "CallTimes",
     "Card",
     "Deviation",
@@ -95,6 +98,7 @@ __all__ = [
     "make_variant",
     "measure_speeds",
     "onnxruntime_version",
+    "open_network",
     "read_reference_inputs",
     "read_variant",
     "record_inputs",

@@ -79,7 +79,12 @@ class NetworkSettings:
 
 
 class Backend(Protocol):
-    """Runs a network. ``run`` may be called from several threads at the same time."""
+    """Runs a network. ``run`` may be called from several threads at the same time.
+
+    >>> from face_perception.inference import load
+    >>> load("blendshapes", backend="onnxruntime").runtime.description[:11]
+    'onnxruntime'
+    """
 
     @property
     def description(self) -> str:
@@ -291,6 +296,19 @@ def load(
     else:
         model.infer(zero_inputs(card))
     return model
+
+
+def open_network(card: Card, data: bytes) -> Backend:
+    """Returns a network on ONNX Runtime, FP32 and one thread, of a file that is not in the cache.
+
+    ``data`` is an ONNX file whose hash the caller has checked, such as one of an installed package.
+    ``run`` of the result names inputs and outputs as the file does. Raises ModelError if the file
+    does not fit its card.
+    """
+    onnxruntime_version()
+    from face_perception.inference.onnxruntime_backend import OnnxRuntime
+
+    return OnnxRuntime(card, data, threads=1)
 
 
 @functools.cache

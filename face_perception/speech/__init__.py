@@ -1,8 +1,17 @@
-"""Processes speech audio: chunks, wav files, voice activity, mouth shapes and whisper's features.
+"""Makes and processes speech: voices, chunks, wav files, voice activity, mouth shapes, features.
 
 Takes and returns arrays. Knows no audio device, no topic and no picture.
 """
 
+from face_perception.speech.articulation import (
+    ARTICULATION_RATE,
+    BILABIALS,
+    VOWELS,
+    articulation,
+    letters,
+    loudness,
+    with_effort,
+)
 from face_perception.speech.audio_chunks import (
     AudioChunk,
     AudioError,
@@ -13,8 +22,8 @@ from face_perception.speech.audio_chunks import (
 )
 from face_perception.speech.band_mouth import BandMouth
 from face_perception.speech.channels import ChannelMixer
-from face_perception.speech.mel_spectrogram import log_mel, triangular_filters
-from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape
+from face_perception.speech.mel_spectrogram import log_mel
+from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape, lip_distance
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
 from face_perception.speech.sound_level import SoundLevel
 from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
@@ -24,6 +33,10 @@ from face_perception.speech.voice_activity import (
     VoiceActivitySettings,
     VoiceState,
 )
+from face_perception.speech.voices.open_voice import DEFAULT_VOICE, open_voice
+from face_perception.speech.voices.sentences import LONGEST_PIECE, LONGEST_TEXT, split_text
+from face_perception.speech.voices.speak_text import speak_text
+from face_perception.speech.voices.voice import SPEEDS, Phone, SpokenText, TimedWord, Voice
 from face_perception.speech.wav_file import Recording, read_wav
 from face_perception.speech.whisper_stream import WhisperWindowStream
 from face_perception.speech.whisper_windows import (
@@ -36,10 +49,17 @@ from face_perception.speech.whisper_windows import (
 )
 
 __all__ = [
+    "ARTICULATION_RATE",
+    "BILABIALS",
     "BLOCK",
+    "DEFAULT_VOICE",
+    "LONGEST_PIECE",
+    "LONGEST_TEXT",
     "MOUTH_RATE",
     "REST",
+    "SPEEDS",
     "VOICE_STEP",
+    "VOWELS",
     "AudioChunk",
     "AudioError",
     "AudioSamples",
@@ -48,24 +68,36 @@ __all__ = [
     "Mouth",
     "MouthShape",
     "NeuralMouth",
+    "Phone",
     "Recording",
     "SoundLevel",
     "SpeechSegment",
     "SpeechStream",
+    "SpokenText",
+    "TimedWord",
+    "Voice",
     "VoiceActivity",
     "VoiceActivitySettings",
     "VoiceState",
     "WhisperStateStream",
     "WhisperWindowStream",
+    "articulation",
     "chunk_from_bytes",
     "image_count",
     "image_windows",
+    "letters",
+    "lip_distance",
     "log_mel",
+    "loudness",
     "make_chunk",
     "mouth_features",
+    "open_voice",
     "read_wav",
+    "speak_text",
+    "split_text",
     "to_int16",
     "triangular_filters",
     "whisper_states",
     "window_starts",
+    "with_effort",
 ]

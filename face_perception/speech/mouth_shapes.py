@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,16 @@ class MouthShape:
 
 
 REST = MouthShape()
+
+
+def lip_distance(weights: Any) -> Any:
+    """Returns the approximate distance between the lips [...] for mouth weights [..., 6].
+
+    The weights are an array or a tensor in the order of the fields of ``MouthShape``. 1 is the
+    distance with the jaw fully down and all other weights 0.
+    """
+    jaw, _, rounded, press, teeth, tuck = (weights[..., k] for k in range(6))
+    return (jaw + 0.35 * teeth + 0.2 * tuck) * (1 - press) + 0.15 * rounded
 
 
 class Mouth(Protocol):

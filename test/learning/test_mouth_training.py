@@ -14,14 +14,13 @@ import pytest
 
 from face_perception.learning.synthesis.espeak import (
     SPEECH_RATE,
-    Phone,
     Request,
     SpeechError,
     speak,
 )
 from face_perception.learning.synthesis.room_acoustics import simulate_recording
 from face_perception.learning.synthesis.sentences import SENTENCES
-from face_perception.learning.synthesis.visemes import articulation, loudness
+from face_perception.speech import Phone, articulation, loudness
 
 if TYPE_CHECKING:  # needs ROS
     from node_processes import NodeProcess, Peer

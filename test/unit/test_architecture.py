@@ -105,6 +105,7 @@ RESERVED: dict[str, set[str]] = {
     "mediapipe": set(),
     "soxr": {"speech", "learning"},
     "espeakng_loader": {"learning"},
+    "hibari": {"speech"},
     "av": {"media"},
     **{package: {"avatar"} for package in ("pygame", "websockets")},
     "sounddevice": {"audio_devices"},
@@ -116,7 +117,8 @@ LAZY_IN_COMMANDS = {"nodes", "learning", "ros", *(f"bringup.{name}" for name in 
 
 HEAVY = (
     "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
-    "websockets", "pyarrow", "pandas", "polars", "matplotlib", "pytorch_lightning", "scipy",
+    "websockets", "hibari", "pyarrow", "pandas", "polars", "matplotlib", "pytorch_lightning",
+    "scipy",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

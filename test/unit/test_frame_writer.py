@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from face_perception.commands.avatar_demo import spoken
 from face_perception.errors import MissingDependencyError
 from face_perception.files import write_atomically
 from face_perception.media import FilmError, FrameReader, FrameWriter, write_mp4
@@ -55,12 +54,6 @@ def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingDependencyError, match="pip install av"):
         write_mp4(tmp_path / "film.mp4", [], [], 48_000)
-
-
-def test_text_without_espeak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match="apt install espeak-ng"):
-        spoken("hello", "en")
 
 
 @pytest.fixture

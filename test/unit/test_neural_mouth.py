@@ -77,7 +77,7 @@ def test_streaming_equals_one_run_over_all_frames(mouth: NeuralMouth) -> None:
 def test_closes_the_lips_at_bilabials(mouth: NeuralMouth) -> None:
     """The lips close for each /b/ of a series and open in between."""
     from face_perception.learning.synthesis.espeak import Request, speak
-    from face_perception.learning.synthesis.visemes import BILABIALS, letters
+    from face_perception.speech import BILABIALS, letters
 
     pytest.importorskip("espeakng_loader")
     (spoken,) = speak([Request("abba, habt ihr aber Papa gesehen", "de", "f3")])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.learning.synthesis.espeak import SPEECH_RATE, Phone, Request, Spoken
+from face_perception.learning.synthesis.espeak import SPEECH_RATE, Request, Spoken
 from face_perception.learning.synthesis.room_acoustics import noise, simulate_recording
 from face_perception.learning.synthesis.sentences import (
     HELD_OUT_LANGUAGES,
@@ -17,8 +17,13 @@ from face_perception.learning.synthesis.sentences import (
     TRAINED_LANGUAGES,
     TRAINED_VARIANTS,
 )
-from face_perception.learning.synthesis.visemes import FRAME_RATE, articulation, with_effort
-from face_perception.speech import mouth_features
+from face_perception.speech import (
+    ARTICULATION_RATE,
+    Phone,
+    articulation,
+    mouth_features,
+    with_effort,
+)
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -93,12 +98,12 @@ def make_clips(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[Spee
         if random.random() < _SILENT_CLIPS:
             level = 10 ** (random.uniform(-75, -15) / 20)
             samples = np.clip(noise(count, random) * level, -1, 1).astype(np.float32)
-            weights = np.zeros((count // (SPEECH_RATE // FRAME_RATE) + 1, 6))
+            weights = np.zeros((count // (SPEECH_RATE // ARTICULATION_RATE) + 1, 6))
             result.append(SpeechClip(samples, (), weights))
             continue
         clean, phones = _joined((first, spoken[(i + 1) % len(spoken)]), random)
-        begin = int(random.uniform(0, max(len(clean) - count, 0) / SPEECH_RATE) * FRAME_RATE)
-        result.append(_clip(clean, phones, begin / FRAME_RATE, count, random))
+        begin = int(random.uniform(0, max(len(clean) - count, 0) / SPEECH_RATE) * ARTICULATION_RATE)
+        result.append(_clip(clean, phones, begin / ARTICULATION_RATE, count, random))
     return result
 
 
@@ -147,10 +152,10 @@ def _clip(
     count: int,
     random: np.random.Generator,
 ) -> SpeechClip:
-    hop = SPEECH_RATE // FRAME_RATE
+    hop = SPEECH_RATE // ARTICULATION_RATE
     frames = len(clean) // hop + 1
     weights = with_effort(articulation(phones, frames), clean)
-    first, frames = round(begin * FRAME_RATE), count // hop + 1
+    first, frames = round(begin * ARTICULATION_RATE), count // hop + 1
     kept = np.zeros((frames, weights.shape[1]))
     given = weights[first : first + frames]
     kept[: len(given)] = given

@@ -18,11 +18,20 @@ import soxr
 from face_perception import paths
 from face_perception.inference import load
 from face_perception.learning.mouth.data import SpeechClip, held_out_requests, make_whole_clips
-from face_perception.learning.mouth.network import lip_opening
 from face_perception.learning.synthesis.espeak import speak
 from face_perception.learning.synthesis.steady_sounds import at_level, steady_sounds
-from face_perception.learning.synthesis.visemes import BILABIALS, VOWELS, letters, loudness
-from face_perception.speech import MOUTH_RATE, BandMouth, Mouth, NeuralMouth, read_wav
+from face_perception.speech import (
+    BILABIALS,
+    MOUTH_RATE,
+    VOWELS,
+    BandMouth,
+    Mouth,
+    NeuralMouth,
+    letters,
+    lip_distance,
+    loudness,
+    read_wav,
+)
 
 Array = npt.NDArray[np.floating]
 Maker = Callable[[], Mouth]
@@ -38,13 +47,13 @@ _CLIPS = 60
 
 
 def lip_openings(mouth: Mouth, samples: npt.NDArray[np.float32]) -> Array:
-    """Returns the distance of the lips [S // 160] every 10 ms (see ``lip_opening``)."""
+    """Returns the distance of the lips [S // 160] every 10 ms (see ``lip_distance``)."""
     mouth.reset()
     for begin in range(0, len(samples), 320):
         mouth.push_samples(samples[begin : begin + 320])
     mouth.push_samples(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + 320, np.float32))
     weights = np.array([mouth.shape_at(i * _STEP).values() for i in range(len(samples) // 160)])
-    return lip_opening(weights.reshape(-1, 6))
+    return lip_distance(weights.reshape(-1, 6))
 
 
 def phoneme_figures(mouth: Mouth, clips: Sequence[SpeechClip]) -> dict[str, float]:

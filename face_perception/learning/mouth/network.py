@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from face_perception.learning.onnx_export import to_onnx
 
 MELS, WEIGHTS = 80, 6
-
-_Weights = TypeVar("_Weights", torch.Tensor, npt.NDArray[np.floating])
 
 # Margin by which the sigmoid is stretched, so that weights reach 0 at rest and 1 for closed lips.
 _DEAD = 0.05
@@ -52,17 +46,6 @@ class MouthNetwork(nn.Module):
 def stretched_sigmoid(logits: torch.Tensor) -> torch.Tensor:
     """Returns weights in [0, 1] of logits; unlike a sigmoid, they reach 0 and 1."""
     return ((1 + 2 * _DEAD) * torch.sigmoid(logits) - _DEAD).clamp(0, 1)
-
-
-def lip_opening(weights: _Weights) -> _Weights:
-    """Returns the approximate distance between the lips [...] for mouth weights [..., 6].
-
-    1 is the distance with the jaw fully down and all other weights 0.
-    """
-    parts: list[Any] = [weights[..., k] for k in range(WEIGHTS)]
-    jaw, _, rounded, press, teeth, tuck = parts
-    distance: _Weights = (jaw + 0.35 * teeth + 0.2 * tuck) * (1 - press) + 0.15 * rounded
-    return distance
 
 
 def mouth_onnx(network: MouthNetwork) -> bytes:

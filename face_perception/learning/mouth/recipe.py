@@ -24,13 +24,13 @@ from face_perception.learning.mouth.network import (
     MELS,
     WEIGHTS,
     MouthNetwork,
-    lip_opening,
     mouth_onnx,
     stretched_sigmoid,
 )
 from face_perception.learning.synthesis.espeak import Request, speak
 from face_perception.learning.training_loop import EpochOrder, fit_module
 from face_perception.settings import check, setting
+from face_perception.speech import lip_distance
 
 VALIDATION_CLIPS = 48  # number of clips for the validation loss
 _CHANNELS = (1.0, 0.7, 0.7, 2.0, 0.7, 1.0)  # weight of each mouth weight's error in the loss
@@ -94,7 +94,7 @@ class MouthModule(lightning.LightningModule):
         counts = 1 + (_CLOSED - 1) * truth[..., 3]
         each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         weights = each @ each.new_tensor(_CHANNELS)
-        lips = (lip_opening(stretched_sigmoid(logits)) - lip_opening(truth)).abs()
+        lips = (lip_distance(stretched_sigmoid(logits)) - lip_distance(truth)).abs()
         return (counts * (weights + _OPENING * lips)).mean()
 
     def training_step(self, batch: Sequence[torch.Tensor], _: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import soxr
 
 from face_perception.errors import FacePerceptionError
+from face_perception.speech import Phone
 
 Samples = npt.NDArray[np.float32]
 
@@ -41,15 +42,6 @@ _LIST_END, _PHONEME = 0, 7
 
 class SpeechError(FacePerceptionError, RuntimeError):
     """Raised if no speech can be made; the message says why, and the fix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Phone:
-    """A phoneme in IPA without stress marks, or ``""`` for a pause; times in seconds."""
-
-    name: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, slots=True)

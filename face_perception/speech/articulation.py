@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.learning.synthesis.espeak import SPEECH_RATE, Phone, Samples
+from face_perception.speech.audio_chunks import AudioSamples
+from face_perception.speech.mouth_shapes import MOUTH_RATE
+from face_perception.speech.voices.voice import Phone
 
 FloatArray = npt.NDArray[np.float64]
 
-FRAME_RATE = 100  # shapes a second; shape i is at i / 100 seconds
+ARTICULATION_RATE = 100  # shapes a second; shape i is at i / 100 seconds
 WEIGHTS = ("jaw", "wide", "round", "press", "teeth", "tuck")  # in the order of speech.MouthShape
 
 _PRESS = WEIGHTS.index("press")
@@ -87,7 +89,7 @@ VOWELS = frozenset(_VOWELS)
 
 def articulation(phones: Sequence[Phone], frames: int) -> FloatArray:
     """Returns weights [frames, 6] in [0, 1], in the order of ``WEIGHTS``, 100 a second."""
-    times = np.arange(frames) / FRAME_RATE
+    times = np.arange(frames) / ARTICULATION_RATE
     above = np.zeros((frames, len(WEIGHTS)))
     below = np.full((frames, len(WEIGHTS)), 1e-9)
     for start, end, target, pull, core in _segments(phones):
@@ -100,7 +102,7 @@ def articulation(phones: Sequence[Phone], frames: int) -> FloatArray:
     return np.clip(made, 0, 1)
 
 
-def with_effort(weights: FloatArray, samples: Samples) -> FloatArray:
+def with_effort(weights: FloatArray, samples: AudioSamples) -> FloatArray:
     """Returns weights [frames, 6] in which the jaw opens further in louder syllables.
 
     ``samples`` are clean speech, 16 kHz. The phoneme gives the target of the jaw. The level of
@@ -114,9 +116,9 @@ def with_effort(weights: FloatArray, samples: Samples) -> FloatArray:
     return np.clip(made, 0, 1)
 
 
-def loudness(samples: Samples, frames: int) -> FloatArray:
+def loudness(samples: AudioSamples, frames: int) -> FloatArray:
     """Returns the RMS level [frames] of windows of 50 ms, every 10 ms, of speech at 16 kHz."""
-    half, hop = SPEECH_RATE // 40, SPEECH_RATE // FRAME_RATE
+    half, hop = MOUTH_RATE // 40, MOUTH_RATE // ARTICULATION_RATE
     padded = np.zeros(2 * half + frames * hop)
     given = samples[: frames * hop]
     padded[half : half + len(given)] = given

@@ -1,0 +1,1 @@
+"""Turns text into speech: what a voice is, the voices of this package, and how to add one."""
