@@ -5,23 +5,17 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from face_perception import paths
 from face_perception.commands import graph_options
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
-from face_perception.speech import (
-    DEFAULT_VOICE,
-    Recording,
-    open_voice,
-    read_wav,
-    speak_text,
-    to_int16,
-)
+
+if TYPE_CHECKING:
+    from face_perception.speech import Recording
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,9 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--voice",
-        default=DEFAULT_VOICE,
+        default="",
         metavar="ENGINE:VOICE",
-        help="voice of the text; espeak:de is the German one of espeak-ng; default: %(default)s",
+        help="voice of the text; espeak:de is the German one of espeak-ng; default: hibari:heart",
     )
     parser.add_argument(
         "--port",
@@ -78,14 +72,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"--port must be from 1 to 65535, or 0 to choose a free port, not {args.port}"
         )
+    from face_perception.avatar import load_portrait
+    from face_perception.speech import read_wav
+
     if args.text:
         recording = spoken(args.text, args.voice)
     else:
-        from face_perception.speech import read_wav
-
         recording = read_wav(args.wav or paths.resource("resources/speech/hello.wav"))
-    from face_perception.avatar import load_portrait
-
     portrait = args.portrait
     for text in load_portrait(portrait).warnings:
         print(f"warning: {text}", file=sys.stderr)
@@ -104,7 +97,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def spoken(text: str, voice: str) -> Recording:
-    """Returns the speech of a text; ``voice`` is ENGINE or ENGINE:VOICE (``open_voice``)."""
-    pieces = [piece for piece, _ in speak_text(open_voice(voice), text)]
+    """Returns the speech of a text.
+
+    ``voice`` is ENGINE or ENGINE:VOICE (``open_voice``); empty means the default voice.
+    """
+    import numpy as np
+
+    from face_perception.speech import DEFAULT_VOICE, Recording, open_voice, speak_text, to_int16
+
+    pieces = [piece for piece, _ in speak_text(open_voice(voice or DEFAULT_VOICE), text)]
     samples = to_int16(np.concatenate([piece.samples for piece in pieces]))
     return Recording(pieces[0].rate, samples[:, None])

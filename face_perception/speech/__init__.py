@@ -22,7 +22,7 @@ from face_perception.speech.audio_chunks import (
 )
 from face_perception.speech.band_mouth import BandMouth
 from face_perception.speech.channels import ChannelMixer
-from face_perception.speech.mel_spectrogram import log_mel
+from face_perception.speech.mel_spectrogram import log_mel, triangular_filters
 from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape, lip_distance
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
 from face_perception.speech.sound_level import SoundLevel

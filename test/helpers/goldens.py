@@ -22,7 +22,7 @@ _DIFFERENCES = {"multitask": ("faces_u8",), "mimamo": ("e2e_frames_u8",)}
 
 def golden(name: str) -> Golden:
     """Returns the arrays of ``geddnet``, ``multitask``, ``mimamo``, ``mimamo_loss``, ``musetalk``,
-    ``musetalk_training`` or ``musetalk_blend``.
+    ``musetalk_training``, ``musetalk_blend`` or ``dlib_face_recognition``.
     """
     return dict(_read(name))
 
