@@ -14,6 +14,14 @@ from face_perception.types import Face, FloatArray
 GRID_STEP = 0.02  # seconds between the moments at which lips and sound are compared
 _SMOOTH = 0.04  # standard deviation of the smoothing, seconds
 _MIDDLE = slice(4, 7)  # the middle three of a lip's eleven points
+# The landmarks that are measured: the outer canthi, then the middle of the upper and lower lip.
+_MEASURED = np.concatenate(
+    [
+        [faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS],
+        faces.LIPS_INNER_UPPER[_MIDDLE],
+        faces.LIPS_INNER_LOWER[_MIDDLE],
+    ]
+)
 _MOST_TURNED = math.cos(math.radians(60))  # beyond, one half of the lips hides the other
 _LONGEST_GAP = 0.25  # seconds between two images; the lips in a longer gap are unknown
 # Seconds back for which motion and rhythm are measured.
@@ -36,21 +44,23 @@ def lip_opening(face: Face) -> float:
     NaN if the face has no pose or landmarks, or is turned by more than 60 degrees.
     """
     pose = face.pose
-    if pose is None or not (np.isfinite(face.landmarks).all() and np.isfinite(pose.rotation).all()):
+    points = face.landmarks[_MEASURED]
+    if pose is None or not (np.isfinite(points).all() and np.isfinite(pose.rotation).all()):
         return math.nan
-    away = float(np.linalg.norm(pose.position))
+    away = math.hypot(*pose.position.tolist())
     if not away > 0 or -float(pose.rotation[:, 0] @ pose.position) / away < _MOST_TURNED:
         return math.nan
-    front = faces.rotate_to_frontal(face.landmarks, pose)[:, :2]
-    size = float(np.linalg.norm(front[faces.RIGHT_OUTER_CANTHUS] - front[faces.LEFT_OUTER_CANTHUS]))
-    upper, lower = faces.LIPS_INNER_UPPER[_MIDDLE], faces.LIPS_INNER_LOWER[_MIDDLE]
-    gap = float(np.linalg.norm(front[upper] - front[lower], axis=1).mean())
+    front = faces.rotate_to_frontal(points, pose)[:, :2]
+    size = math.hypot(*(front[0] - front[1]).tolist())
+    apart = (front[2:5] - front[5:8]).tolist()
+    gap = sum(math.hypot(x, y) for x, y in apart) / len(apart)
     return gap / size if size > 0 else math.nan
 
 
 def change_per_second(values: FloatArray) -> FloatArray:
     """Returns the change per second of ``values`` [N] on the grid, smoothed over about 0.1 s."""
-    padded = np.pad(values, len(_CHANGE) // 2, mode="edge")
+    more = len(_CHANGE) // 2
+    padded = np.concatenate([values[:1].repeat(more), values, values[-1:].repeat(more)])
     return np.convolve(padded, _CHANGE, "valid")
 
 
@@ -59,12 +69,13 @@ class Trace:
 
     def __init__(self, seconds: float, longest_gap: float) -> None:
         self._seconds, self._longest_gap = seconds, longest_gap
-        self._points: deque[tuple[float, float]] = deque()
+        self._times: deque[float] = deque()
+        self._values: deque[float] = deque()
 
     @property
     def last(self) -> float:
         """The time of the last value; minus infinity without any."""
-        return self._points[-1][0] if self._points else -math.inf
+        return self._times[-1] if self._times else -math.inf
 
     def add(self, time: float, value: float) -> None:
         """Adds a value. Values before a time that goes back, or before a gap, are forgotten.
@@ -74,22 +85,25 @@ class Trace:
         if time == self.last:
             return
         if not 0 < time - self.last <= self._longest_gap:
-            self._points.clear()
-        self._points.append((time, value))
-        while time - self._points[0][0] > self._seconds:
-            self._points.popleft()
+            self.clear()
+        self._times.append(time)
+        self._values.append(value)
+        while time - self._times[0] > self._seconds:
+            self._times.popleft()
+            self._values.popleft()
 
     def clear(self) -> None:
         """Forgets all values."""
-        self._points.clear()
+        self._times.clear()
+        self._values.clear()
 
     def at(self, times: FloatArray) -> FloatArray:
         """Returns the values at ``times`` [N], in between by interpolation, NaN outside."""
-        if not self._points:
+        count = len(self._times)
+        if not count:
             return np.full(len(times), math.nan)
-        known, values = np.array(self._points).T
-        made = np.interp(times, known, values, left=math.nan, right=math.nan)
-        return np.asarray(made)
+        known, values = (np.fromiter(of, float, count) for of in (self._times, self._values))
+        return np.asarray(np.interp(times, known, values, left=math.nan, right=math.nan))
 
 
 class LipMotion(NamedTuple):
@@ -117,9 +131,12 @@ def lip_motion(change: FloatArray, opening: FloatArray) -> LipMotion:
 
 def _rms(values: FloatArray) -> float:
     known = values[np.isfinite(values)]
-    return float(np.sqrt((known**2).mean())) if 2 * len(known) >= len(values) else math.nan
+    return math.sqrt(known @ known / len(known)) if 2 * len(known) >= len(values) else math.nan
 
 
 def _spread(values: FloatArray) -> float:
     known = values[np.isfinite(values)]
-    return float(known.std()) if 2 * len(known) >= len(values) else math.nan
+    if 2 * len(known) < len(values):
+        return math.nan
+    off = known - np.add.reduce(known) / len(known)
+    return math.sqrt(off @ off / len(known))

@@ -6,6 +6,7 @@ and close in time with the level of the sound. A direction of the sound may be a
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections import deque
@@ -92,15 +93,26 @@ class _Lips:
     """What is remembered of the lips of one face."""
 
     opening: Trace = field(default_factory=lambda: Trace(_KEPT, _LONGEST_IMAGE_GAP))
-    rests: deque[float] = field(default_factory=lambda: deque(maxlen=_REST_COUNT))
     match: float = 0.0  # evidence of the comparison with the sound, log odds
+    _rests: deque[float] = field(default_factory=deque)  # speeds while nobody spoke
+    _sorted: list[float] = field(default_factory=list)  # the same, in order of their size
+
+    def add_rest(self, speed: float) -> None:
+        """Takes the speed in an image in which nobody speaks."""
+        self._rests.append(speed)
+        bisect.insort(self._sorted, speed)
+        if len(self._rests) > _REST_COUNT:
+            del self._sorted[bisect.bisect_left(self._sorted, self._rests.popleft())]
 
     @property
     def rest(self) -> float:
         """The speed of these lips at rest."""
-        if len(self.rests) < _REST_LEAST:
+        if len(self._sorted) < _REST_LEAST:
             return _DEFAULT_REST
-        return min(float(np.quantile(self.rests, _REST_QUANTILE)), _MOST_REST)
+        # np.quantile takes longer than all the rest.
+        at = _REST_QUANTILE * (len(self._sorted) - 1)
+        below, above = self._sorted[int(at) : int(at) + 2]
+        return min(below + (at - int(at)) * (above - below), _MOST_REST)
 
 
 class WhoSpeaks:
@@ -195,7 +207,7 @@ class WhoSpeaks:
             if math.isnan(motion.speed):
                 continue
             if now < 1 - _HEARD and math.isfinite(step):
-                own.rests.append(motion.speed)
+                own.add_rest(motion.speed)
             moved = _motion_evidence(motion, own.rest)
             if moved > 0:
                 speakers.append(own)
@@ -218,9 +230,10 @@ class WhoSpeaks:
     def _sound_change(self, times: FloatArray) -> FloatArray:
         """Returns the change per second of the level at ``times`` [N], dB; NaN where not heard."""
         level = self._level.at(times)
-        if not np.isfinite(level).any():
+        known = level[np.isfinite(level)]
+        if not len(known):
             return level
-        return _change(np.maximum(level, np.nanmax(level) - _DYNAMIC))
+        return _change(np.maximum(level, known.max() - _DYNAMIC))
 
     def _match(
         self,
@@ -281,8 +294,13 @@ def _moving(moved: float) -> float:
 def _held(voice: FloatArray, seconds: float) -> FloatArray:
     """Returns the highest voice [N] of the last ``seconds`` at each moment of the grid."""
     count = round(seconds / GRID_STEP)
-    padded = np.concatenate([np.full(count - 1, voice[0]), voice])
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, count).max(axis=1))
+    highest = np.concatenate([np.full(count - 1, voice[0]), voice])
+    width = 1  # of the windows whose maxima are in ``highest``
+    while width < count:
+        more = min(width, count - width)
+        highest = np.maximum(highest[:-more], highest[more:])
+        width += more
+    return np.asarray(highest)
 
 
 def _change(values: FloatArray) -> FloatArray:
