@@ -30,37 +30,35 @@ def interface_packages() -> list[Path]:
 
     Waits while another process builds them.
     """
-    return [_built(name) for name in MISSING]
-
-
-def _built(name: str) -> Path:
+    if not MISSING:
+        return []
     # Resolved, so that working copies that share an environment share the build.
     python = Path(sys.prefix).resolve()
-    digest = hashlib.sha256(f"{python} {os.environ.get('ROS_DISTRO')}".encode())
-    for path in sorted([*SOURCES.glob("*.cmake"), *(SOURCES / name).rglob("*")]):
+    digest = hashlib.sha256(f"{python} {os.environ.get('ROS_DISTRO')} {MISSING}".encode())
+    for path in sorted(SOURCES.rglob("*")):
         digest.update(path.read_bytes() if path.is_file() else b"")
     FOLDER.mkdir(exist_ok=True)
-    build = FOLDER / f"{name}_{digest.hexdigest()[:16]}"
-    with (FOLDER / f"{name}.lock").open("w") as lock:
+    build = FOLDER / digest.hexdigest()[:16]
+    with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = build / "done"
         if not done.exists():
             shutil.rmtree(build, ignore_errors=True)  # what an interrupted build left
-            _build(SOURCES / name, build)
+            _build(build)
             done.touch()
-    return build / "rosidl_generator_py"
+    return [build / name / "rosidl_generator_py" for name in MISSING]
 
 
-def _build(source: Path, build: Path) -> None:
+def _build(build: Path) -> None:
     configure = [
-        *("cmake", "-S", source, "-B", build, "-DBUILD_TESTING=OFF"),
+        *("cmake", "-S", SOURCES, "-B", build, f"-DPACKAGES={';'.join(MISSING)}"),
         *(f"-DPython3_EXECUTABLE={sys.executable}", "-DPython3_FIND_VIRTUALENV=ONLY"),
-        *("-DCMAKE_C_FLAGS=-O0", "-DCMAKE_CXX_FLAGS=-O0"),
+        *("-DBUILD_TESTING=OFF", "-DCMAKE_C_FLAGS=-O0", "-DCMAKE_CXX_FLAGS=-O0"),
     ]
     compile_ = ["cmake", "--build", build, "--target", "python_messages", "--parallel", "2"]
     for command in (configure, compile_):
         done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, f"{source.name}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+        assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
 
 
 def add_to_python_path(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
