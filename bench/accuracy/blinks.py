@@ -1,7 +1,7 @@
-"""Blinks and ids of people who speak: GRID clips with blinks labelled by hand in every frame.
+"""Measures blinks and face ids of people who speak, on GRID clips.
 
-This project labelled the blinks, from fixed crops of the eyes and without knowing AU45. Half
-blinks, in which the lids do not meet, count neither as missed nor as false.
+This project labelled the blinks by hand in every frame, from fixed crops of the eyes and without
+looking at AU45. Half blinks, in which the lids do not meet, count neither as missed nor as false.
 """
 
 from __future__ import annotations

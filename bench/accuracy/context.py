@@ -1,4 +1,4 @@
-"""Input and output of a measure: data sets, cache, rows of the table."""
+"""Defines what a measure gets (data sets, cache) and returns (rows of the table)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Context:
         self._cache = cache
 
     def files(self, data_set: DataSet, pattern: str) -> list[Path]:
-        """Files of the set that match ``pattern``, in the order of their names.
+        """Returns the files of the set that match ``pattern``, sorted by name.
 
         Raises Missing if DATA has no such file.
         """
@@ -71,7 +71,7 @@ class Context:
         return found
 
     def use(self, data_set: DataSet, files: Iterable[Path]) -> str:
-        """Notes the files as used, with the hash of each; returns the hash of all of them."""
+        """Records the files and their hashes as used. Returns one hash of all of them."""
         root = self.data / data_set.name
         known = self.used.setdefault(data_set.name, {})
         names = []
@@ -83,7 +83,7 @@ class Context:
         return provenance.digest_of({name: known[name] for name in names})
 
     def remember(self, name: str, key: Sequence[str], make: Callable[[], T]) -> T:
-        """``make()``, or from the cache its result for the same key, code and models."""
+        """Returns ``make()``, or its result from the cache for the same key, code and models."""
         if self._cache is None:
             return make()
         whole = provenance.digest_of(dict(enumerate([name, provenance.product(), *key])))
@@ -100,7 +100,7 @@ class Context:
 
 
 def counted(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items, with a progress line on stderr now and then."""
+    """Yields the items, and prints a progress line on stderr now and then."""
     step = max(len(items) // 10, 50)
     for number, item in enumerate(items):
         if number and number % step == 0:

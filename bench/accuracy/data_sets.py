@@ -1,4 +1,4 @@
-"""The public labelled sets for the measures: where they come from, and where the user puts them.
+"""Lists the public labelled sets: where they come from, and where the user puts them.
 
 None of their pictures, labels or code is part of this project. They are for evaluation only.
 """
@@ -31,7 +31,7 @@ class DataSet:
         return f"https://github.com/{self.owner}/{self.name}"
 
     def folder(self, data: Path) -> Path:
-        """The folder that is read. Raises Missing if it does not exist."""
+        """Returns the folder that is read. Raises Missing if it does not exist."""
         found = data / self.name / self.inside
         if not found.is_dir():
             raise Missing(
@@ -96,7 +96,7 @@ SETS = (COLUMBIA, TABLET, MUXSPACE, CK, EMPTY, GRID, SPEECH)
 
 
 def description() -> str:
-    """The sets in plain text, one paragraph each."""
+    """Returns the sets as text, one paragraph each."""
     return "\n".join(
         f"  DATA/{one.name}  {one.url}\n    {one.inside}: {one.what}.\n    {one.licence}"
         for one in SETS

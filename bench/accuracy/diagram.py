@@ -14,7 +14,7 @@ Bins = Sequence[Mapping[str, float]]
 
 
 def series_of(details: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Bins]]:
-    """Each list of bins (``said``, ``seen``, ``n``) in a run's details, with its name."""
+    """Returns each list of bins (``said``, ``seen``, ``n``) in a run's details, with its name."""
     for key, value in details.items():
         label = f"{name}: {key}" if name else key
         if isinstance(value, Mapping):
@@ -28,7 +28,7 @@ def _is_bin(item: Any) -> bool:
 
 
 def reliability_svg(series: Mapping[str, Bins]) -> str:
-    """One curve for each series, the diagonal of perfect calibration, and a key.
+    """Draws one curve for each series, the diagonal of perfect calibration, and a key.
 
     Larger dots stand for bins with more samples.
     """

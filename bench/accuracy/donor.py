@@ -1,4 +1,4 @@
-"""Sets bands of other people's eyes into the face of a donor.
+"""Puts pictures of other people's eyes into one face, the donor's.
 
 The product must find a face first, so it cannot run on pictures that show only eyes.
 """
@@ -30,7 +30,7 @@ _FEATHER = 0.07  # of the band's width
 
 
 def default_donor(data: Path) -> Path:
-    """A frontal, calm face of the press photographs if they exist, else Grace Hopper."""
+    """Returns a calm frontal face of the press photographs if they exist, else Grace Hopper."""
     found = data / MUXSPACE.name / _DEFAULT
     return found if found.exists() else sample_photo("grace_hopper")
 
@@ -42,7 +42,7 @@ def outer_canthi(face: Face) -> tuple[FloatArray, FloatArray]:
 
 
 def largest(tracker: FaceTracker, image: Image) -> Face | None:
-    """The widest face of a still."""
+    """Returns the widest face of a still."""
     height, width = image.shape[:2]
     frame = Frame(np.ascontiguousarray(image), 0.0, Camera.assume(width, height))
     return max(tracker.detect(frame), key=lambda face: face.roi.width, default=None)

@@ -1,4 +1,4 @@
-"""Expression on labelled pictures, and the valence and arousal that are derived from it."""
+"""Measures expression on labelled pictures, and the valence and arousal derived from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Found and false faces: in cropped, small, dark and turned pictures."""
+"""Counts found and false faces in cropped, small, dark and turned pictures."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _found(context: Context) -> Findings:
 
 
 def _look_for_faces(chosen: Sequence[Labelled]) -> dict[str, dict[str, list[tuple[str, float]]]]:
-    """Values by condition: (person, value) of each picture."""
+    """Returns (person, value) of each picture, by condition."""
     random = np.random.default_rng(0)
     found: dict[str, list[tuple[str, float]]] = {}
     said: dict[str, list[tuple[str, float]]] = {}
@@ -103,7 +103,7 @@ def _look_for_faces(chosen: Sequence[Labelled]) -> dict[str, dict[str, list[tupl
 
 
 def _roll_error(face: Face | None, turn: float) -> float:
-    """Error of the roll of a face turned by ``turn``, radians; 0 without a face."""
+    """Returns the error of the roll of a face turned by ``turn``, radians; 0 without a face."""
     if face is None or face.pose is None:
         return 0.0
     return abs(math.remainder(face.pose.roll - turn, 2 * math.pi))

@@ -1,4 +1,4 @@
-"""Gaze of one person who looks at a tablet, with known camera, screen and depth.
+"""Measures the gaze of one person who looks at a tablet of known camera, screen and depth.
 
 The person's eyes are 0.28 m from the camera, and the targets 6 to 39 degrees below it.
 """
@@ -116,7 +116,7 @@ def run(context: Context) -> Findings:
 
 
 def gain_rows_of_one(told: Told) -> list[Row]:
-    """The gain of one person over all targets."""
+    """Returns the gain of one person over all targets."""
     together = Told(
         [dataclasses.replace(look, group="") for look in told.looks],
         told.gazes,

@@ -1,4 +1,4 @@
-"""The pictures with a labelled expression: person, class and file of each."""
+"""Lists the pictures with a labelled expression: person, class and file of each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Labelled:
 
 
 def ck_plus(context: Context) -> list[Labelled]:
-    """The last picture of each sequence of CK+ (its peak), without contempt."""
+    """Returns the last picture (the peak) of each CK+ sequence, without contempt."""
     last: dict[tuple[str, str], Path] = {}
     for file in context.files(CK, "*.png"):
         name = re.fullmatch(r"(S\d+)_(\d+)_(\d+)", file.stem)
@@ -50,7 +50,7 @@ def ck_plus(context: Context) -> list[Labelled]:
 
 
 def press(context: Context) -> list[Labelled]:
-    """Press photographs whose names begin with A to H, chosen by the hash of the name.
+    """Returns press photographs of people named A to H, chosen by the hash of the name.
 
     At most ``_MOST`` of a class and ``_MOST_OF_PERSON`` of one person in it. Pictures with two
     different labels are left out.

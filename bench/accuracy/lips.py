@@ -1,4 +1,4 @@
-"""Lips of the talking face against those of people with the same words: GRID clips with sound."""
+"""Compares the lips of the talking face with those of people who say the same words (GRID)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks of people with known true gaze, their calibration, and rows about their estimated gaze.
+"""Calibrates people whose true gaze is known, and makes the rows about their estimated gaze.
 
 Calibration uses the product's own interface: sessions, persons, stored calibrations.
 """
@@ -157,12 +157,12 @@ class Told:
         return Row("gaze", figure, estimate, unit, self.data, condition, self.per)
 
     def where(self, keep: Callable[[Gaze], bool]) -> Told:
-        """The looks for whose gaze ``keep`` is true."""
+        """Returns the looks for whose gaze ``keep`` is true."""
         pairs = [(a, b) for a, b in zip(self.looks, self.gazes, strict=True) if keep(b)]
         return dataclasses.replace(self, looks=[a for a, _ in pairs], gazes=[b for _, b in pairs])
 
     def part(self, keep: Callable[[Look], bool]) -> Told:
-        """The looks for which ``keep`` is true."""
+        """Returns the looks for which ``keep`` is true."""
         pairs = [(a, b) for a, b in zip(self.looks, self.gazes, strict=True) if keep(a)]
         return dataclasses.replace(self, looks=[a for a, _ in pairs], gazes=[b for _, b in pairs])
 
@@ -171,17 +171,17 @@ class Told:
         return [look.group for look in self.looks]
 
     def contact(self) -> list[float]:
-        """Probability of eye contact of each gaze; NaN: unknown."""
+        """Returns the probability of eye contact of each gaze; NaN if it is unknown."""
         return [g.eye_contact for g in self.gazes]
 
     def angles(self) -> tuple[FloatArray, FloatArray]:
-        """Yaw and pitch [N, 2] of truth and of gaze, degrees."""
+        """Returns yaw and pitch [N, 2] of truth and of gaze, degrees."""
         truth = [geometry.yaw_pitch(look.truth) for look in self.looks]
         said = [geometry.yaw_pitch(gaze.direction) for gaze in self.gazes]
         return np.degrees(truth), np.degrees(said)
 
     def errors(self) -> FloatArray:
-        """Angle between truth and gaze, degrees; NaN where there is no gaze."""
+        """Returns the angle between truth and gaze, degrees; NaN where there is no gaze."""
         return np.degrees(
             [
                 geometry.angle_between(look.truth, gaze.direction)
@@ -248,7 +248,7 @@ def _rms(values: FloatArray, groups: Sequence[str]) -> Estimate:
 
 
 def contact_row(told: Told, detail: str) -> Row:
-    """Share of looks whose eye contact is above ``CONTACT``."""
+    """Returns the share of looks whose eye contact is above ``CONTACT``."""
     said = [c > CONTACT for c in told.contact()]
     return told.row(f"eye contact > {CONTACT:g}", mean(said, told.groups), "share", detail)
 
@@ -282,7 +282,7 @@ def contact_rows(told: Told) -> list[Row]:
 
 
 def robot_rows(told: Told) -> list[Row]:
-    """``looking_at_robot`` of single pictures, at the lens and elsewhere."""
+    """Returns the share of pictures with ``looking_at_robot``, at the lens and elsewhere."""
     return [
         told.row(
             "looking_at_robot",
@@ -299,5 +299,5 @@ def robot_rows(told: Told) -> list[Row]:
 
 
 def raw(looks: Sequence[Look], data: str, per: str) -> Told:
-    """The gazes without calibration."""
+    """Returns the gazes without calibration."""
     return Told(looks, [look.gaze for look in looks], "not calibrated", data, per)

@@ -26,7 +26,7 @@ BLOCKS: Mapping[str, tuple[str, ...]] = {
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
-    """The runs in ``folder``, oldest first, without those of code that differed from its commit."""
+    """Returns the runs in ``folder``, oldest first, except those of code that was not committed."""
     runs = [json.loads(path.read_text()) for path in sorted(folder.glob("people-*.json"))]
     return sorted((run for run in runs if not run["changed"]), key=lambda run: run["finished"])
 
@@ -51,7 +51,7 @@ def blocks(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def diagram(runs: Sequence[Mapping[str, Any]]) -> str:
-    """The reliability diagram of the newest run of each measure, SVG; empty without any."""
+    """Returns the reliability diagram (SVG) of the newest run of each measure, or an empty text."""
     newest = {name: run for run in runs for name in run["details"]}
     series = {
         label: bins
@@ -80,7 +80,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _runs(newest: Mapping[str, Mapping[str, Any]]) -> str:
-    """Which measures come from which commit."""
+    """Returns the lines that say which measures come from which commit."""
     if not newest:
         return NOT_YET
     of_run: dict[tuple[str, str], list[str]] = {}

@@ -1,4 +1,4 @@
-"""Reading pictures, and changing them in known ways."""
+"""Reads pictures, and changes them in known ways."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GRAY = 127
 
 
 def read_picture(path: Path) -> Image:
-    """RGB uint8 [H, W, 3]. Raises ValueError if the file is not a picture."""
+    """Returns RGB uint8 [H, W, 3]. Raises ValueError if the file is not a picture."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"{path} is not a picture that OpenCV can read")
@@ -22,7 +22,7 @@ def read_picture(path: Path) -> Image:
 
 
 def no_larger_than(image: Image, side: int) -> Image:
-    """The picture shrunk so that its longer side has at most ``side`` pixels."""
+    """Returns the picture, shrunk until its longer side has at most ``side`` pixels."""
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
@@ -30,14 +30,14 @@ def no_larger_than(image: Image, side: int) -> Image:
 
 
 def with_width(image: Image, width: int) -> Image:
-    """The picture scaled to ``width`` pixels."""
+    """Returns the picture, scaled to a width of ``width`` pixels."""
     scale = width / image.shape[1]
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=how))
 
 
 def with_margin(image: Image) -> Image:
-    """The picture in the middle of a gray one of twice its width and height."""
+    """Returns the picture in the middle of a gray one of twice its width and height."""
     height, width = image.shape[:2]
     return np.asarray(
         cv2.copyMakeBorder(
@@ -50,13 +50,13 @@ def with_margin(image: Image) -> Image:
 
 
 def darkened(image: Image, share: float, noise: float, random: np.random.Generator) -> Image:
-    """``share`` of the light, with normal noise of ``noise`` gray levels as a sensor would add."""
+    """Returns ``share`` of the picture's light, with normal noise of ``noise`` gray levels."""
     dark = image.astype(np.float32) * share + random.normal(0, noise, image.shape)
     return np.clip(np.rint(dark), 0, 255).astype(np.uint8)
 
 
 def turned(image: Image, angle: float) -> Image:
-    """Turned clockwise by ``angle`` radians about the middle, on a square that holds all of it."""
+    """Returns the picture, turned clockwise by ``angle`` radians, whole, on a larger square."""
     height, width = image.shape[:2]
     side = math.ceil(math.hypot(height, width))
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), -math.degrees(angle), 1.0)

@@ -12,7 +12,7 @@ _gaze = GEOMETRIC
 
 
 def choose_gaze(name: str) -> None:
-    """Measures this gaze estimator; call it before anything else."""
+    """Chooses the gaze estimator to measure. Call it before anything else."""
     global _gaze
     _gaze = name
 
@@ -28,11 +28,11 @@ def gaze_estimator() -> GazeEstimator:
 
 @functools.cache
 def still() -> Perception:
-    """As `face-perception run` on a picture; keeps nothing between pictures."""
+    """Returns what `face-perception run` uses for pictures: it keeps nothing between them."""
     return Perception.load(threads=1, single_image=True, gaze=_gaze)
 
 
 @functools.cache
 def tracker() -> FaceTracker:
-    """For stills with ``detect``. Reset it before a stream."""
+    """Returns the face tracker. Use ``detect`` for stills, and reset it before a stream."""
     return load_tracker(threads=1)

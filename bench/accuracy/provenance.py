@@ -1,4 +1,4 @@
-"""What a result depends on: commit, versions, and hashes of code, models and data."""
+"""Collects what a result depends on: commit, versions, hashes of code, models and data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "onnxruntime", 
 
 
 def digest_of(parts: Mapping[Any, str]) -> str:
-    """SHA-256 of names and texts, whatever their order."""
+    """Returns the SHA-256 of names and texts, which does not depend on their order."""
     lines = sorted(f"{name}\t{text}" for name, text in parts.items())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -31,7 +31,7 @@ def _digest_of_files(files: Iterable[Path], root: Path) -> str:
 
 
 def models() -> dict[str, str]:
-    """SHA-256 of each model file in use, by the name of its card."""
+    """Returns the SHA-256 of each model file in use, by the name of its card."""
     from face_perception import paths
     from face_perception.inference import catalogue
 
@@ -45,12 +45,12 @@ def models() -> dict[str, str]:
 
 @functools.cache
 def product() -> str:
-    """``product_now`` at the first call; call it early, so that it is of the running code."""
+    """Returns ``product_now`` of the first call. Call it early, before files can change."""
     return product_now()
 
 
 def product_now() -> str:
-    """Hash of all that a result depends on except data: code, configuration, models, versions."""
+    """Returns one hash of code, configuration, models and versions."""
     code = [
         *ROOT.glob("face_perception/**/*.py"),
         *ROOT.glob("bench/accuracy/*.py"),
@@ -60,7 +60,7 @@ def product_now() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that compute."""
+    """Returns the versions of Python and of the packages that compute."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

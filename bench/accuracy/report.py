@@ -1,4 +1,4 @@
-"""The table in text, and the JSON file of a run."""
+"""Writes the table as text, and the JSON file of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIGITS = {"°": 2, "share": 3, "": 3}
 
 
 def text(rows: Sequence[Row]) -> str:
-    """The rows as a table with aligned columns, a heading for each output."""
+    """Returns the rows as a table with aligned columns and a heading for each output."""
     lines: list[str] = []
     output = ""
     for row in rows:
@@ -33,7 +33,7 @@ def text(rows: Sequence[Row]) -> str:
 
 
 def figures(row: Row) -> str:
-    """Value and interval, such as ``6.28° [5.92, 6.65]``."""
+    """Returns value and interval, such as ``6.28° [5.92, 6.65]``."""
     digits = DIGITS.get(row.unit, 3)
     unit = row.unit if row.unit == "°" else ""
     found = row.estimate
@@ -50,7 +50,7 @@ def plural(per: str) -> str:
 
 
 def origin() -> dict[str, Any]:
-    """What the results of a run depend on besides the data. Call it before the run."""
+    """Returns what the results depend on besides the data. Call it before the run."""
     commit, changed = provenance.commit()
     return {
         "commit": commit,
@@ -67,7 +67,7 @@ def document(
     missing: Mapping[str, str],
     origin: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Everything about a run, as plain JSON values.
+    """Returns everything about a run, as plain JSON values.
 
     ``changed`` is true if the code differed from its commit, or changed during the run.
     """
@@ -108,7 +108,7 @@ def write(made: Mapping[str, Any], folder: Path) -> Path:
 
 
 def plain(value: Any) -> Any:
-    """The value with None for NaN, and numbers rounded to 5 digits."""
+    """Returns the value with None for NaN, and numbers rounded to 5 digits."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

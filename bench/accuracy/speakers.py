@@ -1,4 +1,4 @@
-"""The GRID clips through the product's stream: faces, blinks and lips of ten speakers."""
+"""Runs the GRID clips of ten speakers as streams: faces, blinks and lips."""
 
 from __future__ import annotations
 

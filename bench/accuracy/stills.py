@@ -1,4 +1,4 @@
-"""The product's results for labelled pictures: the JSON face of each, as `face-perception run`."""
+"""Returns the results of `face-perception run` for labelled pictures: one JSON face for each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SOURCES = (
 
 
 def stills(context: Context, source: Source) -> list[Still]:
-    """Results for all pictures of the set. Raises Missing."""
+    """Returns the results for all pictures of the set. Raises Missing."""
     chosen = source.pictures(context)
     files = [one.file for one in chosen]
     key = (context.use(source.data_set, files), *(one.label for one in chosen))

@@ -1,4 +1,4 @@
-"""Voice activity against speech labelled to 10 ms: TEN-VAD's test set."""
+"""Measures voice activity on speech that is labelled every 10 ms (TEN-VAD's test set)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(context: Context) -> Findings:
 
 
 def _hear(listener: VoiceActivity, file: Path) -> tuple[Array, Array, Array]:
-    """Probability, state and truth of each 10 ms."""
+    """Returns probability, state and truth of each 10 ms."""
     with wave.open(str(file)) as recording:
         if recording.getframerate() != RATE:
             raise ValueError(f"{file} has {recording.getframerate()} Hz, not {RATE}")
@@ -69,7 +69,7 @@ def _hear(listener: VoiceActivity, file: Path) -> tuple[Array, Array, Array]:
 
 
 def read_labels(file: Path, count: int) -> Array:
-    """Whether each of ``count`` pieces of 10 ms is speech: bool [count]."""
+    """Returns whether each of ``count`` pieces of 10 ms is speech: bool [count]."""
     truth = np.zeros(count, bool)
     fields = file.read_text().strip().split(",")[1:]
     for begin, end, speech in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
