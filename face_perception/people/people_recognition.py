@@ -24,8 +24,8 @@ from face_perception.types import Camera, Face, FaceCrop, Recognition
 
 # What a look must have to recognise, and to enrol, somebody. Chosen on rendered people and press
 # photographs, see docs/nodes/people.md.
-_TO_RECOGNISE = LookLimits(size=40, turn=math.radians(40), confidence=0.5, sharpness=0.25)
-_TO_ENROL = LookLimits(size=60, turn=math.radians(30), confidence=0.6, sharpness=0.35)
+_TO_RECOGNISE = LookLimits(size=40, turn=math.radians(40), confidence=0.5, sharpness=0.2)
+_TO_ENROL = LookLimits(size=60, turn=math.radians(30), confidence=0.6, sharpness=0.3)
 _SESSION_INTERVAL = 0.2  # seconds between two looks at all faces while somebody is enrolled
 _SHORT = 40  # characters of a revision in messages
 

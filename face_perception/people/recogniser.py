@@ -21,8 +21,9 @@ _WINDOW = 5  # looks that vote
 _TO_NAME = 3  # votes of these that name a person
 _TO_KEEP = 2  # votes of these that keep the name
 # The probability that a face at a distance is the person: logistic, with this distance for one
-# half, and this width.
-_HALF, _WIDTH = 0.55, 0.05
+# half, and this width. Fitted to 112 press photographs of enrolled people and 615 of strangers, the
+# latter at the nearest of 112 people (the pictures of bench/recognition.py).
+_HALF, _WIDTH = 0.535, 0.018
 _EARLY_INTERVAL = 0.25  # seconds between the first looks at a face
 
 NOBODY_ENROLLED = "nobody is enrolled"
@@ -47,7 +48,7 @@ class RecognitionSettings:
         dynamic=True,
     )
     margin: float = setting(
-        0.06,
+        0.1,
         "The nearest enrolled person must be nearer than the second nearest by this distance.",
         minimum=0.0,
         maximum=0.5,
@@ -97,11 +98,10 @@ class _Track:
 
     def confidence(self) -> float:
         """The mean probability of the votes for the person; other votes count as 0."""
-        each = [
-            probability(vote.distance) if vote.person_id == self.person_id else 0.0
-            for vote in self.votes
-        ]
-        return float(np.mean(each)) if self.person_id else 0.0
+        if not self.person_id or not self.votes:
+            return 0.0
+        ours = [vote for vote in self.votes if vote.person_id == self.person_id]
+        return sum(probability(vote.distance) for vote in ours) / len(self.votes)
 
 
 class Recogniser:

@@ -44,6 +44,7 @@ _WORSE = 1.25
 class _Link:
     person_id: str
     calibrations: Mapping[str, Calibration]
+    recognised: bool  # by a face tracker; false: somebody said so
     seen: float  # stamp at which the face was last seen; NaN: there was no image yet
     lids: OneEuro = field(default_factory=lambda: OneEuro(_LID_CUTOFF, _LID_BETA))
 
@@ -106,10 +107,12 @@ class PersonRegistry:
 
         ``faces`` are all faces in the image of ``stamp`` seconds, ``gazes`` their uncalibrated
         gazes. A gaze is calibrated if its face is linked to a person with a calibration for its
-        estimator. Images must come in order of time. Raises InputError for an unknown distortion
-        model of the lens.
+        estimator. A face with a ``person_id`` is linked to that person while it has it; a link of
+        ``link`` has priority. Images must come in order of time. Raises InputError for an unknown
+        distortion model of the lens.
         """
         by_id = {face.face_id: face for face in faces}
+        self._follow_recognition(stamp, faces)
         with self._lock:
             state = self._state
             state.faces = tuple(by_id)
@@ -145,8 +148,45 @@ class PersonRegistry:
             seen = state.stamp if face_id in state.faces else math.nan
             while len(state.links) >= _MOST_LINKS:  # links age only when images come
                 del state.links[next(iter(state.links))]
-            state.links[face_id] = _Link(person_id, calibrations, seen)
+            state.links[face_id] = _Link(person_id, calibrations, False, seen)
         return any(map(self._fits, calibrations.values()))
+
+    def _follow_recognition(self, stamp: float, faces: Sequence[Face]) -> None:
+        """Links the faces that were recognised, and ends the links of those that are not any more.
+
+        A person whose file cannot be read is linked without a calibration, with a warning.
+        """
+        for face in faces:
+            with self._lock:
+                links = self._state.links
+                link = links.get(face.face_id)
+                taken = {k.person_id for k in links.values() if not k.recognised}
+            person_id = "" if face.person_id in taken else face.person_id
+            now = link.person_id if link else ""
+            if person_id == now or (link and not link.recognised):
+                continue
+            calibrations: dict[str, Calibration] = {}
+            if person_id:
+                try:
+                    calibrations = self._calibrations(person_id)
+                except (OSError, ValueError) as error:
+                    self.store.warn(str(error))
+            with self._lock:
+                state = self._state
+                state.links = {
+                    f: k
+                    for f, k in state.links.items()
+                    if not k.recognised or (f != face.face_id and k.person_id != person_id)
+                }
+                if person_id and len(state.links) < _MOST_LINKS:
+                    new = _Link(person_id, calibrations, True, stamp)
+                    state.links.setdefault(face.face_id, new)
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether there are links that somebody has made: images tell when their faces are lost."""
+        with self._lock:
+            return any(not link.recognised for link in self._state.links.values())
 
     def has_calibration(self, person_id: str) -> bool:
         """Returns whether a person has a calibration that can be applied.

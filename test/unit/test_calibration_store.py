@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -401,6 +402,42 @@ def test_links_are_one_to_one_and_can_be_undone(store: CalibrationStore) -> None
         people.link("", "anna")
     with pytest.raises(ValueError, match="person_id"):
         people.link("face_1", " ")
+
+
+def test_a_recognised_face_is_linked_while_it_is_recognised(store: CalibrationStore) -> None:
+    store.put("anna", CALIBRATION)
+    people = PersonRegistry(store, REVISIONS)
+    stamps = itertools.count()
+
+    def show(**persons: str) -> dict[str, tuple[str, bool]]:
+        t = 0.1 * next(stamps)
+        actors = {face_id: Actor(face_id) for face_id in persons}
+        faces = [
+            dataclasses.replace(actor.face(t), person_id=persons[face_id])
+            for face_id, actor in actors.items()
+        ]
+        gazes = [actor.gaze(t) for actor in actors.values()]
+        found = people.update(t, CAMERA, faces, gazes)
+        return {gaze.face_id: (gaze.person_id, gaze.calibrated) for gaze in found}
+
+    assert show(face_1="", face_2="") == {"face_1": ("", False), "face_2": ("", False)}
+    assert show(face_1="anna", face_2="") == {"face_1": ("anna", True), "face_2": ("", False)}
+    assert not people.follows_links
+    # A change of mind, in both directions.
+    assert show(face_1="bert", face_2="anna") == {
+        "face_1": ("bert", False),
+        "face_2": ("anna", True),
+    }
+    assert show(face_1="", face_2="anna") == {"face_1": ("", False), "face_2": ("anna", True)}
+    # What somebody says has priority, for the face and for the person.
+    people.link("face_1", "anna")
+    assert people.follows_links
+    assert show(face_1="bert", face_2="anna") == {"face_1": ("anna", True), "face_2": ("", False)}
+    people.link("face_1", "")
+    assert show(face_1="bert", face_2="anna") == {
+        "face_1": ("bert", False),
+        "face_2": ("anna", True),
+    }
 
 
 def test_what_others_store_and_delete_is_seen(store: CalibrationStore) -> None:
