@@ -87,6 +87,8 @@ setup(
         "report": ["matplotlib>=3.9"],
         # To read rosbag2 recordings.
         "bags": listed("tools/bags.txt"),
+        # To exchange numbers and markers of a session with Lab Streaming Layer.
+        "lsl": listed("tools/lsl.txt"),
         # What the talking face needs beside: each only where it is asked for, and said if missing.
         "avatar": listed("tools/avatar.txt"),
     },

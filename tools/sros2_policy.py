@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
+from face_perception.bringup.graph import NODES
+
 # What rclpy gives every node. Parameters are read and set through services.
 _PUBLISHES = ("/rosout", "/parameter_events", "/diagnostics", "~/transition_event")
 _SUBSCRIBES = ("/clock", "/parameter_events")
@@ -23,6 +25,8 @@ _SERVES = (
 )
 # Nodes that transform points with tf2, and the inputs of a gaze network, which has no own row.
 _TRANSFORM = ("attention", "gaze", "talking_face")
+# What a node asks of every other node of the graph in its namespace.
+_ASKS = {"session": ("list_parameters", "get_parameters")}
 _MORE = {"gaze": ("image", "image/compressed", "camera_info")}
 
 
@@ -34,6 +38,7 @@ class Permissions:
     subscribes: set[str] = field(default_factory=lambda: set(_SUBSCRIBES))
     serves: set[str] = field(default_factory=lambda: set(_SERVES))
     executes: set[str] = field(default_factory=set)
+    calls: set[str] = field(default_factory=set)
 
 
 def permissions(node: str, api: str) -> Permissions:
@@ -62,6 +67,8 @@ def permissions(node: str, api: str) -> Permissions:
             else:
                 found.serves.add(name)
     found.subscribes.update(_MORE.get(node, ()))
+    others = [other.name for other in NODES if other.name != node]
+    found.calls = {f"{other}/{name}" for name in _ASKS.get(node, ()) for other in others}
     if node in _TRANSFORM:
         found.subscribes.update(("/tf", "/tf_static"))
     return found
@@ -84,6 +91,7 @@ def policy(node: str, api: str) -> str:
         ("topics publish", "topic", allowed.publishes),
         ("topics subscribe", "topic", allowed.subscribes),
         ("services reply", "service", allowed.serves),
+        ("services request", "service", allowed.calls),
         ("actions execute", "action", allowed.executes),
     ):
         lines += _group(group, what, names)

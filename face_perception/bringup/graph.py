@@ -85,6 +85,13 @@ NODES = (
         perceives=False,
         sends_images=True,
     ),
+    NodeSpec(
+        "session",
+        "records the results and markers of a session into a folder",
+        by_default=False,
+        reads_images=True,
+        perceives=False,
+    ),
 )
 
 

@@ -20,9 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "input",
         nargs="+",
-        metavar="FILE.jsonl|TABLE|FOLDER",
-        help="results of `face-perception run`, or a table of frames of `face-perception table`, "
-        "or its folder",
+        metavar="FILE.jsonl|SESSION|TABLE|FOLDER",
+        help="results of `face-perception run`, the folder of a session, or a table of frames of "
+        "`face-perception table`, or its folder",
     )
     parser.add_argument(
         "-o", "--output", required=True, type=Path, metavar="FILE.html", help="page to write"

@@ -17,7 +17,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Make tables of results of `run`: of each face in each frame, of events and of persons.",
     )
     parser.add_argument(
-        "input", nargs="+", metavar="FILE.jsonl", help="results of `face-perception run`"
+        "input",
+        nargs="+",
+        metavar="FILE.jsonl|SESSION",
+        help="results of `face-perception run`, or folders of sessions",
     )
     parser.add_argument(
         "--output",

@@ -1,7 +1,7 @@
 """Reads and writes pictures, films and camera files, and renders the sample scene. No ROS."""
 
 from face_perception.media.background import BackgroundWriter, read_ahead
-from face_perception.media.bag import bag_files, is_bag
+from face_perception.media.bag_reader import SESSION_BAG, BagReader, bag_files, is_bag, is_session
 from face_perception.media.camera_device import CameraDevice, device_number
 from face_perception.media.camera_info import load_camera
 from face_perception.media.eight_bits import BitDepth, looks_like_depth
@@ -28,7 +28,9 @@ __all__ = [
     "LOOP_SECONDS",
     "MOST_PIXELS",
     "PHOTOS",
+    "SESSION_BAG",
     "BackgroundWriter",
+    "BagReader",
     "BitDepth",
     "CameraDevice",
     "FaceTruth",
@@ -46,6 +48,7 @@ __all__ = [
     "image_from_compressed",
     "image_from_message",
     "is_bag",
+    "is_session",
     "load_camera",
     "looks_like_depth",
     "play_clip",

@@ -1,8 +1,7 @@
-"""Reads the images of a rosbag2 recording. Needs the library rosbags, and no ROS."""
+"""Reads the images of a rosbag2 recording."""
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import statistics
 from collections.abc import Iterator
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.camera_messages import is_rectified, usable_camera
-from face_perception.errors import InputError, MissingDependencyError
-from face_perception.files import open_regular
+from face_perception.errors import InputError
+from face_perception.media.bag_reader import BagReader
 from face_perception.media.eight_bits import BitDepth
 from face_perception.media.image_messages import (
     ImageError,
@@ -19,31 +18,11 @@ from face_perception.media.image_messages import (
     image_from_message,
 )
 from face_perception.media.image_order import ImageOrder
-from face_perception.outside_files import one_error
 from face_perception.types import Camera, Image
 
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-_FILES = (".mcap", ".db3")
-_METADATA = "metadata.yaml"
-_FIX = "record it again, or try `ros2 bag reindex`"
 _RATE_OF = 64  # first messages from which the rate is found
-
-
-def is_bag(path: Path) -> bool:
-    """Returns whether a path looks like a recording: a folder of rosbag2, or one of its files."""
-    if path.is_dir():
-        return (path / _METADATA).exists()
-    return path.suffix.lower() in _FILES
-
-
-def bag_files(folder: Path) -> list[Path]:
-    """Returns the files of a recording in a folder, without others that are there, too."""
-    return [
-        file
-        for file in folder.iterdir()
-        if file.name == _METADATA or file.name.removesuffix(".zstd").lower().endswith(_FILES)
-    ]
 
 
 class Bag:
@@ -61,20 +40,12 @@ class Bag:
     """
 
     def __init__(self, path: Path, topic: str = "") -> None:
-        rosbags = _import_rosbags(path)
-        self._name = f"bag {path}"
-        if not path.is_dir():
-            open_regular(path).close()  # no pipe, no device
-        with one_error(self._name, _FIX):
-            self._bag = rosbags.rosbag2.Reader(path)
-            self._bag.open()
+        self._bag = BagReader(path)
+        self._name = self._bag.name
         try:
-            # Fields of these messages have not changed since Humble.
-            self._types = rosbags.typesys.get_typestore(rosbags.typesys.Stores.ROS2_HUMBLE)
-            found = {name: info.msgtype or "" for name, info in self._bag.topics.items()}
-            self.topic = _choose_topic(path, topic, found)
-            self._info_topic = _info_topic(self.topic, found)
-            self.count = self._bag.topics[self.topic].msgcount
+            self.topic = _choose_topic(path, topic, self._bag.topics)
+            self._info_topic = _info_topic(self.topic, self._bag.topics)
+            self.count = self._bag.counts[self.topic]
             self.rate = self._find_rate()
         except BaseException:
             self.close()
@@ -84,9 +55,9 @@ class Bag:
     def __iter__(self) -> Iterator[tuple[Image, float, str, Camera | None]]:
         order, depth = ImageOrder(), BitDepth()
         # A driver sends camera_info just before or just after its image.
-        _, info = next(self._messages(self._info_topic), ("", None))
+        *_, info = next(self._bag.messages(self._info_topic), ("", 0, None))
         read, broken, reason = 0, 0, ""
-        for topic, message in self._messages(self._info_topic, self.topic):
+        for topic, _, message in self._bag.messages(self._info_topic, self.topic):
             if topic == self._info_topic:
                 info = message
                 continue
@@ -119,12 +90,11 @@ class Bag:
 
     def close(self) -> None:
         """Closes the files."""
-        if self._bag.is_open:
-            self._bag.close()
+        self._bag.close()
 
     def _find_rate(self) -> float:
         times = []
-        for _, message in self._messages(self.topic):
+        for *_, message in self._bag.messages(self.topic):
             times.append(_nanoseconds(message.header.stamp))
             if len(times) == _RATE_OF:
                 break
@@ -132,32 +102,6 @@ class Bag:
             raise InputError(f"{self._name} has no image on {self.topic}")
         steps = [b - a for a, b in itertools.pairwise(times) if b > a]
         return 1e9 / statistics.median(steps) if steps else 30.0
-
-    def _messages(self, *topics: str) -> Iterator[tuple[str, Any]]:
-        """Yields topic and message, in the order of recording."""
-        wanted = [c for c in self._bag.connections if c.topic in topics]
-        if not wanted:
-            return
-        messages = iter(self._bag.messages(wanted))
-        while True:
-            with one_error(self._name, _FIX):
-                found = next(messages, None)
-                if found is None:
-                    return
-                connection, _, data = found
-                message = self._types.deserialize_cdr(data, connection.msgtype)
-            yield connection.topic, message
-
-
-def _import_rosbags(path: Path) -> Any:
-    try:
-        for part in ("rosbag2", "typesys"):
-            importlib.import_module(f"rosbags.{part}")
-        return importlib.import_module("rosbags")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{path} is read with rosbags, which is not installed: run `pip install rosbags`"
-        ) from error
 
 
 def _choose_topic(path: Path, topic: str, found: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.media.bag import is_bag
+from face_perception.media.bag_reader import is_bag
 from face_perception.media.film import import_av, open_container
 from face_perception.media.input_file import open_input
 

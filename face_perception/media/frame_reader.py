@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from face_perception.errors import InputError
-from face_perception.media.bag import Bag, is_bag
+from face_perception.media.bag import Bag
+from face_perception.media.bag_reader import is_bag
 from face_perception.media.closable import Closable
 from face_perception.media.film import Film
 from face_perception.media.input_file import open_input

@@ -8,10 +8,13 @@ import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from face_perception.media import is_session
 from face_perception.outside_files import one_error
 from face_perception.results.frame_table import FIX, clip_name, read_rows
+from face_perception.results.session_reading import session_markers
 from face_perception.results.table_reading import frame_table_in, read_table_rows
 
 # A frame that is followed by a longer gap does not fill the gap: nobody knows what happened there.
@@ -86,6 +89,7 @@ class Clip:
       person for all its frames: to that of its last link.
     - ``person_of``: the person of each face id.
     - ``camera_assumed``: whether the camera of any frame was not calibrated.
+    - ``markers``: stamp (seconds) and label of the markers of a session, in the order of time.
     """
 
     name: str
@@ -94,6 +98,7 @@ class Clip:
     persons: Mapping[str, Sequence[Sample]]
     person_of: Mapping[str, str]
     camera_assumed: bool
+    markers: Sequence[tuple[float, str]] = ()
 
     @property
     def interval(self) -> float:
@@ -125,16 +130,17 @@ class _Frames:
 
 
 def read_clip(path: str | os.PathLike[str]) -> Clip:
-    """Reads the results of one clip, a .jsonl file. Raises what ``read_rows`` raises.
+    """Reads the results of one clip: a .jsonl file, or a session. Raises what ``read_rows`` raises.
 
     A frame lasts until the next one. Before a gap of more than half a second, or of three times the
     usual time between frames if that is longer, it lasts the usual time; so does the last frame.
     """
-    return _clip(clip_name(path), path, read_rows(path))
+    clip = _clip(clip_name(path), path, read_rows(path))
+    return replace(clip, markers=session_markers(path)) if is_session(Path(path)) else clip
 
 
 def read_clips(path: str | os.PathLike[str]) -> list[Clip]:
-    """Reads the clips of a table of frames, of a folder of tables, or of one .jsonl file.
+    """Reads the clips of a table of frames, of a folder of tables, of one .jsonl file or session.
 
     Raises what ``read_rows`` and ``read_table_rows`` raise.
     """

@@ -16,11 +16,13 @@ from typing import Any
 
 from face_perception.errors import InputError
 from face_perception.files import open_regular
+from face_perception.media import is_session
 from face_perception.outside_files import one_error
 from face_perception.results.columns import Column, Value, cells, with_degrees
 from face_perception.results.schema import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_FIELDS, JsonField
+from face_perception.results.session_reading import session_lines
 
-FIX = "give the file that `face-perception run --output` wrote"
+FIX = "give the file that `face-perception run --output` wrote, or the folder of a session"
 _LONGEST = 1 << 22  # bytes of a line; ten faces with landmarks have 200 kB
 UNIT_COLUMNS = {
     "action_units": "intensity",
@@ -32,9 +34,19 @@ UNIT_COLUMNS = {
 def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yields the line of each face of each frame: the line's keys, and ``face``.
 
-    ``face`` is None in the row of a frame without a face. Raises InputError, which names the file
-    and the line, if it is not a line of results, and OSError if the file cannot be read.
+    ``path`` is a file of results, or the folder of a session. ``face`` is None in the row of a
+    frame without a face. Raises InputError, which names the file and the line, if it is not a line
+    of results, OSError if the file cannot be read, and what ``session_lines`` raises.
     """
+    lines = session_lines(path) if is_session(Path(path)) else _lines(path)
+    for found in lines:
+        row = {"frame": found["frame"], **{f.name: found[f.name] for f in LINE_FIELDS}}
+        for face in found["faces"] or [None]:
+            yield {**row, "face": face}
+
+
+def _lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yields the lines of a file of results. Raises what ``read_rows`` raises."""
     with open_regular(path) as file:
         number = 0
         while line := file.readline(_LONGEST + 1):
@@ -45,16 +57,14 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
                 found = json.loads(line)
                 if not isinstance(found, dict) or not isinstance(found["faces"], list):
                     raise InputError("it is not a line of results")
-                row = {"frame": found["frame"], **{f.name: found[f.name] for f in LINE_FIELDS}}
+                for name in ("frame", *(f.name for f in LINE_FIELDS)):
+                    found[name]  # raises KeyError, which names it
                 faces = [dict(face) for face in found["faces"]]
                 for face in faces:
                     missing = {f.name for f in FACE_FIELDS} - face.keys()
                     if missing:
                         raise InputError(f"a face has no {min(missing)!r}")
-            for face in faces:
-                yield {**row, "face": face}
-            if not faces:
-                yield {**row, "face": None}
+            yield {**found, "faces": faces}
 
 
 def frame_columns(
@@ -106,8 +116,11 @@ def frame_rows(path: str | os.PathLike[str], wanted: Sequence[Column]) -> Iterat
 
 
 def clip_name(path: str | os.PathLike[str]) -> str:
-    """Returns the name of a file without its ending, as text: names may have any bytes."""
-    return os.fsencode(Path(path).stem).decode(errors="backslashreplace")
+    """Returns the name of a session, or of a file without its ending, as text.
+
+    Names of files may have any bytes.
+    """
+    return os.fsencode(Path(os.path.abspath(path)).stem).decode(errors="backslashreplace")
 
 
 def _columns(

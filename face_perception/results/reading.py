@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from face_perception.errors import InputError
 from face_perception.files import open_regular
+from face_perception.media import is_session
 from face_perception.optional_modules import extra
 from face_perception.results.columns import Column, Value
 from face_perception.results.study_tables import FRAMES, TABLES, column_types, study_tables
@@ -24,6 +25,7 @@ def read(path: str | os.PathLike[str], table: str = "", library: str = "pandas")
     ``path`` is one of
 
     - the results of ``face-perception run`` (a .jsonl file),
+    - the folder of a session,
     - the folder that ``face-perception table --output FOLDER`` wrote,
     - a .csv or .parquet file of that command.
 
@@ -40,7 +42,7 @@ def read(path: str | os.PathLike[str], table: str = "", library: str = "pandas")
     if table not in ("", *TABLES):
         raise InputError(f"table {table!r} is unknown: use {', '.join(TABLES)}")
     source, wanted = Path(path), table or FRAMES
-    if source.is_dir():
+    if source.is_dir() and not is_session(source):
         return _read_file(table_in(source, wanted), library)
     if source.suffix.lower() in SUFFIXES:
         if table:

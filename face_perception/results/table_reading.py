@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.files import open_regular
+from face_perception.media import is_session
 from face_perception.optional_modules import extra
 from face_perception.outside_files import one_error
 from face_perception.results.frame_table import UNIT_COLUMNS
@@ -23,12 +24,14 @@ _UNIT = re.compile(r"au(\d+)_(\w+)")
 
 
 def frame_table_in(path: str | os.PathLike[str]) -> Path | None:
-    """Returns the table of frames that a path names, or that is in that folder; None: neither.
+    """Returns the table of frames that a path names, or that is in that folder.
+
+    None if it is neither, as the results of ``run`` or a session.
 
     Raises what ``table_in`` raises.
     """
     at = Path(path)
-    if at.is_dir():
+    if at.is_dir() and not is_session(at):
         return table_in(at, _NAME)
     return at if at.suffix.lower() in SUFFIXES else None
 

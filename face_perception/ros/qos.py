@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -56,6 +56,26 @@ def choose_reliability(wanted: str, offered: list[ReliabilityPolicy]) -> Reliabi
     if ReliabilityPolicy.BEST_EFFORT in offered:
         return ReliabilityPolicy.BEST_EFFORT
     return ReliabilityPolicy.RELIABLE
+
+
+def offered_by_all(publishers: Sequence[Any], depth: int) -> QoSProfile:
+    """Returns the QoS of a subscription that receives as much as all ``publishers`` offer.
+
+    It is reliable, or latched, if all of them are. ``publishers`` are TopicEndpointInfo of rclpy.
+    """
+    profiles = [publisher.qos_profile for publisher in publishers]
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=choose_reliability("auto", [one.reliability for one in profiles]),
+        durability=_durability(profiles),
+    )
+
+
+def _durability(profiles: Sequence[QoSProfile]) -> DurabilityPolicy:
+    if {profile.durability for profile in profiles} == {DurabilityPolicy.TRANSIENT_LOCAL}:
+        return DurabilityPolicy.TRANSIENT_LOCAL
+    return DurabilityPolicy.VOLATILE
 
 
 class SensorSubscription:
@@ -209,10 +229,9 @@ class SensorSubscription:
         before = self._reliability, self._durability
         offered = [p.qos_profile.reliability for p in publishers]
         self._reliability = choose_reliability(self._wanted_reliability, offered)
-        kept = {p.qos_profile.durability for p in publishers} == {DurabilityPolicy.TRANSIENT_LOCAL}
         self._durability = (
-            DurabilityPolicy.TRANSIENT_LOCAL
-            if self._latched and kept
+            _durability([p.qos_profile for p in publishers])
+            if self._latched
             else DurabilityPolicy.VOLATILE
         )
         return before != (self._reliability, self._durability)

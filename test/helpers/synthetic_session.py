@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,31 +68,40 @@ def _during(intervals: Iterable[Interval], t: float) -> bool:
 
 def lines(scripts: Sequence[Script], seconds: float, rate: float = 30.0) -> list[dict[str, Any]]:
     """Returns the lines of a session, through the attention tracker."""
-    places = {script.name: script.at for script in scripts}
-
-    tracker = AttentionTracker()
     out = []
+    for number, result in enumerate(frames(scripts, seconds, rate)):
+        line = result.to_json(number)
+        here = {script.name: script for script in scripts}
+        for face in line["faces"]:
+            script = here[face["face_id"]]
+            if script.speech:
+                speaks = _during(script.speech, result.stamp)
+                face["attention"]["speaking"] = 0.9 if speaks else 0.1
+        out.append(line)
+    return out
+
+
+def frames(
+    scripts: Sequence[Script], seconds: float, rate: float = 30.0, begin: float = 0.0
+) -> Iterator[FrameResult]:
+    """Yields the results of each frame, from the stamp ``begin`` on; nobody speaks in them."""
+    places = {script.name: script.at for script in scripts}
+    tracker = AttentionTracker()
     for number in range(round(seconds * rate)):
         t = number / rate
         here = [script for script in scripts if not _during(script.hidden, t)]
         faces = [_face(script) for script in here]
         gazes = [_gaze(script, _place(script.target(t), places), t) for script in here]
-        result = FrameResult(
-            t,
+        yield FrameResult(
+            begin + t,
             CAMERA,
             tuple(faces),
             tuple(gazes),
             tuple(_units(script, t) for script in here),
             tuple(_expression(script, t) for script in here),
             (),
-            tuple(tracker.update(t, faces, gazes)),
+            tuple(tracker.update(begin + t, faces, gazes)),
         )
-        line = result.to_json(number)
-        for script, face in zip(here, line["faces"], strict=True):
-            if script.speech:
-                face["attention"]["speaking"] = 0.9 if _during(script.speech, t) else 0.1
-        out.append(line)
-    return out
 
 
 def write(path: Path, found: Iterable[Mapping[str, Any]]) -> Path:

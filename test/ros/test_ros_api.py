@@ -15,8 +15,9 @@ import affect_models
 from node_processes import NodeProcess, Peer
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
+from visualization_msgs.msg import MarkerArray
 
-from face_perception import msg, paths
+from face_perception import msg, paths, srv
 from face_perception.bringup import graph
 from face_perception.inference import sample_photo
 from tools.sros2_policy import permissions
@@ -71,12 +72,18 @@ def test_ros_api_is_what_the_nodes_have(
             "microphone": {"source": recording},
             "talking_face": {"audio_out": "none"},
             "affect": {"blendshapes": True},
+            "session": {"folder": str(tmp_path / "sessions"), "stop_below": 0.0},
         }
         start(node.name, **more.get(node.name, {}))
     # The talking face reads faces only while it looks at one.
     look = peer.publisher(String, "avatar/look_at_face")
     peer.until(lambda: look.get_subscription_count() > 0, why="for the talking face")
     look.publish(String(data="face_1"))
+    # The session node subscribes to what is published, while a session is recorded.
+    for kind, topic in ((MarkerArray, "targets"), (String, "robot_target")):
+        peer.publisher(kind, topic)
+    request = srv.StartSession.Request(video="full")
+    assert peer.call(srv.StartSession, "session/start", request).success
     # Nodes subscribe to their inputs only while they have subscribers. This one hears hri.
     consumer = subprocess.Popen([sys.executable, CONSUMER], stdout=subprocess.DEVNULL, cwd=tmp_path)
     for topic, kind in (

@@ -25,6 +25,7 @@ BASE = {
     "settings",
     "gaze_probability",
     "camera_messages",
+    "result_messages",
     "optional_modules",
 }
 # What a process and the parent that watches it agree on.
@@ -47,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "types": {"errors", "geometry"},
     "gaze_probability": {"errors", "types"},
     "camera_messages": {"errors", "types"},
+    "result_messages": {"errors", "types", "geometry", "camera_messages"},
     "media": BASE,
     "inference": BASE,
     "faces": BASE | {"inference"},
@@ -60,14 +62,16 @@ ALLOWED: dict[str, set[str]] = {
     "overlay": {"errors", "types", "geometry", "faces"},
     "hri": BASE | {"faces", "attention"},
     "optional_modules": {"errors"},
-    "results": BASE,
+    "results": BASE | {"media"},
+    "sessions": BASE | {"media"},
     "report": BASE | {"results"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
     "learning": BASE | SENSES | {"inference", "faces", "media", "statistics", "report"},
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
     "bringup": BASE | PROCESS | {"media", "speech", "ros"},
     "nodes": BASE | PROCESS | SENSES
-    | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup", "audio_devices"},
+    | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup", "audio_devices"}
+    | {"sessions"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
     | {"report", "bringup", "ros", "nodes", "learning", "exit_codes"},
     "cli": {"commands", "errors"},

@@ -25,6 +25,7 @@ def test_the_policy_of_a_node(node: str) -> None:
         ("topics", "publish", allowed.publishes),
         ("topics", "subscribe", allowed.subscribes),
         ("services", "reply", allowed.serves),
+        ("services", "request", allowed.calls),
         ("actions", "execute", allowed.executes),
     ):
         listed = {item.text for group in profile.findall(tag) if group.get(how) for item in group}
@@ -39,6 +40,8 @@ def test_alternatives_and_actions_are_allowed() -> None:
     assert gaze.executes == {"gaze/calibrate"}
     assert {"image", "/tf"} <= gaze.subscribes
     assert "faces" not in gaze.publishes
+    assert {"gaze/get_parameters", "camera/list_parameters"} <= permissions("session", API).calls
+    assert gaze.calls == set()
     assert "camera_info_file" not in permissions("camera", API).publishes
 
 

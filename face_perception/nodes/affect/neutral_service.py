@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-import rclpy
-
 from face_perception.affect import LandmarkActionUnits
+from face_perception.ros.service_call import TIMEOUT, call_service
 from face_perception.srv import SetNeutral
 
 if TYPE_CHECKING:
@@ -46,30 +44,18 @@ class NeutralService:
 
 
 def call_set_neutral(
-    namespace: str = "", face_id: str = "", *, forget: bool = False, timeout: float = 10.0
+    namespace: str = "", face_id: str = "", *, forget: bool = False, timeout: float = TIMEOUT
 ) -> tuple[bool, str]:
     """Calls the service of the affect node in ``namespace``; returns its success and its message.
 
     Raises TimeoutError if the service does not answer within ``timeout`` seconds.
     """
-    rclpy.init(args=[])
-    node = rclpy.create_node("face_perception_neutral", namespace=namespace)
-    try:
-        client = node.create_client(SetNeutral, _SERVICE)
-        end = time.monotonic() + timeout
-        answer = None
-        if client.wait_for_service(timeout_sec=timeout):
-            answer = client.call_async(SetNeutral.Request(face_id=face_id, forget=forget))
-            rclpy.spin_until_future_complete(
-                node, answer, timeout_sec=max(0.0, end - time.monotonic())
-            )
-        if answer is None or not answer.done():
-            raise TimeoutError(
-                f"no answer from {client.srv_name} within {timeout:g} s: is the affect node "
-                "running, in this namespace?"
-            )
-        response = answer.result()
-        return bool(response.success), str(response.message)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    response = call_service(
+        namespace,
+        SetNeutral,
+        _SERVICE,
+        SetNeutral.Request(face_id=face_id, forget=forget),
+        node="affect",
+        timeout=timeout,
+    )
+    return bool(response.success), str(response.message)

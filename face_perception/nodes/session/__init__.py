@@ -1,0 +1,1 @@
+"""The session node: records a session into a folder, with markers."""

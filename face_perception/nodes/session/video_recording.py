@@ -1,0 +1,109 @@
+"""Records the images of a session as JPEG, if asked with the faces made unrecognisable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rclpy.serialization import serialize_message
+
+from face_perception.nodes.session.topic_recording import add_topic
+from face_perception.ros import images, messages, result_kinds
+from face_perception.ros.image_input import ImageInput
+from face_perception.ros.result_kinds import Result
+from face_perception.ros.stamp_join import StampJoin
+from face_perception.sessions import FacePixelation, SessionRecorder, TopicQos
+from face_perception.types import Face
+
+if TYPE_CHECKING:
+    from face_perception.ros.driver import PerceptionNode
+    from face_perception.ros.image_input import ImageParameters
+
+_KIND = "sensor_msgs/msg/CompressedImage"
+_WAIT = 1.0  # seconds for the faces of an image
+
+
+class VideoRecording:
+    """The images of a node. Make it in the ``start`` of the node; ``begin`` and ``end`` a session.
+
+    Pixelated images are recorded only if the faces in them are known: without a face tracker, none
+    is. They go into the topic of the images with ``/compressed``, so that `run` reads them.
+    """
+
+    def __init__(self, node: PerceptionNode[Any], values: ImageParameters) -> None:
+        self._node = node
+        self._recorder: SessionRecorder | None = None
+        self._mode = "off"
+        self._rate = 0.0
+        self._worker = node.worker(self._record)
+        self._input = ImageInput(
+            node,
+            self._on_image,
+            compressed=values.compressed,
+            reliability=values.qos,
+            wanted=lambda: self._mode != "off",
+            info=False,
+        )
+        self._faces = node.subscribe(
+            result_kinds.FACES,
+            "faces",
+            self._on_faces,
+            depth=10,
+            hint="start face_tracker: without it no pixelated video can be made",
+            wanted=lambda: self._mode == "pixelated",
+        )
+        self._topic = f"{self._input.topic.removesuffix('/compressed')}/compressed"
+
+    @property
+    def status(self) -> str:
+        """Why no video is recorded; empty if it is, or if none is wanted."""
+        return "; ".join(filter(None, (self._input.status, self._faces.status)))
+
+    def begin(self, recorder: SessionRecorder, mode: str, rate: float) -> None:
+        """Starts to record; ``mode`` is off, pixelated or full, ``rate`` in Hz."""
+        self._last = -1.0  # stamp of the last image, seconds
+        self._join = StampJoin("image", _WAIT)
+        self._pixelation = FacePixelation()
+        self._rate = rate
+        if mode != "off":
+            add_topic(recorder, self._topic, _KIND, TopicQos(reliable=True, depth=1))
+        self._recorder, self._mode = recorder, mode
+
+    def end(self) -> None:
+        """Stops recording."""
+        self._recorder, self._mode = None, "off"
+
+    def _on_image(self, message: Any) -> None:
+        stamp = messages.seconds(message.header.stamp)
+        # Images that come a little early count as in time.
+        if 0 <= stamp - self._last < 0.9 / self._rate:
+            return
+        self._last = stamp
+        if self._mode == "full":
+            self._node.count("dropped" if self._worker.put((message, None)) else "input")
+        else:
+            self._add("image", message)
+
+    def _on_faces(self, faces: Result[Face]) -> None:
+        self._add("faces", faces)
+
+    def _add(self, key: str, item: Any) -> None:
+        stamp = messages.nanoseconds(item.header.stamp)
+        for _, group in self._join.add(key, stamp, item, frozenset({"faces"})):
+            if "faces" not in group:  # nobody knows where the faces are
+                self._node.count("dropped")
+                continue
+            dropped = self._worker.put((group["image"], group["faces"]))
+            self._node.count("dropped" if dropped else "input")
+
+    def _record(self, item: tuple[Any, Result[Face] | None]) -> None:
+        message, faces = item
+        recorder = self._recorder
+        image = self._input.pixels(message)
+        if image is None or recorder is None:
+            return
+        if faces is not None:
+            stamp = messages.seconds(message.header.stamp)
+            image = self._pixelation.cover(image, stamp, faces.values)
+        out = images.to_compressed(image)
+        out.header = message.header
+        recorder.put(self._topic, self._node.get_clock().now().nanoseconds, serialize_message(out))

@@ -1,0 +1,119 @@
+"""Reads the results in the recording of a session, as ``face-perception run`` writes them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from face_perception import result_messages
+from face_perception.errors import InputError
+from face_perception.media import BagReader
+from face_perception.outside_files import one_error, read_bytes
+from face_perception.results.schema import FrameResult
+
+_LATEST = 2_000_000_000  # nanoseconds after the first message of an image for its other results
+_FACES = "faces"
+_FIX = "record the session again"
+_MARKERS, _MOST_MARKERS = "markers.csv", 1 << 24  # name and bytes
+_TYPE = "face_perception/msg/"
+# The fields of FrameResult, by the type of their messages, and what makes their values.
+_FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    f"{_TYPE}FaceArray": (_FACES, result_messages.face_from_msg),
+    f"{_TYPE}GazeArray": ("gazes", result_messages.gaze_from_msg),
+    f"{_TYPE}ActionUnitsArray": ("action_units", result_messages.action_units_from_msg),
+    f"{_TYPE}BlendshapesArray": ("blendshapes", result_messages.blendshapes_from_msg),
+    f"{_TYPE}ExpressionArray": ("expressions", result_messages.expression_from_msg),
+    f"{_TYPE}ValenceArousalArray": ("valence_arousal", result_messages.valence_arousal_from_msg),
+    f"{_TYPE}AttentionArray": ("attention", result_messages.attention_from_msg),
+}
+
+
+@dataclass
+class _Image:
+    """What is known of one image so far; ``since`` is when its first message was recorded."""
+
+    since: int
+    camera: Any = None
+    results: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+def session_lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yields the results of each image of a session, as the JSON line of ``run`` has them.
+
+    Stamps are those of the images. A result that was recorded more than two seconds after the faces
+    of its image is left out. Raises InputError, which names the session and the reason, if it has
+    no faces, or those of several cameras; OSError; and MissingDependencyError without rosbags.
+    """
+    reader = BagReader(Path(path))
+    try:
+        for number, result in enumerate(_results(reader, _topics(reader))):
+            yield result.to_json(number)
+    finally:
+        reader.close()
+
+
+def session_markers(path: str | os.PathLike[str]) -> list[tuple[float, str]]:
+    """Returns stamp (seconds) and label of the markers of a session, in the order of time.
+
+    Raises InputError if its list of markers cannot be read, and OSError.
+    """
+    file = Path(path) / _MARKERS
+    if not file.exists():
+        return []
+    with one_error(f"{file}", "correct or remove it"):
+        text = read_bytes(file, _MOST_MARKERS).decode()
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        # A label that a spreadsheet would take for a formula was written with an apostrophe.
+        return sorted((float(row["stamp"]), row["label"].removeprefix("'")) for row in rows)
+
+
+def _topics(reader: BagReader) -> dict[str, str]:
+    """Returns the type of each topic that is read."""
+    by_field: dict[str, list[str]] = {}
+    for topic in sorted(reader.topics, key=_is_second_choice):
+        kind = reader.topics[topic]
+        if kind in _FIELDS and reader.counts[topic]:
+            by_field.setdefault(_FIELDS[kind][0], []).append(topic)
+    if _FACES not in by_field:
+        raise InputError(
+            f"{reader.name} has no faces: run face_tracker while a session is recorded, and leave "
+            "`faces` in the parameter topics of the session node"
+        )
+    if len(by_field[_FACES]) > 1:
+        raise InputError(
+            f"{reader.name} has faces of several cameras ({', '.join(by_field[_FACES])}): record a "
+            "session for each camera"
+        )
+    return {topics[0]: reader.topics[topics[0]] for topics in by_field.values()}
+
+
+def _is_second_choice(topic: str) -> tuple[bool, str]:
+    """Sorts valence and arousal of motion_affect behind that of affect, which has more images."""
+    return topic.endswith("/motion_affect"), topic
+
+
+def _results(reader: BagReader, topics: Mapping[str, str]) -> Iterator[FrameResult]:
+    waiting: dict[int, _Image] = {}  # by stamp, nanoseconds
+    for topic, time, message in reader.messages(*topics):
+        name, convert = _FIELDS[topics[topic]]
+        stamp = result_messages.nanoseconds(message.header.stamp)
+        image = waiting.setdefault(stamp, _Image(time))
+        with one_error(f"{reader.name}, {topic}, stamp {stamp * 1e-9:.6f}", _FIX):
+            if name == _FACES:
+                image.camera = result_messages.camera_of(message)
+            image.results[name] = tuple(map(convert, result_messages.listed(message)))
+        while time - waiting[first := min(waiting)].since > _LATEST:
+            yield from _made(first, waiting.pop(first))
+    for stamp in sorted(waiting):
+        yield from _made(stamp, waiting[stamp])
+
+
+def _made(stamp: int, image: _Image) -> Iterator[FrameResult]:
+    """Yields the result of an image, if its faces were recorded."""
+    if _FACES in image.results:
+        yield FrameResult(stamp * 1e-9, image.camera, **image.results)

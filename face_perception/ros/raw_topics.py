@@ -1,0 +1,109 @@
+"""Receives messages unread, as bytes, from topics whose types the publishers decide."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from face_perception.ros import qos
+
+if TYPE_CHECKING:
+    from rclpy.qos import QoSProfile
+
+    from face_perception.ros.driver import PerceptionNode
+
+
+class RawTopics:
+    """Subscribes a node to ``topics`` (full names) as their publishers appear, until ``end``.
+
+    Call ``look`` now and then. The QoS is what all publishers of a topic offer, as in rosbag2, and
+    follows them. ``found(topic, publisher)`` is called before the first subscription to a topic,
+    with the TopicEndpointInfo of a publisher; if it raises LookupError, the topic is left out and
+    ``problems`` has the reason. ``received(topic, data)`` gets each message. ``depth`` is the
+    number of messages that wait for the executor.
+
+    Reading a message takes far longer than receiving its bytes, so a node that needs few of them
+    reads those it needs.
+    """
+
+    def __init__(
+        self,
+        node: PerceptionNode[Any],
+        topics: Iterable[str],
+        received: Callable[[str, bytes], None],
+        *,
+        depth: int,
+        found: Callable[[str, Any], None] = lambda topic, publisher: None,
+    ) -> None:
+        self._node, self._topics = node, tuple(topics)
+        self._received, self._found, self._depth = received, found, depth
+        self._subscriptions: dict[str, tuple[QoSProfile, Any]] = {}
+        self.kinds: dict[str, type[Any]] = {}  # the class of the messages of each topic found
+        self.problems: dict[str, str] = {}
+
+    @property
+    def subscribed(self) -> list[str]:
+        """The topics that have a subscription."""
+        return list(self._subscriptions)
+
+    def look(self) -> None:
+        """Subscribes to topics that have publishers now, and follows changes of their QoS."""
+        for topic in self._topics:
+            if topic in self.problems or not self._node.count_publishers(topic):
+                continue
+            publishers = self._node.get_publishers_info_by_topic(topic)
+            if not publishers:
+                continue
+            profile = qos.offered_by_all(publishers, self._depth)
+            before, subscription = self._subscriptions.get(topic, (None, None))
+            if before == profile:
+                continue
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+                del self._subscriptions[topic]
+            elif topic not in self.kinds and not self._add(topic, publishers[0]):
+                continue
+            self._subscriptions[topic] = (profile, self._subscribe(topic, profile))
+
+    def end(self) -> None:
+        """Ends all subscriptions."""
+        for _, subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def _add(self, topic: str, publisher: Any) -> bool:
+        try:
+            kind = message_class(publisher.topic_type)
+            self._found(topic, publisher)
+        except LookupError as error:
+            self.problems[topic] = f"{topic} is left out: {error}"
+            self._node.get_logger().warning(self.problems[topic])
+            return False
+        self.kinds[topic] = kind
+        return True
+
+    def _subscribe(self, topic: str, profile: QoSProfile) -> Any:
+        return self._node.create_subscription(
+            self.kinds[topic],
+            topic,
+            self._node.guarded(functools.partial(self._received, topic)),
+            profile,
+            raw=True,
+        )
+
+
+def message_class(kind: str) -> type[Any]:
+    """Returns the class of a type such as std_msgs/msg/String.
+
+    Raises LookupError, with the fix, if its package is not installed here.
+    """
+    package, _, name = kind.split("/")
+    try:
+        found: type[Any] = getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise LookupError(
+            f"its type {kind} is not installed: install the package {package}, and source it"
+        ) from error
+    return found

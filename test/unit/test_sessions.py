@@ -1,0 +1,362 @@
+"""Sessions without ROS: what is written survives kills, full disks and odd input."""
+
+from __future__ import annotations
+
+import csv
+import resource
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from face_perception.errors import InputError, MissingDependencyError
+from face_perception.sessions import (
+    CHANNELS,
+    FacePixelation,
+    LabStreams,
+    Marker,
+    SessionFolder,
+    SessionRecorder,
+    StreamedFace,
+    TopicQos,
+    check_marker,
+    header_stamp,
+    pixelate,
+)
+from face_perception.types import Face, Roi
+
+START = 1_700_000_000.25
+TOPIC, KIND = "/chat", "std_msgs/msg/String"
+DEFINITION = {KIND: "string data\n"}
+
+
+def string(text: str) -> bytes:
+    """Returns a serialised std_msgs/String."""
+    data = text.encode() + b"\0"
+    return b"\0\1\0\0" + struct.pack("<I", len(data)) + data
+
+
+def recorder(root: Path, buffer: int = 1 << 20, stop_below: float = 0.0) -> SessionRecorder:
+    pytest.importorskip("rosbags")
+    made = SessionRecorder(SessionFolder(root, "test", START), buffer=buffer, stop_below=stop_below)
+    made.add_topic(TOPIC, KIND, TopicQos(latched=True, depth=1), DEFINITION)
+    return made
+
+
+def put(made: SessionRecorder, first: int, count: int, text: str = "message") -> None:
+    for number in range(first, first + count):
+        made.put(TOPIC, number * 1_000_000, string(f"{text} {number}"))
+
+
+def read(path: Path) -> tuple[list[str], bool]:
+    """Returns the texts in a session, and whether it has no end."""
+    from face_perception.media import BagReader
+
+    reader = BagReader(path)
+    texts = [message.data for _, _, message in reader.messages(TOPIC)]
+    reader.close()
+    return texts, reader.unfinished
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has each ``write`` put its messages on the disk."""
+    from face_perception.sessions import recorder as module
+
+    monkeypatch.setattr(module, "_FLUSH_PERIOD", 0.0)
+
+
+def test_a_session_is_a_rosbag2_recording_with_its_facts(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    put(made, 0, 5)
+    made.mark(Marker(START + 1, "=begin, now", "service"))
+    made.close("it was stopped", START + 10)
+    folder = made.folder.path
+    assert folder.stat().st_mode & 0o077 == 0
+    record = yaml.safe_load((folder / "session.yaml").read_text())
+    assert (record["label"], record["reason"]) == ("test", "it was stopped")
+    assert (record["messages"], record["dropped"], record["markers"]) == (5, 0, 1)
+    with (folder / "markers.csv").open(newline="") as file:
+        # A spreadsheet shall not read a label as a formula.
+        assert list(csv.reader(file))[1] == [f"{START + 1:.6f}", "'=begin, now", "service"]
+    assert read(folder) == ([f"message {n}" for n in range(5)], False)
+    from rosbags.interfaces import QosDurability
+    from rosbags.rosbag2 import Reader
+
+    with Reader(folder / "bag") as reader:
+        (connection,) = reader.connections
+        (qos,) = connection.ext.offered_qos_profiles  # type: ignore[union-attr]
+    assert (qos.durability, qos.depth) == (QosDurability.TRANSIENT_LOCAL, 1)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_every_beginning_of_a_recording_is_readable(tmp_path: Path) -> None:
+    """As after a power cut: the file ends anywhere, perhaps in zeros, and nothing else is there."""
+    made = recorder(tmp_path)
+    for part in range(4):
+        put(made, 3 * part, 3)
+        made.write()
+    file = made.folder.bag / "bag.mcap"
+    data = file.read_bytes()
+    assert len(list(made.folder.bag.iterdir())) == 1
+    seen = set()
+    for length in range(60, len(data), 37):
+        for cut in (data[:length], data[:length] + bytes(100)):
+            file.write_bytes(cut)
+            texts, unfinished = read(made.folder.path)
+            assert unfinished
+            assert texts == [f"message {n}" for n in range(len(texts))]
+            seen.add(len(texts))
+    assert seen == {0, 3, 6, 9, 12}
+
+
+@pytest.mark.usefixtures("at_once")
+def test_messages_without_an_index_come_in_the_order_of_time(tmp_path: Path) -> None:
+    """Threads that record may hand in messages in another order."""
+    made = recorder(tmp_path)
+    for number in (2, 0, 1, 4, 3):
+        put(made, number, 1)
+        made.write()
+    assert read(made.folder.path) == ([f"message {n}" for n in range(5)], True)
+
+
+@pytest.fixture
+def _small_files() -> Iterator[None]:
+    """Lets writing fail after 20 kB of a file, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("_small_files", "at_once")
+def test_a_full_disk_ends_the_session_and_keeps_what_is_written(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    for part in range(100):
+        put(made, 10 * part, 10, "x" * 100)
+        made.write()
+    assert "the session was stopped: " in made.failure
+    assert "bag.mcap" in made.failure
+    made.close("not this", START + 9)
+    texts, _ = read(made.folder.path)
+    assert 50 < len(texts) < 200
+    record = yaml.safe_load((made.folder.path / "session.yaml").read_text())
+    assert record["reason"] == made.failure
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_session_ends_before_the_disk_is_full(tmp_path: Path) -> None:
+    made = recorder(tmp_path, stop_below=1e18)
+    put(made, 0, 3)
+    made.write()
+    assert "less than stop_below" in made.failure
+    assert read(made.folder.path) == ([f"message {n}" for n in range(3)], False)
+
+
+def test_a_slow_disk_drops_and_counts(tmp_path: Path) -> None:
+    made = recorder(tmp_path, buffer=100)
+    put(made, 0, 10)
+    assert made.dropped == 5
+    made.write()
+    put(made, 10, 1)
+    made.close("", START)
+    assert len(read(made.folder.path)[0]) == 6
+
+
+@pytest.mark.parametrize("label", ["../up", "a/b", "a b", "a.b", "\0", "x" * 61, "café"])
+def test_a_label_that_is_no_name_is_refused(label: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"label .* cannot be used"):
+        SessionFolder(tmp_path, label, START)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_sessions_of_one_second_have_two_folders(tmp_path: Path) -> None:
+    first, second = (SessionFolder(tmp_path, "a", START).path for _ in range(2))
+    assert second.name == f"{first.name}_2"
+
+
+@pytest.mark.parametrize("label", ["", "  ", "a\nb", "x" * 201])
+def test_a_marker_that_cannot_be_shown_is_refused(label: str) -> None:
+    with pytest.raises(InputError, match=r"marker .* cannot be used"):
+        check_marker(label)
+
+
+def test_the_stamp_of_a_message_is_read_without_its_type() -> None:
+    data = b"\0\1\0\0" + struct.pack("<iI", 12, 250_000_000) + b"rest"
+    assert header_stamp(data) == 12.25
+    for other in (b"", b"\0\0" + data[2:], b"\0\1\0\0" + bytes(8)):  # short, big-endian, unset
+        assert np.isnan(header_stamp(other))
+
+
+def test_clock_offsets_are_receipt_minus_stamp(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    text = "std_msgs/Header header\n"
+    header = "builtin_interfaces/Time stamp\nstring frame_id\n"
+    definitions = {
+        "x_msgs/msg/Stamped": text,
+        "std_msgs/msg/Header": header,
+        "builtin_interfaces/msg/Time": "int32 sec\nuint32 nanosec\n",
+    }
+    made.add_topic("/s", "x_msgs/msg/Stamped", TopicQos(), definitions, stamped=True)
+    for second, late in ((10, 0.5), (11, 0.25)):
+        data = b"\0\1\0\0" + struct.pack("<iI", second, 0) + string("frame")[4:]
+        made.put("/s", round((second + late) * 1e9), data)
+    made.close("", START)
+    record = yaml.safe_load((made.folder.path / "session.yaml").read_text())
+    assert record["clock_offsets"] == {
+        "/s": {"count": 2, "smallest": 0.25, "mean": 0.375, "largest": 0.5}
+    }
+
+
+# Pixelated faces.
+
+
+def face(face_id: str, roi: Roi) -> Face:
+    return Face(face_id, 0.9, roi, np.zeros((478, 3), np.float32), None)
+
+
+def test_a_pixelated_face_keeps_a_few_numbers_and_the_rest_stays() -> None:
+    image = np.random.default_rng(11).integers(0, 255, (120, 160, 3), np.uint8)
+    covered = pixelate(image, [Roi(60, 40, 30, 40)])
+    inside = covered[28:92, 48:102].reshape(-1, 3)  # with the margin of 12 pixels
+    assert len(np.unique(inside, axis=0)) <= 36
+    outside = np.ones(image.shape[:2], bool)
+    outside[28:92, 48:102] = False
+    assert (covered[outside] == image[outside]).all()
+
+
+@pytest.mark.parametrize("box", [Roi(-50, -50, 60, 60), Roi(150, 100, 80, 80), Roi(500, 5, 9, 9)])
+def test_a_face_at_the_edge_is_covered_as_far_as_it_is_visible(box: Roi) -> None:
+    image = np.random.default_rng(11).integers(0, 255, (120, 160, 3), np.uint8)
+    changed = (pixelate(image, [box]) != image).any()
+    assert changed == (box.x < 160)
+
+
+def test_a_face_that_is_missed_for_a_moment_stays_covered() -> None:
+    image = np.random.default_rng(11).integers(0, 255, (120, 160, 3), np.uint8)
+    video = FacePixelation()
+    found = video.cover(image, 10.0, [face("face_1", Roi(60, 40, 30, 40))])
+    assert (video.cover(image, 10.9, []) == found).all()
+    assert (video.cover(image, 11.2, []) == image).all()
+
+
+# Lab Streaming Layer, with a stand-in for pylsl.
+
+
+class Outlet:
+    def __init__(self, info: Any) -> None:
+        self.info, self.sent = info, []  # type: ignore[var-annotated]
+        MADE.append(self)
+
+    def push_sample(self, sample: list[Any], at: float) -> None:
+        self.sent.append((sample, at))
+
+
+class Info:
+    """A description of a stream, with its channels."""
+
+    def __init__(self, name: str, kind: str, count: int, *_: Any) -> None:
+        self._name, self.kind, self.count, self.labels = name, kind, count, []  # type: ignore[var-annotated]
+
+    def name(self) -> str:
+        return self._name
+
+    def uid(self) -> str:
+        return f"uid of {self._name}"
+
+    def desc(self) -> Info:
+        return self
+
+    append_child = lambda self, name: self  # noqa: E731
+
+    def append_child_value(self, name: str, value: str) -> None:
+        self.labels.append(value)
+
+
+class LostError(RuntimeError):
+    pass
+
+
+class Inlet:
+    def __init__(self, info: Info, **_: Any) -> None:
+        self.waiting: list[Any] = [(["go"], 90.0), ([""], 91.0)]
+        INLETS.append(self)
+
+    def pull_sample(self, timeout: float) -> tuple[Any, float]:
+        if not self.waiting:
+            return None, 0.0
+        found = self.waiting.pop(0)
+        if found is None:
+            raise LostError
+        return found  # type: ignore[no-any-return]
+
+    def open_stream(self, timeout: float) -> None:
+        pass
+
+    def close_stream(self) -> None:
+        pass
+
+
+MADE: list[Outlet] = []
+INLETS: list[Inlet] = []
+
+
+@pytest.fixture
+def lsl(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A stand-in for pylsl whose clock shows 100 s."""
+    MADE.clear()
+    INLETS.clear()
+    found = [Info("stimuli", "Markers", 1), Info("face markers", "Markers", 1)]
+    standin = SimpleNamespace(
+        StreamInfo=Info,
+        StreamOutlet=Outlet,
+        StreamInlet=Inlet,
+        local_clock=lambda: 100.0,
+        ContinuousResolver=lambda prop, value: SimpleNamespace(results=lambda: found),
+        IRREGULAR_RATE=0.0,
+        cf_float32="float32",
+        cf_string="string",
+        proc_clocksync=1,
+        proc_monotonize=4,
+    )
+    monkeypatch.setitem(sys.modules, "pylsl", standin)
+    return standin
+
+
+def test_numbers_and_markers_go_out_with_the_time_of_the_image(lsl: SimpleNamespace) -> None:
+    streams = LabStreams("face")
+    numbers = StreamedFace(2.0, 0.1, -0.1, 1.0, 0.5, 0.0, 0.3, -0.2)
+    streams.send_faces([numbers], age=0.25)
+    streams.send_marker("begin", age=1.0)
+    faces, markers = MADE
+    assert (faces.info.kind, faces.info.count) == ("Face", len(CHANNELS))
+    assert tuple(faces.info.labels) == CHANNELS
+    assert faces.sent == [([2.0, 0.1, -0.1, 1.0, 0.5, 0.0, 0.3, -0.2], 99.75)]
+    assert markers.sent == [(["begin"], 99.0)]
+
+
+def test_markers_of_other_programs_come_with_their_age(lsl: SimpleNamespace) -> None:
+    streams = LabStreams("face")
+    assert streams.find() == ["stimuli"]  # not our own
+    assert streams.find() == []
+    assert [(m.label, m.age, m.stream) for m in streams.markers()] == [
+        ("go", 10.0, "stimuli"),
+        ("", 9.0, "stimuli"),
+    ]
+    assert streams.markers() == []
+    INLETS[0].waiting.append(None)  # the program has ended
+    assert streams.markers() == []
+    assert streams.find() == ["stimuli"]
+    streams.close()
+
+
+def test_pylsl_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pylsl", None)
+    with pytest.raises(MissingDependencyError, match="pip install pylsl"):
+        LabStreams("face")
