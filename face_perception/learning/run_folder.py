@@ -70,6 +70,29 @@ def data_of_new_run(out: Path, data: Path | None, resume: bool, *painted: str) -
     return own
 
 
+def data_or_painted(
+    out: Path,
+    data: Path | None,
+    resume: bool,
+    what: str,
+    paint: Callable[[Path], object],
+    report: Callable[[str], None],
+    *painted: str,
+) -> Path:
+    """Returns the data set of a run; paints one for a new run without ``data``.
+
+    ``paint`` writes the data set to a new folder, and ``what`` names it in the report. ``painted``
+    are further folders in ``out`` that such a run paints. Raises what ``data_of_new_run`` raises.
+    """
+    found = data_of_new_run(out, data, resume, SYNTHETIC_DATA, *painted)
+    if found is None:
+        found = out / SYNTHETIC_DATA
+        report(f"painting {what} into {found}")
+        out.mkdir(parents=True, exist_ok=True)
+        paint(found)
+    return found
+
+
 def begin_training(
     out: Path,
     recipe: Any,

@@ -16,7 +16,7 @@ import numpy as np
 from face_perception.errors import shortened
 from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
-    LEFT_OUT,
+    Conversion,
     Report,
     affect_crop,
     every_nth,
@@ -24,7 +24,7 @@ from face_perception.learning.data.converting import (
     quiet,
     splits_of,
 )
-from face_perception.learning.data.dataset import DatasetError, Writer, read_image
+from face_perception.learning.data.dataset import DatasetError, read_image
 from face_perception.outside_files import one_error, read_json
 
 _WANTED = "folders 001 to 600, each with its 001.json and pictures 00000.png, were expected"
@@ -56,13 +56,13 @@ def convert(
     contents = {clip: _read_clip(source / clip / f"{clip}.json") for clip in clips}
     actors = sorted({str(content["actor"]) for content in contents.values()})
     splits = splits_of(actors, source, test)
-    counts: Counter[str] = Counter()
-    about = {
-        "name": "AFEW-VA",
-        "licence": "for non-commercial research only (end user licence agreement of iBUG)",
-        "made_by": "face_perception.learning.data.afew_va of the published data set",
-    }
-    with Writer(out, **about) as writer:
+    with Conversion(
+        out,
+        report,
+        name="AFEW-VA",
+        licence="for non-commercial research only (end user licence agreement of iBUG)",
+        module=__name__,
+    ) as made:
         for clip, content in contents.items():
             actor = str(content["actor"])
             for name, frame in every_nth(sorted(content["frames"].items()), every):
@@ -70,23 +70,19 @@ def convert(
                 points, valence, arousal = _frame(frame, where)
                 image = read_image(source / clip / f"{name}.png", f"{where} names it")
                 size = float(np.ptp(points[:, 0]))
-                try:
+                with made.unless_missing():
                     crop = affect_crop(tracker, image, points.mean(0), size)
-                except LEFT_OUT as error:
-                    counts[str(error)] += 1
-                    continue
-                writer.add(
-                    {"file": crop},
-                    subject=actor,
-                    split=splits[actor],
-                    video=clip,
-                    frame=int(name),
-                    valence=valence,
-                    arousal=arousal,
-                )
-                counts["written"] += 1
-            report(f"{clip} ({splits[actor]}): {counts['written']} samples so far")
-    return counts
+                    made.add(
+                        {"file": crop},
+                        subject=actor,
+                        split=splits[actor],
+                        video=clip,
+                        frame=int(name),
+                        valence=valence,
+                        arousal=arousal,
+                    )
+            made.report(f"{clip} ({splits[actor]})")
+    return made.counts
 
 
 def _read_clip(path: Path) -> dict[str, Any]:

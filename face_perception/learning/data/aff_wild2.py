@@ -13,6 +13,7 @@ from pathlib import Path
 
 from face_perception.faces import ALIGNED_SIDE, CROP_SIDE, FaceTracker
 from face_perception.learning.data.converting import (
+    Conversion,
     Report,
     every_nth,
     numbers,
@@ -20,7 +21,7 @@ from face_perception.learning.data.converting import (
     read_rows,
     refuse_test,
 )
-from face_perception.learning.data.dataset import DatasetError, Writer, read_image
+from face_perception.learning.data.dataset import DatasetError, read_image
 from face_perception.learning.data.labelled_pictures import with_border
 from face_perception.types import Image
 
@@ -70,13 +71,13 @@ def convert(
     """
     refuse_test(test, "Aff-Wild2")
     videos = _read_videos(source)
-    counts: Counter[str] = Counter()
-    about = {
-        "name": "Aff-Wild2",
-        "licence": "for non-commercial research only (agreement with Imperial College London)",
-        "made_by": "face_perception.learning.data.aff_wild2 of the published data set",
-    }
-    with Writer(out, **about) as writer:
+    with Conversion(
+        out,
+        report,
+        name="Aff-Wild2",
+        licence="for non-commercial research only (agreement with Imperial College London)",
+        module=__name__,
+    ) as made:
         for name, video in videos.items():
             folder = source / "cropped_aligned" / name
             if not folder.is_dir():
@@ -84,10 +85,10 @@ def convert(
             for frame, labels in every_nth(sorted(video.frames.items()), every):
                 file = folder / f"{frame:05d}.jpg"
                 if not file.exists():
-                    counts["no face was cropped in the published set"] += 1
+                    made.counts["no face was cropped in the published set"] += 1
                     continue
                 crop = _crop(read_image(file, "an aligned face was expected"), file)
-                writer.add(
+                made.add(
                     {"file": crop},
                     subject=name,
                     split=video.split,
@@ -95,9 +96,8 @@ def convert(
                     frame=frame,
                     **labels,
                 )
-                counts["written"] += 1
-            report(f"{name} ({video.split}): {counts['written']} samples so far")
-    return counts
+            made.report(f"{name} ({video.split})")
+    return made.counts
 
 
 def _crop(image: Image, file: Path) -> Image:

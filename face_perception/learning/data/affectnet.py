@@ -12,7 +12,13 @@ from pathlib import Path
 
 from face_perception.errors import one_line
 from face_perception.faces import FaceTracker
-from face_perception.learning.data.converting import Report, every_nth, quiet, refuse_test
+from face_perception.learning.data.converting import (
+    Conversion,
+    Report,
+    every_nth,
+    quiet,
+    refuse_test,
+)
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.data.labelled_pictures import (
     MARGIN,
@@ -54,12 +60,14 @@ def convert(
     ``every``-th picture is used. Raises DatasetError that names what is missing or odd.
     """
     refuse_test(test, "AffectNet")
-    about = {
-        "name": "AffectNet",
-        "licence": "for non-commercial research only (agreement with the University of Denver)",
-        "made_by": "face_perception.learning.data.affectnet of the published data set",
-    }
-    return write_pictures(every_nth(_pictures(source), every), out, about, tracker, report)
+    conversion = Conversion(
+        out,
+        report,
+        name="AffectNet",
+        licence="for non-commercial research only (agreement with the University of Denver)",
+        module=__name__,
+    )
+    return write_pictures(every_nth(_pictures(source), every), tracker, conversion)
 
 
 def _pictures(source: Path) -> Iterator[LabelledPicture]:

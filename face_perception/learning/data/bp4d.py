@@ -13,6 +13,7 @@ from pathlib import Path
 
 from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
+    Conversion,
     Report,
     every_nth,
     numbers,
@@ -48,12 +49,14 @@ def convert(
     of those left out, by reason. Every ``every``-th labelled frame is used. Raises DatasetError
     that names what is missing or odd.
     """
-    about = {
-        "name": "BP4D-Spontaneous",
-        "licence": "for non-commercial research only (agreement with Binghamton University)",
-        "made_by": "face_perception.learning.data.bp4d of the published data set",
-    }
-    return write_pictures(every_nth(_pictures(source, test), every), out, about, tracker, report)
+    conversion = Conversion(
+        out,
+        report,
+        name="BP4D-Spontaneous",
+        licence="for non-commercial research only (agreement with Binghamton University)",
+        module=__name__,
+    )
+    return write_pictures(every_nth(_pictures(source, test), every), tracker, conversion)
 
 
 def _pictures(source: Path, test: Sequence[str]) -> Iterator[LabelledPicture]:

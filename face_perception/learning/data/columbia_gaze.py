@@ -15,7 +15,7 @@ from pathlib import Path
 from face_perception.faces import FaceTracker
 from face_perception.gaze import make_gaze_crops
 from face_perception.learning.data.converting import (
-    LEFT_OUT,
+    Conversion,
     Report,
     every_nth,
     find_face,
@@ -23,7 +23,7 @@ from face_perception.learning.data.converting import (
     quiet,
     splits_of,
 )
-from face_perception.learning.data.dataset import DatasetError, Writer, read_image
+from face_perception.learning.data.dataset import DatasetError, read_image
 from face_perception.types import Camera
 
 _NAME = re.compile(
@@ -56,13 +56,13 @@ def convert(
     """
     people = folders_of(source, "[0-9][0-9][0-9][0-9]", _WANTED)
     splits = splits_of(people, source, test)
-    counts: Counter[str] = Counter()
-    about = {
-        "name": "Columbia Gaze Data Set",
-        "licence": "for non-commercial research only (Columbia University)",
-        "made_by": "face_perception.learning.data.columbia_gaze of the published data set",
-    }
-    with Writer(out, **about) as writer:
+    with Conversion(
+        out,
+        report,
+        name="Columbia Gaze Data Set",
+        licence="for non-commercial research only (Columbia University)",
+        module=__name__,
+    ) as made:
         for person in people:
             files = sorted((source / person).glob("*.[jJ][pP]*[gG]"))
             if not files:
@@ -75,26 +75,22 @@ def convert(
                 height, width = image.shape[:2]
                 focal = _FOCAL * width
                 camera = Camera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-                try:
+                with made.unless_missing():
                     crops = make_gaze_crops(image, camera, find_face(tracker, image, camera))
-                except LEFT_OUT as error:
-                    counts[str(error)] += 1
-                    continue
-                up, side = int(found["up"]), int(found["side"])
-                writer.add(
-                    {
-                        "file": crops.face,
-                        "left_eye": crops.left_eye,
-                        "right_eye": crops.right_eye,
-                    },
-                    subject=person,
-                    split=splits[person],
-                    gaze_pitch=math.radians(up),
-                    gaze_yaw=math.radians(side),
-                    eye_contact=float(up == side == 0),
-                    head_pose_deg=float(found["head"]),
-                    photograph=f"{person}/{file.name}",
-                )
-                counts["written"] += 1
-            report(f"{person} ({splits[person]}): {counts['written']} samples so far")
-    return counts
+                    up, side = int(found["up"]), int(found["side"])
+                    made.add(
+                        {
+                            "file": crops.face,
+                            "left_eye": crops.left_eye,
+                            "right_eye": crops.right_eye,
+                        },
+                        subject=person,
+                        split=splits[person],
+                        gaze_pitch=math.radians(up),
+                        gaze_yaw=math.radians(side),
+                        eye_contact=float(up == side == 0),
+                        head_pose_deg=float(found["head"]),
+                        photograph=f"{person}/{file.name}",
+                    )
+            made.report(f"{person} ({splits[person]})")
+    return made.counts

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +17,7 @@ from face_perception.errors import InputError, one_line
 from face_perception.faces import FaceTracker, crop_face
 from face_perception.files import read_regular
 from face_perception.gaze import CropsUnavailable
-from face_perception.learning.data.dataset import DatasetError
+from face_perception.learning.data.dataset import DatasetError, Writer
 from face_perception.outside_files import one_error
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
@@ -157,4 +160,46 @@ def affect_crop(
     return crop_face(image, face).image
 
 
-LEFT_OUT = (FaceMissing, CropsUnavailable)  # errors after which a picture is counted and left out
+class Conversion:
+    """Writes the samples of a published data set, and counts them: use it in a ``with`` block.
+
+    ``module`` is the ``__name__`` of the converter. ``counts`` has the number of samples
+    ``written``, and the numbers of those left out, by reason. Raises what ``Writer`` raises.
+    """
+
+    def __init__(self, out: Path, report: Report, *, name: str, licence: str, module: str) -> None:
+        made_by = f"{module} of the published data set"
+        self._writer = Writer(out, name=name, licence=licence, made_by=made_by)
+        self._report = report
+        self.counts: Counter[str] = Counter()
+
+    def __enter__(self) -> Conversion:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def add(
+        self, images: Mapping[str, Image], subject: str, split: str, **labels: float | str | None
+    ) -> None:
+        """Adds a sample. Arguments are those of ``Writer.add``."""
+        self._writer.add(images, subject, split, **labels)
+        self.counts["written"] += 1
+
+    @contextlib.contextmanager
+    def unless_missing(self) -> Iterator[None]:
+        """Leaves a picture out, and counts why, if its face or its eyes are not found."""
+        try:
+            yield
+        except (FaceMissing, CropsUnavailable) as error:
+            self.counts[str(error)] += 1
+
+    def report(self, done: str) -> None:
+        """Reports what is done, and the number of samples so far."""
+        self._report(f"{done}: {self.counts['written']} samples so far")

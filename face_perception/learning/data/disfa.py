@@ -13,7 +13,7 @@ from pathlib import Path
 
 from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
-    LEFT_OUT,
+    Conversion,
     Report,
     affect_crop,
     every_nth,
@@ -23,7 +23,7 @@ from face_perception.learning.data.converting import (
     read_rows,
     splits_of,
 )
-from face_perception.learning.data.dataset import DatasetError, Writer
+from face_perception.learning.data.dataset import DatasetError
 from face_perception.media import FrameReader
 
 UNITS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
@@ -55,13 +55,13 @@ def convert(
     people = folders_of(source / _LABELS, "SN[0-9][0-9][0-9]", _WANTED)
     splits = splits_of(people, source, test)
     films = _films(source)
-    counts: Counter[str] = Counter()
-    about = {
-        "name": "DISFA",
-        "licence": "for non-commercial research only (agreement with the University of Denver)",
-        "made_by": "face_perception.learning.data.disfa of the published data set",
-    }
-    with Writer(out, **about) as writer:
+    with Conversion(
+        out,
+        report,
+        name="DISFA",
+        licence="for non-commercial research only (agreement with the University of Denver)",
+        module=__name__,
+    ) as made:
         for person in people:
             intensities = _intensities(source / _LABELS / person, person)
             film = films.get(person)
@@ -76,24 +76,20 @@ def convert(
                     frames = k + 1
                     levels = intensities.get(frames)
                     if levels is None:
-                        counts["it has no labels"] += 1
+                        made.counts["it has no labels"] += 1
                         continue
-                    try:
+                    with made.unless_missing():
                         crop = affect_crop(tracker, frame.image)
-                    except LEFT_OUT as error:
-                        counts[str(error)] += 1
-                        continue
-                    labels = {f"au_{unit}": float(v >= PRESENT) for unit, v in levels.items()}
-                    labels |= {f"intensity_{unit}": float(v) for unit, v in levels.items()}
-                    writer.add(
-                        {"file": crop},
-                        subject=person,
-                        split=splits[person],
-                        video=person,
-                        frame=frames,
-                        **labels,
-                    )
-                    counts["written"] += 1
+                        labels = {f"au_{unit}": float(v >= PRESENT) for unit, v in levels.items()}
+                        labels |= {f"intensity_{unit}": float(v) for unit, v in levels.items()}
+                        made.add(
+                            {"file": crop},
+                            subject=person,
+                            split=splits[person],
+                            video=person,
+                            frame=frames,
+                            **labels,
+                        )
                 damage = clip.damage
             if damage:  # the numbers of the frames after a missing one are not known
                 raise DatasetError(f"{film} is damaged: {damage}: copy the film again")
@@ -102,8 +98,8 @@ def convert(
                     f"{film} ends after {frames} frames, but {max(intensities)} have labels: copy "
                     "the film again"
                 )
-            report(f"{person} ({splits[person]}): {counts['written']} samples so far")
-    return counts
+            made.report(f"{person} ({splits[person]})")
+    return made.counts
 
 
 def _films(source: Path) -> dict[str, Path]:

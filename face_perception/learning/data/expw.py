@@ -14,6 +14,7 @@ import numpy as np
 
 from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
+    Conversion,
     Report,
     every_nth,
     numbers,
@@ -54,12 +55,14 @@ def convert(
     reason. Every ``every``-th face is used. Raises DatasetError that names what is missing or odd.
     """
     refuse_test(test, "ExpW")
-    about = {
-        "name": "ExpW",
-        "licence": "for non-commercial research only (Chinese University of Hong Kong)",
-        "made_by": "face_perception.learning.data.expw of the published data set",
-    }
-    return write_pictures(every_nth(_pictures(source), every), out, about, tracker, report)
+    conversion = Conversion(
+        out,
+        report,
+        name="ExpW",
+        licence="for non-commercial research only (Chinese University of Hong Kong)",
+        module=__name__,
+    )
+    return write_pictures(every_nth(_pictures(source), every), tracker, conversion)
 
 
 def _pictures(source: Path) -> Iterator[LabelledPicture]:

@@ -18,7 +18,8 @@ from face_perception.errors import shortened
 from face_perception.faces import FaceTracker
 from face_perception.gaze import GazeCrops, make_gaze_crops, to_normalized_angles
 from face_perception.learning.data.converting import (
-    LEFT_OUT,
+    Conversion,
+    FaceMissing,
     Report,
     every_nth,
     find_face,
@@ -26,7 +27,7 @@ from face_perception.learning.data.converting import (
     quiet,
     refuse_test,
 )
-from face_perception.learning.data.dataset import DatasetError, Writer, read_image
+from face_perception.learning.data.dataset import DatasetError, read_image
 from face_perception.outside_files import one_error, read_json
 from face_perception.types import Camera, FloatArray
 
@@ -58,13 +59,13 @@ def convert(
     """
     refuse_test(test, "GazeCapture")
     people = folders_of(source, "[0-9][0-9][0-9][0-9][0-9]", _WANTED)
-    counts: Counter[str] = Counter()
-    about = {
-        "name": "GazeCapture",
-        "licence": "for non-commercial research only (Massachusetts Institute of Technology)",
-        "made_by": "face_perception.learning.data.gaze_capture of the published data set",
-    }
-    with Writer(out, **about) as writer:
+    with Conversion(
+        out,
+        report,
+        name="GazeCapture",
+        licence="for non-commercial research only (Massachusetts Institute of Technology)",
+        module=__name__,
+    ) as made:
         for person in people:
             split, dots = _read_person(source / person)
             for name, dot in every_nth(dots.items(), every):
@@ -73,33 +74,32 @@ def convert(
                 )
                 height, width = image.shape[:2]
                 camera = Camera.assume(width, height)
-                try:
+                with made.unless_missing():
                     face = find_face(tracker, image, camera)
                     crops = make_gaze_crops(image, camera, face)
-                except LEFT_OUT as error:
-                    counts[str(error)] += 1
-                    continue
-                if face.pose is None:
-                    counts["the head pose is not known"] += 1
-                    continue
-                # The normalized camera faces the point between the eyes.
-                distance = float(np.linalg.norm(face.pose.position))
-                yaw, pitch = _angles(crops, dot - distance * crops.rotation[:, 2])
-                head_yaw, head_pitch = _angles(crops, face.pose.rotation[:, 0])
-                writer.add(
-                    {"file": crops.face, "left_eye": crops.left_eye, "right_eye": crops.right_eye},
-                    person,
-                    split,
-                    gaze_pitch=pitch,
-                    gaze_yaw=yaw,
-                    head_pitch=head_pitch,
-                    head_yaw=head_yaw,
-                    distance=distance,
-                    photograph=f"{person}/frames/{name}",
-                )
-                counts["written"] += 1
-            report(f"{person} ({split}): {counts['written']} samples so far")
-    return counts
+                    if face.pose is None:
+                        raise FaceMissing("the head pose is not known")
+                    # The normalized camera faces the point between the eyes.
+                    distance = float(np.linalg.norm(face.pose.position))
+                    yaw, pitch = _angles(crops, dot - distance * crops.rotation[:, 2])
+                    head_yaw, head_pitch = _angles(crops, face.pose.rotation[:, 0])
+                    made.add(
+                        {
+                            "file": crops.face,
+                            "left_eye": crops.left_eye,
+                            "right_eye": crops.right_eye,
+                        },
+                        person,
+                        split,
+                        gaze_pitch=pitch,
+                        gaze_yaw=yaw,
+                        head_pitch=head_pitch,
+                        head_yaw=head_yaw,
+                        distance=distance,
+                        photograph=f"{person}/frames/{name}",
+                    )
+            made.report(f"{person} ({split})")
+    return made.counts
 
 
 def _angles(crops: GazeCrops, vector: FloatArray) -> tuple[float, float]:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from face_perception.faces import FaceTracker
-from face_perception.learning.data.converting import LEFT_OUT, Report, affect_crop
-from face_perception.learning.data.dataset import DatasetError, Writer, read_image
+from face_perception.learning.data.converting import Conversion, affect_crop
+from face_perception.learning.data.dataset import DatasetError, read_image
 from face_perception.types import EXPRESSIONS, FloatArray, Image
 
 # Share of the height that is added around a picture that ends at the face: the face detector needs
@@ -40,20 +40,14 @@ class LabelledPicture:
 
 
 def write_pictures(
-    pictures: Iterable[LabelledPicture],
-    out: Path,
-    about: Mapping[str, str],
-    tracker: FaceTracker,
-    report: Report,
+    pictures: Iterable[LabelledPicture], tracker: FaceTracker, conversion: Conversion
 ) -> Counter[str]:
-    """Writes the crops of faces and their labels to the new folder ``out``.
+    """Writes the crops of faces and their labels.
 
-    ``about`` has name, licence and made_by of the data set. Returns the number of samples
-    ``written``, and the numbers of those left out, by reason. Raises DatasetError that names a
-    picture that is missing or damaged.
+    Returns the number of samples ``written``, and the numbers of those left out, by reason. Raises
+    DatasetError that names a picture that is missing or damaged.
     """
-    counts: Counter[str] = Counter()
-    with Writer(out, **about) as writer:
+    with conversion as made:
         for number, picture in enumerate(pictures, 1):
             image = read_image(picture.file, f"{picture.where} names it")
             border = round(picture.margin * image.shape[0])
@@ -63,17 +57,12 @@ def write_pictures(
             if picture.box is not None:
                 left, top, right, bottom = picture.box + border
                 at, size = np.array([left + right, top + bottom]) / 2, max(right - left, 1.0)
-            try:
+            with made.unless_missing():
                 crop = affect_crop(tracker, image, at, size)
-            except LEFT_OUT as error:
-                counts[str(error)] += 1
-                continue
-            finally:
-                if number % _LINES == 0:
-                    report(f"{number} pictures: {counts['written']} samples so far")
-            writer.add({"file": crop}, picture.subject, picture.split, **picture.labels)
-            counts["written"] += 1
-    return counts
+                made.add({"file": crop}, picture.subject, picture.split, **picture.labels)
+            if number % _LINES == 0:
+                made.report(f"{number} pictures")
+    return made.counts
 
 
 def with_border(image: Image, border: int) -> Image:

@@ -17,7 +17,7 @@ from face_perception import faces
 from face_perception.faces import FaceTracker
 from face_perception.gaze import GazeCrops, make_gaze_crops, to_normalized_angles
 from face_perception.learning.data.converting import (
-    LEFT_OUT,
+    Conversion,
     every_nth,
     find_face,
     folders_of,
@@ -25,7 +25,7 @@ from face_perception.learning.data.converting import (
     read_rows,
     splits_of,
 )
-from face_perception.learning.data.dataset import DatasetError, Writer, read_image
+from face_perception.learning.data.dataset import DatasetError, read_image
 from face_perception.learning.data.matlab_file import read_matlab_arrays
 from face_perception.outside_files import one_error
 from face_perception.types import Camera, FloatArray, Image
@@ -81,13 +81,9 @@ def convert(
     """
     people = folders_of(source, "p[0-9][0-9]", "give the folder of the unpacked MPIIFaceGaze")
     splits = splits_of(people, source, test)
-    counts: Counter[str] = Counter()
-    about = {
-        "name": "MPIIFaceGaze",
-        "licence": "CC BY-NC-SA 4.0",
-        "made_by": "face_perception.learning.data.mpiifacegaze of the published data set",
-    }
-    with Writer(out, **about) as writer:
+    with Conversion(
+        out, report, name="MPIIFaceGaze", licence="CC BY-NC-SA 4.0", module=__name__
+    ) as made:
         for person, split in splits.items():
             matrix, distortion = read_camera(source / person / _CAMERA)
             table = source / person / f"{person}.txt"
@@ -96,31 +92,29 @@ def convert(
                 image = read_image(file, f"{annotation.where} names it as a photograph")
                 camera = _camera(image, matrix, distortion)
                 eyes = between_the_eyes(annotation, camera)
-                try:
+                with made.unless_missing():
                     crops, facing = _crops_and_head(image, camera, annotation, tracker)
-                except LEFT_OUT as error:
-                    counts[str(error)] += 1
-                    continue
-                yaw, pitch = to_normalized_angles(crops.rotation, _unit(annotation.target - eyes))
-                head_yaw, head_pitch = to_normalized_angles(crops.rotation, facing)
-                writer.add(
-                    {
-                        "file": crops.face,
-                        "left_eye": crops.left_eye,
-                        "right_eye": crops.right_eye,
-                    },
-                    subject=person,
-                    split=split,
-                    gaze_pitch=pitch,
-                    gaze_yaw=yaw,
-                    head_pitch=head_pitch,
-                    head_yaw=head_yaw,
-                    distance=float(np.linalg.norm(eyes)),
-                    photograph=f"{person}/{annotation.image}",
-                )
-                counts["written"] += 1
-            report(f"{person} ({split}): {counts['written']} samples so far")
-    return counts
+                    yaw, pitch = to_normalized_angles(
+                        crops.rotation, _unit(annotation.target - eyes)
+                    )
+                    head_yaw, head_pitch = to_normalized_angles(crops.rotation, facing)
+                    made.add(
+                        {
+                            "file": crops.face,
+                            "left_eye": crops.left_eye,
+                            "right_eye": crops.right_eye,
+                        },
+                        subject=person,
+                        split=split,
+                        gaze_pitch=pitch,
+                        gaze_yaw=yaw,
+                        head_pitch=head_pitch,
+                        head_yaw=head_yaw,
+                        distance=float(np.linalg.norm(eyes)),
+                        photograph=f"{person}/{annotation.image}",
+                    )
+            made.report(f"{person} ({split})")
+    return made.counts
 
 
 def read_annotations(path: Path) -> Iterator[Annotation]:

@@ -20,13 +20,14 @@ from face_perception import geometry
 from face_perception.faces import FaceTracker
 from face_perception.gaze import EYE_SHAPE
 from face_perception.learning.data.converting import (
+    Conversion,
     Report,
     every_nth,
     folders_of,
     quiet,
     splits_of,
 )
-from face_perception.learning.data.dataset import DatasetError, Writer
+from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.data.matlab_file import read_matlab_arrays
 from face_perception.outside_files import one_error
 from face_perception.types import FloatArray, Image
@@ -63,13 +64,9 @@ def convert(
     """
     people = folders_of(source, "p[0-9][0-9]", _WANTED)
     splits = splits_of(people, source, test)
-    counts: Counter[str] = Counter()
-    about = {
-        "name": "MPIIGaze, normalised",
-        "licence": "CC BY-NC-SA 4.0",
-        "made_by": "face_perception.learning.data.mpiigaze of the published data set",
-    }
-    with Writer(out, **about) as writer:
+    with Conversion(
+        out, report, name="MPIIGaze, normalised", licence="CC BY-NC-SA 4.0", module=__name__
+    ) as made:
         for person in people:
             days = sorted((source / person).glob("day*.mat"))
             if not days:
@@ -79,7 +76,7 @@ def convert(
                 for k in every_nth(range(len(gazes)), every):
                     left, right = (equalised_eye(image[k]) for image in images)
                     yaw, pitch = geometry.yaw_pitch(gazes[k])
-                    writer.add(
+                    made.add(
                         {"file": left, "left_eye": left, "right_eye": right},
                         subject=person,
                         split=splits[person],
@@ -87,9 +84,8 @@ def convert(
                         gaze_yaw=yaw,
                         sample_of=f"{person}/{day.name}/{k}",
                     )
-                    counts["written"] += 1
-            report(f"{person} ({splits[person]}): {counts['written']} samples so far")
-    return counts
+            made.report(f"{person} ({splits[person]})")
+    return made.counts
 
 
 def equalised_eye(image: npt.NDArray[Any]) -> Image:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
+    Conversion,
     Report,
     every_nth,
     numbers,
@@ -54,12 +55,14 @@ def convert(
     """
     refuse_test(test, "RAF-DB")
     basic = source / "basic" if (source / "basic").is_dir() else source
-    about = {
-        "name": "RAF-DB, single labels",
-        "licence": "for non-commercial research only (terms of the authors of RAF-DB)",
-        "made_by": "face_perception.learning.data.raf_db of the published data set",
-    }
-    return write_pictures(every_nth(_pictures(basic), every), out, about, tracker, report)
+    conversion = Conversion(
+        out,
+        report,
+        name="RAF-DB, single labels",
+        licence="for non-commercial research only (terms of the authors of RAF-DB)",
+        module=__name__,
+    )
+    return write_pictures(every_nth(_pictures(basic), every), tracker, conversion)
 
 
 def _pictures(basic: Path) -> Iterator[LabelledPicture]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
@@ -29,11 +30,14 @@ def train(
     Arguments and errors are those of ``learning.runs.train``.
     """
     recipe = run_folder.recipe_of_run(DilatedNetRecipe, file, out, LAST, resume=resume)
-    data = run_folder.data_of_new_run(out, data, resume, run_folder.SYNTHETIC_DATA)
-    if data is None:
-        data = out / run_folder.SYNTHETIC_DATA
-        report(f"painting {recipe.people} synthetic people into {data}")
-        recipes.write_synthetic_people(data, recipe, workers=max(os.cpu_count() or 1, 1))
+    data = run_folder.data_or_painted(
+        out,
+        data,
+        resume,
+        f"{recipe.people} synthetic people",
+        partial(recipes.write_synthetic_people, recipe=recipe, workers=os.cpu_count() or 1),
+        report,
+    )
     found = dataset.read(data, recipes.NEEDS[recipe.target])
     training, held_out = recipes.parts_of(found, recipe)
     resume = run_folder.begin_training(

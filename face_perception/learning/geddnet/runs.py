@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from face_perception.errors import InputError
@@ -35,11 +36,14 @@ def train(
             "the gaze node cannot use a network with dilated: false: set it to true; "
             "`face-perception claims` compares the two"
         )
-    data = run_folder.data_of_new_run(out, data, resume, run_folder.SYNTHETIC_DATA)
-    if data is None:
-        data = out / run_folder.SYNTHETIC_DATA
-        report(f"painting {recipe.people} synthetic people into {data}")
-        recipes.write_synthetic_people(data, recipe, workers=max(os.cpu_count() or 1, 1))
+    data = run_folder.data_or_painted(
+        out,
+        data,
+        resume,
+        f"{recipe.people} synthetic people",
+        partial(recipes.write_synthetic_people, recipe=recipe, workers=os.cpu_count() or 1),
+        report,
+    )
     found = dataset.read(data, recipes.NEEDS)
     training = recipes.gaze_faces_of(found.part("train"))
     held_out = recipes.gaze_faces_of(found.part("test"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from face_perception.errors import InputError
@@ -33,12 +34,10 @@ def train(
     Arguments and errors are those of ``learning.runs.train``.
     """
     recipe = run_folder.recipe_of_run(MimamoRecipe, file, out, LAST, resume=resume)
-    data = run_folder.data_of_new_run(out, data, resume, run_folder.SYNTHETIC_DATA)
-    if data is None:
-        data = out / run_folder.SYNTHETIC_DATA
-        report(f"drawing synthetic clips into {data}")
-        out.mkdir(parents=True, exist_ok=True)
-        write_motion_clips(data, MotionClips(seed=recipe.seed))
+    clips = MotionClips(seed=recipe.seed)
+    data = run_folder.data_or_painted(
+        out, data, resume, "synthetic clips", partial(write_motion_clips, settings=clips), report
+    )
     found = dataset.read(data, NEEDS)
     # Before the features, which may take hours: a run that is stopped there can be resumed.
     run_folder.save_settings(out, recipe, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from face_perception.errors import InputError
@@ -35,14 +36,16 @@ def train(
     ``learning.runs.train``.
     """
     recipe = run_folder.recipe_of_run(recipes.MultitaskRecipe, file, out, *_FIRST, resume=resume)
-    data = run_folder.data_of_new_run(
-        out, data, resume, run_folder.SYNTHETIC_DATA, recipes.TRUNK_DATA
+    settings = AffectSet(seed=recipe.seed)
+    data = run_folder.data_or_painted(
+        out,
+        data,
+        resume,
+        "synthetic people",
+        partial(write_affect_set, settings=settings, workers=os.cpu_count() or 1),
+        report,
+        recipes.TRUNK_DATA,
     )
-    if data is None:
-        data = out / run_folder.SYNTHETIC_DATA
-        report(f"painting synthetic people into {data}")
-        out.mkdir(parents=True, exist_ok=True)
-        write_affect_set(data, AffectSet(seed=recipe.seed), workers=os.cpu_count() or 1)
     about = dataset.read(data)
     training, held_out = read_affect(data, "train"), read_affect(data, "test")
     run_folder.save_settings(out, recipe, data)
