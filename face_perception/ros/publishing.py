@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rclpy.duration import Duration
+
 from face_perception.ros.result_kinds import Kind, ResultKind
 
 if TYPE_CHECKING:
@@ -55,6 +57,13 @@ class NodePublisher:
         if self._latched or self._is_heard_outside():
             kind = self._kind
             self._publisher.publish(kind.write(item) if isinstance(kind, ResultKind) else item)
+
+    def wait_until_received(self, seconds: float) -> None:
+        """Waits at most ``seconds`` until all readers outside have what was published.
+
+        DDS drops what they have not received when the publisher is destroyed.
+        """
+        self._publisher.wait_for_all_acked(Duration(seconds=seconds))
 
     def _is_heard_inside(self) -> bool:
         return self._in_process is not None and self._in_process.heard(self._topic)

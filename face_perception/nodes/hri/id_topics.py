@@ -24,6 +24,7 @@ _HOLD = round(1e9 * ID_HOLD)  # by the stamps, nanoseconds
 # not get what was published before. By the stamps, nanoseconds.
 _REPEAT = 200_000_000
 _SILENCE = 2.0  # seconds without any message after which all ids leave
+_GOODBYE = 0.5  # longest time to wait for readers at the end, seconds
 _MOST = 50  # ids at once; each has several publishers
 
 
@@ -112,6 +113,12 @@ class IdTopics:
         # Not by node.publish, which sends nothing while the node is being deactivated.
         with contextlib.suppress(RCLError):
             self._tracked.publish(IdsList(header=header))
+
+    def end(self) -> None:
+        """Lets all ids leave before the node ends, and waits until the readers know."""
+        self.leave()
+        with contextlib.suppress(RCLError):
+            self._tracked.wait_until_received(_GOODBYE)
 
     def _keep(self, ids: Iterable[str]) -> list[str]:
         """Makes the publishers of new ids, and destroys those of all but ``ids``."""

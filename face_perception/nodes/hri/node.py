@@ -127,7 +127,7 @@ class HriNode(PerceptionNode[HriParameters]):
             if part is not None:
                 part.start()
         for ids in self._ids:
-            self.on_end(ids.leave)
+            self.on_end(ids.end)
             self.timer(_CHECK_PERIOD, ids.tick)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
