@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import TYPE_CHECKING
 
 ROOT = str(Path(__file__).parents[1])
@@ -141,6 +142,28 @@ def peer(domain: int) -> Iterator[Peer]:
     made = Peer(domain)
     yield made
     made.close()
+
+
+@pytest.fixture
+def call_here(capfd: pytest.CaptureFixture[str]) -> Callable[..., CompletedProcess[str]]:
+    """Runs ``face-perception`` in this process: ``call_here("run", path, "--output", "-")``.
+
+    It saves the second in which ``command_line.call`` loads the libraries again. Use that where the
+    process itself is tested: its environment, its signals, its closed streams.
+    """
+    from face_perception import cli
+
+    def call(*arguments: object) -> CompletedProcess[str]:
+        capfd.readouterr()
+        line = [str(argument) for argument in arguments]
+        try:
+            code = cli.main(line)
+        except SystemExit as end:  # wrong usage
+            code = int(end.code or 0)
+        said = capfd.readouterr()
+        return CompletedProcess(line, code, said.out, said.err)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -107,9 +107,12 @@ def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
 
     try:
         yield start_one
-        for node in running:
-            if node.popen.poll() is None:
-                assert node.interrupt() == 0, f"{node.name} ended badly:\n{node.log}"
+        left = [node for node in running if node.popen.poll() is None]
+        for node in left:
+            node.popen.send_signal(signal.SIGINT)
+        for node in left:  # together, because each waits for a while
+            code = node.popen.wait(scaled(20))
+            assert code == 0, f"{node.name} ended badly:\n{node.log}"
     finally:
         for node in running:
             node.end()

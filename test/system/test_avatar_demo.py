@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,22 +17,6 @@ import pytest
 from waits import scaled
 
 av = pytest.importorskip("av")
-
-
-def refused(*arguments: str, folder: Path) -> str:
-    """Returns the message of ``avatar-demo``, which has started nothing."""
-    done = subprocess.run(
-        ["face-perception", "avatar-demo", "--output", str(folder / "out"), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=scaled(60),
-        check=False,
-    )
-    assert done.returncode == 1
-    assert not (folder / "out").exists(), "a node was started"
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    return done.stderr
 
 
 @pytest.mark.parametrize(
@@ -49,12 +34,21 @@ def refused(*arguments: str, folder: Path) -> str:
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_started(
-    tmp_path: Path, arguments: list[str], said: str
+    tmp_path: Path,
+    arguments: list[str],
+    said: str,
+    call_here: Callable[..., subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cv2.imwrite(str(tmp_path / "noface.png"), np.full((300, 300, 3), 128, np.uint8))
     with wave.open(str(tmp_path / "silence.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
-    assert said in refused(*arguments, folder=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = call_here("avatar-demo", "--output", tmp_path / "out", *arguments)
+    assert done.returncode == 1
+    assert not (tmp_path / "out").exists(), "a node was started"
+    (line,) = done.stderr.splitlines()
+    assert said in line
 
 
 def test_why_the_face_does_not_come_up(domain: int, tmp_path: Path) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pty
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from command_line import COMMAND, call
+from command_line import COMMAND
 from faces_scene import photo
 from gaze_network import PITCH, install_sides
 from waits import scaled
@@ -20,9 +21,12 @@ from waits import scaled
 from face_perception import cli
 from face_perception.people import CalibrationStore
 
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
-def calibrate(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
-    return call("calibrate", *arguments, **more)
+
+@pytest.fixture
+def calibrate(call_here: Call) -> Call:
+    return functools.partial(call_here, "calibrate")
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +44,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
-    done = calibrate("--person", "anna", "--camera", clip, env=environment)
+def test_from_a_video_to_a_file_and_back(
+    clip: Path, tmp_path: Path, calibrate: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    done = calibrate("--person", "anna", "--camera", clip)
     assert done.returncode == 0, done.stderr
     assert "anna is calibrated for the estimator geometric" in done.stdout
     assert "look at the camera" in done.stderr
@@ -58,14 +64,14 @@ def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
     assert "from 30 samples of 1 target" in done.stdout
     assert "off by 5.2° on average; with five targets" in done.stdout
     assert f"Stored in {store.folder}" in done.stdout
-    listed = calibrate("--list", env=environment)
+    listed = calibrate("--list")
     assert "anna" in listed.stdout
     assert "geometric" in listed.stdout
     assert "1.00 1.50" in listed.stdout
-    assert calibrate("--delete", "--person", "anna", env=environment).stdout == "anna: deleted\n"
-    again = calibrate("--delete", "--person", "anna", env=environment)
+    assert calibrate("--delete", "--person", "anna").stdout == "anna: deleted\n"
+    again = calibrate("--delete", "--person", "anna")
     assert (again.returncode, "anna has no calibration" in again.stderr) == (1, True)
-    assert "no calibrations in" in calibrate("--list", env=environment).stdout
+    assert "no calibrations in" in calibrate("--list").stdout
 
 
 def test_a_terminal_shows_a_bar(clip: Path, tmp_path: Path) -> None:
@@ -107,7 +113,9 @@ def test_a_network_is_calibrated_for_itself(
     assert "nobody_has_this" in capfd.readouterr().err
 
 
-def test_five_targets_of_somebody_who_looks_at_the_lens_only(clip: Path, tmp_path: Path) -> None:
+def test_five_targets_of_somebody_who_looks_at_the_lens_only(
+    clip: Path, tmp_path: Path, calibrate: Call
+) -> None:
     arguments = ("--person", "anna", "--camera", clip, "--people", tmp_path / "people")
     five = (*arguments, "--targets", 5, "--distance", 0.8)
     # When the video ends, only the lens has been a target.
@@ -128,7 +136,9 @@ def test_five_targets_of_somebody_who_looks_at_the_lens_only(clip: Path, tmp_pat
     assert not (tmp_path / "people").exists()
 
 
-def test_who_does_not_turn_the_head_when_asked_to(clip: Path, tmp_path: Path) -> None:
+def test_who_does_not_turn_the_head_when_asked_to(
+    clip: Path, tmp_path: Path, calibrate: Call
+) -> None:
     arguments = ("--person", "anna", "--camera", clip, "--people", tmp_path / "people")
     done = calibrate(*arguments, "--turn-head", 15)
     assert done.returncode == 1

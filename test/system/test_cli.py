@@ -1,4 +1,4 @@
-"""The command line in separate processes, on the sample photographs."""
+"""The command line on the sample photographs, in separate processes where that matters."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import runpy
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from face_perception.types import (
     BLENDSHAPES,
     EXPRESSIONS,
 )
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -110,9 +113,9 @@ def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = 
         assert (points.max(0) <= np.array([x + w, y + h]) + 1).all()
 
 
-def test_a_smile_on_a_photograph(tmp_path: Path) -> None:
+def test_a_smile_on_a_photograph(tmp_path: Path, call_here: Call) -> None:
     drawn = tmp_path / "drawn.png"
-    done = call(
+    done = call_here(
         "run", sample_photo("astronaut"), "--output", "-", "--annotated", drawn, "--landmarks"
     )
     assert done.returncode == 0, done.stderr
@@ -132,9 +135,9 @@ def test_a_smile_on_a_photograph(tmp_path: Path) -> None:
     assert "1 with a face; frames per face id: face_1" in done.stderr
 
 
-def test_a_neutral_face_of_another_picture(tmp_path: Path) -> None:
+def test_a_neutral_face_of_another_picture(tmp_path: Path, call_here: Call) -> None:
     astronaut, hopper = sample_photo("astronaut"), sample_photo("grace_hopper")
-    done = call("run", astronaut, "--neutral", astronaut, "--blendshapes")
+    done = call_here("run", astronaut, "--neutral", astronaut, "--blendshapes")
     assert done.returncode == 0, done.stderr
     (face,) = lines(done.stdout)[0]["faces"]
     assert face["action_unit_neutral"] == "set"
@@ -142,19 +145,19 @@ def test_a_neutral_face_of_another_picture(tmp_path: Path) -> None:
     assert "17" in face["action_units"]
     assert list(face["blendshapes"]) == list(BLENDSHAPES)
     assert face["blendshapes"]["mouthSmileLeft"] > 0.5
-    (smile,) = lines(call("run", astronaut, "--neutral", hopper).stdout)[0]["faces"]
+    (smile,) = lines(call_here("run", astronaut, "--neutral", hopper).stdout)[0]["faces"]
     assert smile["action_units"]["12"] > 0.5
     assert None not in smile["action_units"].values()
     blank = tmp_path / "blank.png"
     cv2.imwrite(str(blank), np.full((120, 160, 3), 128, np.uint8))
-    refused = call("run", astronaut, "--neutral", blank)
+    refused = call_here("run", astronaut, "--neutral", blank)
     assert refused.returncode == 1
     assert f"--neutral {blank}: no face could be measured" in refused.stderr
 
 
-def test_a_film(clip: Path, tmp_path: Path) -> None:
+def test_a_film(clip: Path, tmp_path: Path, call_here: Call) -> None:
     output, drawn = tmp_path / "out.jsonl", tmp_path / "drawn.mp4"
-    done = call("run", clip, "--output", output, "--annotated", drawn)
+    done = call_here("run", clip, "--output", output, "--annotated", drawn)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     found = lines(output.read_text())
@@ -173,19 +176,19 @@ def test_a_film(clip: Path, tmp_path: Path) -> None:
     assert "--camera-info" in camera
 
 
-def test_a_full_list_of_faces_is_said(clip: Path) -> None:
-    done = call("run", clip, "--max-faces", "1")
+def test_a_full_list_of_faces_is_said(clip: Path, call_here: Call) -> None:
+    done = call_here("run", clip, "--max-faces", "1")
     assert {face["face_id"] for line in lines(done.stdout) for face in line["faces"]} == {"face_1"}
     assert "raise --max-faces" in done.stderr
 
 
-def test_lines_go_to_stdout_where_nothing_else_is_asked_for(clip: Path) -> None:
-    again = [call("run", clip) for _ in range(2)]
-    assert again[0].stdout == again[1].stdout, "the same twice"
-    assert len(lines(again[0].stdout)) == 45
+def test_lines_go_to_stdout_where_nothing_else_is_asked_for(clip: Path, call_here: Call) -> None:
+    one, again = call("run", clip), call_here("run", clip)
+    assert one.stdout == again.stdout, "the same twice, in two processes"
+    assert len(lines(one.stdout)) == 45
 
 
-def test_a_calibration_is_used(tmp_path: Path) -> None:
+def test_a_calibration_is_used(tmp_path: Path, call_here: Call) -> None:
     def camera(focal: float, width: int = 512) -> Path:
         path = tmp_path / "camera.yaml"
         path.write_text(
@@ -195,23 +198,23 @@ def test_a_calibration_is_used(tmp_path: Path) -> None:
         return path
 
     def distance(*more: object) -> float:
-        done = call("run", sample_photo("astronaut"), *more)
+        done = call_here("run", sample_photo("astronaut"), *more)
         assert done.returncode == 0, done.stderr
         assert ("the camera is assumed" in done.stderr) == (not more)
         return float(lines(done.stdout)[0]["faces"][0]["head_pose"]["position"][2])
 
     assert distance("--camera-info", camera(1024)) == pytest.approx(2 * distance(), rel=0.1)
-    done = call("run", sample_photo("astronaut"), "--camera-info", camera(1024, 640))
+    done = call_here("run", sample_photo("astronaut"), "--camera-info", camera(1024, 640))
     assert done.returncode == 1
     assert "calibrated for 640x512" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--output", "--annotated"])
 def test_an_unwritable_path_is_refused_before_the_work(
-    option: str, clip: Path, tmp_path: Path
+    option: str, clip: Path, tmp_path: Path, call_here: Call
 ) -> None:
     path = tmp_path / "nowhere" / "file.avi"
-    done = call("run", clip, option, path)
+    done = call_here("run", clip, option, path)
     assert done.returncode == 1
     assert done.stdout == ""
     (message,) = done.stderr.splitlines()
@@ -219,22 +222,22 @@ def test_an_unwritable_path_is_refused_before_the_work(
     assert "No such file or directory" in message
 
 
-def test_the_input_is_not_overwritten(clip: Path) -> None:
+def test_the_input_is_not_overwritten(clip: Path, call_here: Call) -> None:
     before = clip.read_bytes()
     for option in ("--output", "--annotated"):
-        done = call("run", clip, option, clip)
+        done = call_here("run", clip, option, clip)
         assert done.returncode == 1
         assert "is the input" in done.stderr
     assert clip.read_bytes() == before
 
 
-def test_bad_files_are_named_in_one_line(tmp_path: Path) -> None:
+def test_bad_files_are_named_in_one_line(tmp_path: Path, call_here: Call) -> None:
     photo = sample_photo("grace_hopper").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(photo[:20000])
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.png").touch()
     for name in ("cut.jpg", "text.mp4", "empty.png", "missing.mp4", "."):
-        done = call("run", tmp_path / name)
+        done = call_here("run", tmp_path / name)
         assert done.returncode == 1
         (message,) = done.stderr.splitlines()
         assert message.startswith("face-perception: ")
@@ -248,10 +251,13 @@ def test_a_file_of_another_user_is_named_with_what_to_do() -> None:
     assert "choose another place" in message
 
 
-def test_missing_models_name_the_command(tmp_path: Path) -> None:
-    environment = {**os.environ, "FACE_PERCEPTION_MODELS": str(tmp_path)}
-    for arguments in (["run", sample_photo("astronaut")], ["models", "verify"]):
-        done = call(*arguments, env=environment)
+def test_missing_models_name_the_command(
+    tmp_path: Path, call_here: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = sample_photo("astronaut")
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
+    for arguments in (["run", photo], ["models", "verify"]):
+        done = call_here(*arguments)
         assert done.returncode == 1
         assert "face-perception models fetch" in done.stderr
         assert "Traceback" not in done.stderr
@@ -302,8 +308,8 @@ def test_ctrl_c_while_the_commands_are_imported() -> None:
         ["models", "capture", "--count", "-3"],
     ],
 )
-def test_wrong_usage(arguments: list[str]) -> None:
-    done = call(*arguments)
+def test_wrong_usage(arguments: list[str], call_here: Call) -> None:
+    done = call_here(*arguments)
     assert done.returncode == 2
     assert "usage: face-perception" in done.stderr
 

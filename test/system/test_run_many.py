@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from waits import scaled
 
 from face_perception.inference import sample_photo
 from face_perception.media import FrameReader
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def scene(path: Path, start: float, frames: int) -> Path:
@@ -38,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_several_files_give_the_same_results_as_each_alone(
-    folder: Path, tmp_path: Path, jobs: int
+    folder: Path, tmp_path: Path, jobs: int, call_here: Call
 ) -> None:
     names = ["first.avi", "torn.jpg", "second.avi", "still.png"]
     lines, drawn = tmp_path / "lines", tmp_path / "drawn"
@@ -52,7 +55,7 @@ def test_several_files_give_the_same_results_as_each_alone(
     for name, frames in (("first", 12), ("second", 9), ("still", 1)):
         found = (lines / f"{name}.jsonl").read_text()
         (source,) = folder.glob(f"{name}.*")
-        alone = call("run", source, "--output", "-")
+        alone = call_here("run", source, "--output", "-")
         assert found == alone.stdout
         assert found.count("\n") == frames
         assert "face_1" in found
@@ -104,7 +107,9 @@ def test_ctrl_c_ends_all_processes_and_keeps_whole_lines(tmp_path: Path) -> None
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
-def test_a_killed_run_and_its_resumption_give_the_same_tables(tmp_path: Path) -> None:
+def test_a_killed_run_and_its_resumption_give_the_same_tables(
+    tmp_path: Path, call_here: Call
+) -> None:
     clips = [scene(tmp_path / "a.avi", 13.0, 6), scene(tmp_path / "b.avi", 0.0, 150)]
     whole, output = tmp_path / "whole", tmp_path / "out"
     options = ["--skip-frames", "1"]
@@ -119,15 +124,17 @@ def test_a_killed_run_and_its_resumption_give_the_same_tables(tmp_path: Path) ->
     assert (output / "a.run.json").exists()
     assert not (output / "b.run.json").exists()
     before = (output / "a.jsonl").stat().st_mtime_ns
-    resumed = call("run", *clips, "--output", output, *options, "--resume")
+    resumed = call_here("run", *clips, "--output", output, *options, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "1 of 2 files are analysed already" in resumed.stderr
     assert "1 of 1 files analysed" in resumed.stderr
     assert (output / "a.jsonl").stat().st_mtime_ns == before
 
-    assert call("run", *clips, "--output", whole, *options).returncode == 0
+    assert call_here("run", *clips, "--output", whole, *options).returncode == 0
     for folder in (whole, output):
-        made = call("table", folder / "a.jsonl", folder / "b.jsonl", "--output", folder / "study")
+        made = call_here(
+            "table", folder / "a.jsonl", folder / "b.jsonl", "--output", folder / "study"
+        )
         assert made.returncode == 0, made.stderr
     names = sorted(path.name for path in (whole / "study").iterdir())
     assert len(names) == 5
@@ -136,9 +143,9 @@ def test_a_killed_run_and_its_resumption_give_the_same_tables(tmp_path: Path) ->
     frames = [json.loads(line)["frame"] for line in (output / "b.jsonl").read_text().splitlines()]
     assert frames == list(range(0, 150, 2))
 
-    nothing_left = call("run", *clips, "--output", output, *options, "--resume")
+    nothing_left = call_here("run", *clips, "--output", output, *options, "--resume")
     assert "2 of 2 files are analysed already" in nothing_left.stderr
-    other_settings = call("run", clips[0], "--output", output, "--max-faces", "1", "--resume")
+    other_settings = call_here("run", clips[0], "--output", output, "--max-faces", "1", "--resume")
     assert "already" not in other_settings.stderr
     assert "a.avi: 6 frame(s)" in other_settings.stderr
 
@@ -189,8 +196,10 @@ def test_a_missing_model_is_reported_once(folder: Path, tmp_path: Path, monkeypa
     assert done.stderr.count("face-perception models fetch") == 1
 
 
-def test_one_file_goes_into_a_folder_that_exists(tmp_path: Path) -> None:
-    done = call("run", sample_photo("astronaut"), "--output", tmp_path, "--annotated", tmp_path)
+def test_one_file_goes_into_a_folder_that_exists(tmp_path: Path, call_here: Call) -> None:
+    done = call_here(
+        "run", sample_photo("astronaut"), "--output", tmp_path, "--annotated", tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".jsonl", ".png"]
     np.testing.assert_equal(len(list(FrameReader(next(tmp_path.glob("*.png"))))), 1)
