@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from face_perception.affect import (
-    AffectEstimator,
+    EXPRESSION_NETWORKS,
     BlendshapesNet,
     FaceMeasures,
     LandmarkActionUnits,
@@ -130,7 +130,8 @@ class Perception:
         has no calibration for ``gaze``, and if a target is called like a face.
         """
         estimator = load_gaze(gaze, threads=threads)
-        affects = load_affect(affect, threads=threads)
+        expressions = load(affect, EXPRESSION_NETWORKS, threads=threads)
+        log_terms(expressions.card.terms)
         store = people or CalibrationStore()
         known = PersonRegistry(
             store,

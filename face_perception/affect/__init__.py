@@ -4,6 +4,7 @@ from face_perception.affect.action_units import LandmarkActionUnits
 from face_perception.affect.blendshapes import BlendshapesNet
 from face_perception.affect.estimator import AffectEstimator, CropAffect, load_affect
 from face_perception.affect.expression import (
+    EXPRESSION_NETWORKS,
     SMOOTHING,
     ExpressionNet,
     ExpressionSmoother,
@@ -11,6 +12,7 @@ from face_perception.affect.expression import (
 )
 from face_perception.affect.face_measures import FaceMeasures, measure_face, median_measures
 from face_perception.affect.multitask import (
+    AFFECT_NETWORKS,
     FaceAffect,
     MultitaskNet,
     MultitaskSequence,
@@ -21,6 +23,8 @@ from face_perception.affect.rate_limit import ExpressionSettings, RateLimitedExp
 from face_perception.affect.valence_arousal import derive_valence_arousal
 
 __all__ = [
+    "AFFECT_NETWORKS",
+    "EXPRESSION_NETWORKS",
     "SMOOTHING",
     "AffectEstimator",
     "BlendshapesNet",

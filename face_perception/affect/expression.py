@@ -13,11 +13,19 @@ from face_perception import faces
 from face_perception.affect.confidence import entropy_confidence
 from face_perception.affect.valence_arousal import derive_valence_arousal
 from face_perception.errors import InputError, shortened
-from face_perception.inference import Model, ModelError, infer_batch
+from face_perception.inference import Card, Model, ModelError, Purpose, infer_batch
 from face_perception.types import Expression, FaceCrop, FloatArray, ValenceArousal
 
 _CROP = (160, 160, 3)
 _VALENCE_AROUSAL = "valence_arousal"
+
+
+def is_expression_network(model: Card | Model) -> bool:
+    """Whether the inputs and outputs are those of an expression network (see ``ExpressionNet``)."""
+    return "face" in model.inputs and "probability" in model.outputs
+
+
+EXPRESSION_NETWORKS = Purpose(is_expression_network, "`face-perception import onnx`")
 
 
 class ExpressionNet:
@@ -41,7 +49,7 @@ class ExpressionNet:
     """
 
     def __init__(self, model: Model) -> None:
-        if "face" not in model.inputs or "probability" not in model.outputs:
+        if not is_expression_network(model):
             raise ModelError(
                 f"model {model.name} has input {', '.join(model.inputs)} and output "
                 f"{', '.join(model.outputs)}: use one with input face and output probability, such "

@@ -17,8 +17,9 @@ import numpy as np
 
 from face_perception import faces
 from face_perception.affect.confidence import entropy_confidence
+from face_perception.affect.expression import is_expression_network
 from face_perception.errors import InputError, shortened
-from face_perception.inference import Model, ModelError
+from face_perception.inference import Card, Model, ModelError, Purpose
 from face_perception.settings import check, setting
 from face_perception.types import (
     EXPRESSIONS,
@@ -34,6 +35,18 @@ T = TypeVar("T")
 
 _ENLARGED = 134  # side in pixels to which the published code enlarges a face before it crops 112
 _LOGITS = ("au_logits", "expression_logits", "va_logits")
+
+
+def is_multitask_network(model: Card | Model) -> bool:
+    """Whether the outputs are those of a multitask network, recurrent or not."""
+    return set(_LOGITS) <= set(model.outputs)
+
+
+# What the affect node takes.
+AFFECT_NETWORKS = Purpose(
+    lambda card: is_expression_network(card) or is_multitask_network(card),
+    "`face-perception import multitask` or `onnx`",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +344,7 @@ def load_multitask(
     ``load`` loads by the name on the card. ``settings`` are used for a recurrent model; a
     ``window`` of 0 means that of the card. Raises InputError if a setting is out of range.
     """
-    if not set(_LOGITS) <= set(model.outputs):
+    if not is_multitask_network(model):
         return None
     if "features" not in model.inputs:
         return MultitaskNet(model)

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from face_perception.affect import AFFECT_NETWORKS
 from face_perception.commands import graph_options
 from face_perception.commands.subcommands import add_command
-
-if TYPE_CHECKING:
-    from face_perception.inference import Card
+from face_perception.inference import Card, catalogue, find_card
+from face_perception.motion import MIMAMO_NETWORKS
 
 # The networks that the nodes use if they are imported.
 _MULTITASK, _MIMAMO = "multitask", "mimamo"
@@ -97,7 +97,7 @@ def _models(affect: str, motion: str) -> dict[str, Card]:
     imported = {name for name, card in catalogue().items() if card.origin}
     found = {}
     if affect or _MULTITASK in imported:
-        found["affect"] = find_card(affect or _MULTITASK)
+        found["affect"] = find_card(affect or _MULTITASK, AFFECT_NETWORKS)
     if motion != _NONE and (motion or _MIMAMO in imported):
-        found["motion_affect"] = find_card(motion or _MIMAMO)
+        found["motion_affect"] = find_card(motion or _MIMAMO, MIMAMO_NETWORKS)
     return found

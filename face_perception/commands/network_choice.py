@@ -26,12 +26,11 @@ def chosen_networks(names: Sequence[str] = ()) -> dict[str, Card]:
 
     Raises ModelError if a name is unknown or is not a network.
     """
-    from face_perception.inference import ModelError, catalogue, find_card
+    from face_perception.inference import ANY_NETWORK, ModelError, catalogue, find_card
 
     if not names:
-        there = {name: card for name, card in catalogue().items() if not card.left_out}
-        return {name: card for name, card in there.items() if card.kind == "model"}
-    cards = {name: find_card(name) for name in names}
+        return {name: card for name, card in catalogue().items() if card.kind == "model"}
+    cards = {name: find_card(name, ANY_NETWORK) for name in names}
     for card in cards.values():
         if card.kind != "model":
             raise ModelError(f"{card.name} is a {card.kind}, not a model")

@@ -1,10 +1,11 @@
 """Estimates where each face looks: a ray in the camera's optical frame, and eye contact."""
 
+from face_perception.gaze.card_prior import PRIOR_FACT, prior_from_values, prior_values
 from face_perception.gaze.estimator import (
+    GAZE_NETWORKS,
     SMALL_GAZE,
     GazeEstimator,
     estimate_gazes,
-    gaze_card,
     load_gaze,
 )
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR, AxisPrior, EstimatorPrior
@@ -35,8 +36,10 @@ __all__ = [
     "EYEBALL_BEHIND",
     "EYE_SHAPE",
     "GAZE_MEASURES",
+    "GAZE_NETWORKS",
     "GEOMETRIC",
     "NETWORK_PRIOR",
+    "PRIOR_FACT",
     "SMALL_GAZE",
     "AxisPrior",
     "CropsUnavailable",
@@ -53,7 +56,6 @@ __all__ = [
     "estimate_gazes",
     "eye_points",
     "from_normalized_angles",
-    "gaze_card",
     "load_gaze",
     "make_face_picture",
     "make_gaze_crops",
@@ -61,6 +63,8 @@ __all__ = [
     "measure_gaze",
     "measure_lids",
     "normalized_camera_rotation",
+    "prior_from_values",
+    "prior_values",
     "rotation_facing_eyes",
     "to_normalized_angles",
 ]

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from types import MappingProxyType
 
-from face_perception import paths
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
-from face_perception.gaze.network import NetworkGaze
-from face_perception.inference import load, log_terms
+from face_perception.gaze.network import NetworkGaze, is_gaze_network
+from face_perception.inference import Purpose, load, log_terms
 from face_perception.types import Face, Frame, Gaze
 
 GazeEstimator = GeometricGaze | NetworkGaze
 
 SMALL_GAZE = "small_gaze"  # the network that the package contains
-_SMALL_GAZE_CARD = "resources/gaze/small_gaze.yaml"
-
-
-def gaze_card(name: str) -> str | os.PathLike[str]:
-    """Returns the card of the gaze network ``name`` for ``inference.load``.
-
-    It is a path for the network that the package contains, else ``name``.
-    """
-    return paths.resource(_SMALL_GAZE_CARD) if name == SMALL_GAZE else name
+GAZE_NETWORKS = Purpose(
+    is_gaze_network,
+    "`face-perception import geddnet`, `dilated-net` or `onnx`",
+    MappingProxyType({SMALL_GAZE: "resources/gaze/small_gaze.yaml"}),
+    (GEOMETRIC,),
+)
 
 
 def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
@@ -38,7 +34,7 @@ def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
     """
     if name == GEOMETRIC:
         return GeometricGaze()
-    model = load(gaze_card(name), threads=threads)
+    model = load(name, GAZE_NETWORKS, threads=threads)
     log_terms(model.card.terms)
     return NetworkGaze(model)
 

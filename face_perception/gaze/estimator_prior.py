@@ -116,36 +116,3 @@ GEOMETRIC_PRIOR = EstimatorPrior(
     lid_gain=math.radians(121),
     pitch_with_lids=1.4,
 )
-
-# Prior of the network ``small_gaze``, averaged with the geometric gaze. Measured on 24 of the 56
-# people (with odd numbers, 504 looks). Regression of truth on estimate for each person: gain
-# 0.98 +- 0.12 in yaw and 1.58 +- 0.39 in pitch, bias 1.9 and 7.4 degrees; what is left has a
-# standard deviation of 2.2 and 2.6 degrees. With one target, a gain of pitch of 1.25 about it gives
-# the smallest error (1: 4.8, 1.25: 4.6, 1.5: 4.7 degrees). Looks at the lens have a standard
-# deviation of 2.5 and 4.0 degrees. The network states one for each look; ``sigma`` is the largest
-# usual one, because a calibration adds what exceeds it.
-SMALL_GAZE_PRIOR = EstimatorPrior(
-    yaw=AxisPrior(
-        gain=0.98,
-        spread=0.12,
-        bias=math.radians(3),
-        scale=0.99,
-        scale_sigma=0.13,
-        sigma=math.radians(3.5),
-        share=0.9,
-    ),
-    pitch=AxisPrior(
-        gain=1.58,
-        spread=0.39,
-        bias=math.radians(8),
-        cautious=1.25,
-        scale=0.61,
-        scale_sigma=0.18,
-        sigma=math.radians(6),
-        share=1.05,
-        cross=0.1,
-    ),
-    noise=math.radians(2.4),
-    residual=math.radians(4.6),
-    residual_with_gain=math.radians(3.2),
-)

@@ -13,11 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from face_perception.gaze.estimator_prior import (
-    NETWORK_PRIOR,
-    SMALL_GAZE_PRIOR,
-    EstimatorPrior,
-)
+from face_perception.gaze.card_prior import prior_of_card
 from face_perception.gaze.eyeballs import (
     EyeReading,
     added_sigma,
@@ -38,7 +34,7 @@ from face_perception.gaze.network_crops import (
 )
 from face_perception.gaze.network_measures import GAZE_MEASURES, measure_gaze_of_eyes
 from face_perception.gaze.normalized_camera import from_normalized_angles
-from face_perception.inference import Model, ModelError, infer_batch
+from face_perception.inference import Card, Model, ModelError, infer_batch
 from face_perception.types import Face, FloatArray, Frame, Gaze, HeadPose
 
 # Shapes of the inputs that a gaze network may have: gray crops, histogram equalised, 0 to 255.
@@ -51,8 +47,6 @@ _CROPS: Mapping[str, tuple[int | None, ...]] = {
 _MEASURES, _SIGMA = "measures", "sigma"
 _INPUTS = {**_CROPS, _MEASURES: (None, len(GAZE_MEASURES))}
 _OUTPUT, _ANGLES = "gaze", (None, 2)
-# Priors of networks that were measured on people, by the fact ``system`` of their card.
-_PRIORS: Mapping[str, EstimatorPrior] = {"small_gaze": SMALL_GAZE_PRIOR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +84,11 @@ class NetworkGaze(GazeMemory):
     the reasons for the last frame, by face id. ``settings`` None means the defaults of
     ``GazeSettings``.
 
-    Raises inference.ModelError if ``model`` does not have these inputs and outputs.
+    ``prior`` is that in the fact ``prior`` of the card (values of ``EstimatorPrior`` by name), or
+    ``NETWORK_PRIOR``.
+
+    Raises inference.ModelError if ``model`` does not have these inputs and outputs, or if the prior
+    of its card is wrong.
 
     After ``face-perception import geddnet FILE``:
 
@@ -110,7 +108,7 @@ class NetworkGaze(GazeMemory):
         _check(model)
         self._model = model
         self._cut = picture_of(model.card) if PICTURE in model.inputs else None
-        self.prior = _PRIORS.get(str(model.card.facts.get("system")), NETWORK_PRIOR)
+        self.prior = prior_of_card(model.card)
         self.name = model.name
         self.refused: Mapping[str, str] = {}
 
@@ -219,17 +217,24 @@ class NetworkGaze(GazeMemory):
         return replace(gaze, direction=gaze.direction if held is None else held, confidence=0.0)
 
 
-def _check(model: Model) -> None:
-    """Raises ModelError if the inputs and outputs are not those of a gaze network."""
+def is_gaze_network(model: Card | Model) -> bool:
+    """Whether the inputs and outputs are those of a gaze network (see ``NetworkGaze``)."""
     inputs = {name: port.shape for name, port in model.inputs.items()}
     outputs = {name: port.shape for name, port in model.outputs.items()}
-    if (
-        inputs
+    return (
+        bool(inputs)
         and (_takes_picture(inputs) or all(_INPUTS.get(n) == shape for n, shape in inputs.items()))
         and all(port.dtype == "float32" for port in model.inputs.values())
         and outputs.get(_OUTPUT, ())[1:] == _ANGLES[1:]
-    ):
+    )
+
+
+def _check(model: Model) -> None:
+    """Raises ModelError if the inputs and outputs are not those of a gaze network."""
+    if is_gaze_network(model):
         return
+    inputs = {name: port.shape for name, port in model.inputs.items()}
+    outputs = {name: port.shape for name, port in model.outputs.items()}
     raise ModelError(
         f"model {model.name} is not a gaze network: it takes {_listed(inputs)} and returns "
         f"{_listed(outputs)}; a gaze network takes one or more of {_listed(_INPUTS)}, or "

@@ -37,6 +37,7 @@ from face_perception.inference.models.derive import (
     read_variant,
 )
 from face_perception.inference.models.install import ModelBuild, check_model_name, install_model
+from face_perception.inference.models.purpose import ANY_NETWORK, Purpose
 from face_perception.inference.models.store import (
     FileCheck,
     download_wheel,
@@ -60,6 +61,7 @@ from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
 from face_perception.inference.tensorrt.jetpack import find_jetpack, version_warning
 
 __all__ = [
+    "ANY_NETWORK",
     "UNTRAINED",
     "VARIANTS",
     "Backend",
@@ -75,6 +77,7 @@ __all__ = [
     "ModelProgress",
     "NetworkSettings",
     "Port",
+    "Purpose",
     "Variant",
     "VariantReport",
     "build_tensorrt_engine",

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from face_perception.inference.accuracy_gate import Deviation, deviations, refuse_deviating
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, Port, find_card
+from face_perception.inference.models.purpose import ANY_NETWORK, Purpose
 from face_perception.inference.models.variants import PRECISIONS, find_variant, kind_of
 from face_perception.inference.reference_inputs import (
     read_reference_inputs,
@@ -224,6 +225,7 @@ def record_inputs() -> Iterator[dict[str, list[dict[str, Array]]]]:
 
 def load(
     name: str | os.PathLike[str],
+    purpose: Purpose = ANY_NETWORK,
     *,
     threads: int = NetworkSettings.threads,
     backend: str = NetworkSettings.backend,
@@ -233,6 +235,7 @@ def load(
 ) -> Model:
     """Loads a model by its name or by the path of its card, and runs it once to warm it up.
 
+    An error about an unknown name lists the names that can be used for ``purpose``.
     ``threads`` is the number of CPU threads of one call. ``backend`` is ``onnxruntime``,
     ``tensorrt``, or ``auto``, which takes TensorRT if it and a GPU are there. ``precision`` is
     ``fp32``, ``fp16``, ``int8``, or ``auto``: ``fp16`` on TensorRT if the gate accepts it, else
@@ -259,7 +262,7 @@ def load(
         )
     if threads < 1:
         raise ModelError(f"threads must be at least 1, not {threads}")
-    card = find_card(Path(name))
+    card = find_card(Path(name), purpose)
     if card.kind != "model":
         raise ModelError(f"{card.name} is a {card.kind}, not a model: give the name of a model")
     data = store.read(card)

@@ -1,7 +1,12 @@
 """Measures how faces move between images and estimates valence and arousal from it (MIMAMO-Net)."""
 
 from face_perception.motion.mimamo import TICK_RATE, Mimamo, MimamoSettings
-from face_perception.motion.mimamo_networks import STREAM_INPUTS, MimamoNetworks, load_mimamo
+from face_perception.motion.mimamo_networks import (
+    MIMAMO_NETWORKS,
+    STREAM_INPUTS,
+    MimamoNetworks,
+    load_mimamo,
+)
 from face_perception.motion.network_images import (
     appearance_image,
     appearance_images,
@@ -21,6 +26,7 @@ from face_perception.motion.ticks import TickAdvance, TickClock
 
 __all__ = [
     "HALF_WINDOW",
+    "MIMAMO_NETWORKS",
     "PHASE_WINDOW",
     "STREAM_INPUTS",
     "TICK_RATE",

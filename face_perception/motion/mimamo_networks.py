@@ -7,10 +7,17 @@ from dataclasses import dataclass
 
 from face_perception import inference
 from face_perception.errors import shortened
-from face_perception.inference import Model, ModelError
+from face_perception.inference import Card, Model, ModelError, Purpose
 
 STREAM_INPUTS = ("appearance", "phase0", "phase1")
 OUTPUT = "valence_arousal"
+
+
+def _has_streams(card: Card) -> bool:
+    return set(STREAM_INPUTS) <= set(card.inputs) and OUTPUT in card.outputs
+
+
+MIMAMO_NETWORKS = Purpose(_has_streams, "`face-perception import mimamo`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,8 @@ def load_mimamo(name: str, load: Callable[[str], Model] = inference.load) -> Mim
     The card names the other networks; ``load`` loads a network by name. Raises ModelError naming
     the model and the fix.
     """
-    card = inference.find_card(name)
-    if not set(STREAM_INPUTS) <= set(card.inputs) or OUTPUT not in card.outputs:
+    card = inference.find_card(name, MIMAMO_NETWORKS)
+    if not MIMAMO_NETWORKS.fits(card):
         raise ModelError(
             f"model {card.name} does not have inputs {', '.join(STREAM_INPUTS)} and output "
             f"{OUTPUT}: use a model made by `face-perception import mimamo`"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rclpy.executors import ExternalShutdownException
 
 from face_perception import inference
-from face_perception.inference import Model
+from face_perception.inference import Model, Purpose
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
@@ -40,9 +40,12 @@ class NetworkLoader:
         """Returns a loader that uses ``precision`` instead of the node's parameter."""
         return NetworkLoader(self._node, precision)
 
-    def load(self, name: str | os.PathLike[str]) -> Model:
-        """Returns a network. Raises inference.ModelError naming the model and the fix."""
-        model = inference.load(name, **self.arguments())
+    def load(self, name: str | os.PathLike[str], purpose: Purpose = inference.ANY_NETWORK) -> Model:
+        """Returns a network for ``purpose``.
+
+        Raises inference.ModelError naming the model and the fix.
+        """
+        model = inference.load(name, purpose, **self.arguments())
         if not model.card.trained:
             self._node.get_logger().warning(f"model {model.name} has {inference.UNTRAINED}")
         if model.card.terms:

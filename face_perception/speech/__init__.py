@@ -22,9 +22,9 @@ from face_perception.speech.audio_chunks import (
 )
 from face_perception.speech.band_mouth import BandMouth
 from face_perception.speech.channels import ChannelMixer
-from face_perception.speech.mel_spectrogram import log_mel, triangular_filters
-from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape, lip_distance
-from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
+from face_perception.speech.mel_spectrogram import log_mel
+from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape
+from face_perception.speech.neural_mouth import MOUTH_NETWORKS, NeuralMouth, mouth_features
 from face_perception.speech.sound_level import SoundLevel
 from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
 from face_perception.speech.voice_activity import (
@@ -52,9 +52,7 @@ __all__ = [
     "ARTICULATION_RATE",
     "BILABIALS",
     "BLOCK",
-    "DEFAULT_VOICE",
-    "LONGEST_PIECE",
-    "LONGEST_TEXT",
+    "MOUTH_NETWORKS",
     "MOUTH_RATE",
     "REST",
     "SPEEDS",

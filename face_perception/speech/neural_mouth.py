@@ -5,11 +5,12 @@ The network moves lips and teeth. ``BandMouth`` moves the jaw and closes the mou
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 
-from face_perception import paths
 from face_perception.geometry import smoothstep
-from face_perception.inference import Model, ModelError, load
+from face_perception.inference import Model, ModelError, Purpose, load
 from face_perception.speech.audio_chunks import AudioSamples
 from face_perception.speech.band_mouth import BandMouth
 from face_perception.speech.mel_spectrogram import mel_filters
@@ -17,7 +18,15 @@ from face_perception.speech.mouth_shape_track import MouthShapeTrack, checked_sa
 from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, MouthShape
 from face_perception.types import FloatArray
 
-MOUTH_CARD = "resources/speech/mouth.yaml"  # the network that the package contains
+TRAINED = "trained"  # name of the network that the package contains
+MOUTH_CARD = "resources/speech/mouth.yaml"  # its card
+MOUTH_NETWORKS = Purpose(
+    lambda card: _DELAY in card.facts,
+    "`face-perception train mouth`",
+    MappingProxyType({TRAINED: MOUTH_CARD}),
+    ("bands",),
+)
+_DELAY = "delay_frames"  # fact of the card of a mouth network
 
 _HOP = 160  # samples between two frames: 10 ms
 _LONGEST_DELAY = 100  # frames that a mouth network may look ahead: 1 s
@@ -55,12 +64,12 @@ class NeuralMouth:
 
         Raises ModelError if the model is not a mouth network.
         """
-        self._model = model or load(paths.resource(MOUTH_CARD), backend="onnxruntime")
-        delay = self._model.card.facts.get("delay_frames")
+        self._model = model or load(TRAINED, MOUTH_NETWORKS, backend="onnxruntime")
+        delay = self._model.card.facts.get(_DELAY)
         if type(delay) is not int or not 0 <= delay <= _LONGEST_DELAY:
             raise ModelError(
-                f"model {self._model.name} is not a mouth model: its card has no fact "
-                "delay_frames; train one with `face-perception train mouth`"
+                f"model {self._model.name} is not a mouth model: its card has no fact {_DELAY}; "
+                "train one with `face-perception train mouth`"
             )
         self._delay = delay
         # One hop is added because interpolation needs the next shape.

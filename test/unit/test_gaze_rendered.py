@@ -20,11 +20,11 @@ import pytest
 from face_perception import faces
 from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import (
+    GAZE_NETWORKS,
     SMALL_GAZE,
     GazeEstimator,
     GeometricGaze,
     estimate_gazes,
-    gaze_card,
     load_gaze,
     normalized_camera_rotation,
     to_normalized_angles,
@@ -238,7 +238,7 @@ def test_the_small_network_sees_more_of_looks_up_and_down(views: list[View]) -> 
 
 
 def test_the_card_of_the_small_network_says_how_it_was_trained() -> None:
-    card = find_card(gaze_card(SMALL_GAZE))
+    card = find_card(SMALL_GAZE, GAZE_NETWORKS)
     assert card.licence.startswith("Apache-2.0")
     assert "rendered people" in card.origin
     assert card.path.stat().st_size < 500_000

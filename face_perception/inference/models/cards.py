@@ -20,6 +20,7 @@ from typing import Any
 from face_perception import paths
 from face_perception.errors import FacePerceptionError, one_line, shortened
 from face_perception.files import check_seal
+from face_perception.inference.models.purpose import ANY, Purpose
 from face_perception.outside_files import MOST_TEXT, one_error, parse_yaml, read_bytes
 
 _log = logging.getLogger(__name__)
@@ -256,28 +257,25 @@ def _package_cards() -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths.resource("resources/models").glob("*.yaml"))}
 
 
-def find_card(name: str | Path) -> Card:
+def find_card(name: str | Path, purpose: Purpose = ANY) -> Card:
     """Returns the card of a model, given its name or the path of the card.
 
     The file of a card that is given by its path is in the same folder. Raises ModelError, which
-    lists the known names, if there is no such card.
+    lists the names that can be used for ``purpose``, if there is no such card. Whether a card that
+    is found can be used for it, the caller must check.
 
     >>> from face_perception.inference import find_card
     >>> find_card("face_detector").outputs["boxes"].shape
     (None, 2304, 16)
     """
-    path = Path(name)
+    path = purpose.bundled_card(str(name)) or Path(name)
     if path.suffix == ".yaml" or len(path.parts) > 1:
         return read_card(path, folder=path.absolute().parent)
     ours, imported = _package_cards(), imported_cards()
     if str(name) in ours:
         return read_card(ours[str(name)])
     if str(name) not in imported:
-        known = ", ".join((*ours, *imported))
-        raise ModelError(
-            f"there is no model {shortened(str(name))}: use one of {known}, the path of a model "
-            "card, or `face-perception import`"
-        )
+        raise ModelError(purpose.no_model(str(name), catalogue().values()))
     return read_card(imported[str(name)], folder=imported[str(name)].parent)
 
 

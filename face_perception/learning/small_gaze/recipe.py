@@ -17,7 +17,14 @@ import pytorch_lightning as lightning
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from face_perception.gaze import GAZE_MEASURES
+from face_perception.errors import InputError
+from face_perception.gaze import (
+    GAZE_MEASURES,
+    PRIOR_FACT,
+    EstimatorPrior,
+    prior_from_values,
+    prior_values,
+)
 from face_perception.inference import ModelBuild, Port
 from face_perception.learning.data.dataset import Dataset, DatasetError
 from face_perception.learning.gaze_build import (
@@ -46,6 +53,7 @@ from face_perception.learning.small_gaze.network import (
     small_eyes,
 )
 from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.outside_files import one_error, read_yaml
 from face_perception.settings import check, setting
 from face_perception.types import FloatArray
 
@@ -74,6 +82,7 @@ class SmallGazeRecipe:
     add_pitch_deg: float = setting(0.0)
     sigma_factor_pitch: float = setting(1.0, above=0)
     sigma_factor_yaw: float = setting(1.0, above=0)
+    prior: str = setting("")
     task: str = setting("small_gaze", choices=("small_gaze",))
 
     def __post_init__(self) -> None:
@@ -87,6 +96,20 @@ class SmallGazeRecipe:
             self.add_pitch_deg,
             (self.sigma_factor_pitch, self.sigma_factor_yaw),
         )
+
+    def read_prior(self) -> EstimatorPrior | None:
+        """Returns the prior in the file ``prior``; None if the setting is empty.
+
+        Raises InputError that names the file and its fault.
+        """
+        if not self.prior:
+            return None
+        with one_error(f"prior {self.prior}", "give a YAML file as resources/gaze/prior.yaml"):
+            content = read_yaml(Path(self.prior))
+        try:
+            return prior_from_values(content)
+        except InputError as error:
+            raise InputError(f"{self.prior}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +287,11 @@ def model_build(
     *,
     trained_on: str,
     licence: str,
+    prior: EstimatorPrior | None = None,
 ) -> ModelBuild:
     """Returns the network as a model, with how it was trained and its error on ``held_out``.
 
-    ``held_out`` are people that the network has not seen.
+    ``held_out`` are people that the network has not seen. ``prior`` goes into the card.
     """
     crops = {name: value for name, value in sample_inputs().items() if name in INPUTS}
     few = held_out.measures[np.arange(len(crops[INPUTS[0]])) % len(held_out)]
@@ -295,4 +319,5 @@ def model_build(
             ),
         },
         reference_inputs={**crops, "measures": few},
+        facts={} if prior is None else {PRIOR_FACT: prior_values(prior)},
     )

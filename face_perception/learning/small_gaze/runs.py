@@ -29,6 +29,7 @@ def train(
     Arguments and errors are those of ``learning.runs.train``. Raises InputError without ``data``.
     """
     recipe = run_folder.recipe_of_run(SmallGazeRecipe, file, out, LAST, resume=resume)
+    prior = recipe.read_prior()  # before the training, which takes minutes
     data = run_folder.data_of_new_run(out, data, resume)
     if data is None:
         raise InputError(
@@ -43,7 +44,9 @@ def train(
         out, recipe, found, len(training), resume=resume, report=report
     )
     network = recipes.train(recipe, training, validation=validation, out=out, resume=resume)
-    return recipes.model_build(name, network, recipe, held_out, **run_folder.provenance(out, found))
+    return recipes.model_build(
+        name, network, recipe, held_out, **run_folder.provenance(out, found), prior=prior
+    )
 
 
 def evaluate(

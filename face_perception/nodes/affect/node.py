@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from face_perception.affect import (
+    AFFECT_NETWORKS,
     SMOOTHING,
     BlendshapesNet,
     ExpressionNet,
@@ -70,7 +71,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
     def setup(self) -> None:
         values = self.values
         load = NetworkLoader(self).load
-        network = load(values.model)
+        network = load(values.model, AFFECT_NETWORKS)
         self._multitask = load_multitask(network, load, values)
         self._models = tuple(self._multitask.models) if self._multitask else (network,)
         self._by_network = self._multitask is not None and values.action_units != "landmarks"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from face_perception.gaze import (
+    GAZE_NETWORKS,
     GEOMETRIC,
     EyeContact,
     EyeContactSettings,
@@ -14,7 +15,6 @@ from face_perception.gaze import (
     GazeSettings,
     GeometricGaze,
     NetworkGaze,
-    gaze_card,
 )
 from face_perception.inference import Model, NetworkSettings
 from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeCalibration
@@ -71,7 +71,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
             self._network = None
             self._estimator = GeometricGaze(self.values)
         else:
-            self._network = NetworkLoader(self).load(gaze_card(self.values.model))
+            self._network = NetworkLoader(self).load(self.values.model, GAZE_NETWORKS)
             self._estimator = NetworkGaze(self._network, self.values)
         self._registry = self._load_people()
         self._people = GazeCalibration(self, self._registry)

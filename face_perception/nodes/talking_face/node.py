@@ -34,7 +34,7 @@ from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.settings import setting
-from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth
+from face_perception.speech import MOUTH_NETWORKS, AudioChunk, BandMouth, Mouth, NeuralMouth
 
 _AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
@@ -341,4 +341,4 @@ def _mouth(name: str) -> Mouth:
     """Loads a mouth model. Raises ModelError if it does not exist or has another purpose."""
     if name == "bands":
         return BandMouth()
-    return NeuralMouth(None if name == "trained" else load(name, backend="onnxruntime"))
+    return NeuralMouth(load(name, MOUTH_NETWORKS, backend="onnxruntime"))
