@@ -28,6 +28,13 @@ _FOLDERS = {
     "cheek": 0.25, "ears": 0.25, "eyes": 0.13, "neck": 0.15,
 }  # fmt: skip
 _MOST = 0.75
+# Height of the eyeballs above the eyes of the base mesh, metres: mean and standard deviation.
+# Without it, pupils lie lower between the corners of their eyes than those of people
+# (docs/rendered_people.md). The spread, and that of kappa, make the pitch of gaze differ more
+# between persons; it is a guess.
+_RISE, _RISE_SD = 0.0010, 0.0006
+# Share of a person's difference from this mean that the lids follow; a guess.
+_LIDS_FOLLOW = 0.6
 _ASYMMETRY = 0.10
 
 
@@ -38,7 +45,8 @@ class Eyes:
     ``iris_radius`` and ``pupil_radius`` are metres, without the magnification of the cornea.
     ``visual_axis`` [2] is how far the axis of the left eye points away from what the person looks
     at, radians: to the temple, and up (angle kappa). ``droop`` is how far the upper lids hang at
-    rest, as a share of a blink.
+    rest, as a share of a blink. ``rise`` and ``advance`` are how far the eyeballs lie above and in
+    front of the eyes of the base mesh, metres.
     """
 
     iris: tuple[float, float, float]
@@ -51,6 +59,13 @@ class Eyes:
     visual_axis: tuple[float, float]
     droop: float
     seed: int
+    rise: float
+    advance: float
+
+    @property
+    def lids_rise(self) -> float:
+        """How far the lids lie above those of the base mesh, metres."""
+        return _LIDS_FOLLOW * (self.rise - _RISE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +208,13 @@ def _draw_eyes(random: np.random.Generator, ancestry: np.ndarray, age: float) ->
         pupil_radius=float(np.clip(random.normal(0.0019, 0.0005), 0.0011, 0.0033)),
         limbus=float(random.uniform(0.0004, 0.0010)),
         visual_axis=(
-            float(np.radians(random.normal(4.5, 1.3))),
-            float(np.radians(random.normal(-1.3, 1.0))),
+            float(np.radians(random.normal(4.5, 1.8))),
+            float(np.radians(random.normal(-1.3, 1.8))),
         ),
         droop=float(np.clip(random.normal(0.07, 0.05), 0, 0.2)),
         seed=int(random.integers(1 << 31)),
+        rise=float(np.clip(random.normal(_RISE, _RISE_SD), -0.0005, 0.0025)),
+        advance=float(np.clip(random.normal(0, 0.0004), -0.0006, 0.0006)),
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from face_perception.learning.synthesis.rendered import eyeballs
 from face_perception.learning.synthesis.rendered.expression import lid_units
-from face_perception.learning.synthesis.rendered.person import Person
+from face_perception.learning.synthesis.rendered.person import Eyes, Person
 from face_perception.learning.synthesis.rendered.regions import HeadSurface
 from face_perception.learning.synthesis.rendered.strands import Shape
 from face_perception.learning.synthesis.rendered.surface import smooth_step
@@ -55,7 +55,29 @@ def neutral_points(head: HeadSurface, person: Person) -> tuple[Array, float]:
     head.parts.add(points, person.targets)
     left, right = (_mesh_eye(head, points, side)[0] for side in "lr")
     scale = person.pupils_apart / float(np.linalg.norm(left - right))
-    return (points - (left + right) / 2) * scale, scale
+    points = (points - (left + right) / 2) * scale
+    for side in "lr":
+        _fit_lids(head, points, side, person.eyes)
+    return points, scale
+
+
+def _fit_lids(head: HeadSurface, points: Array, side: str, eyes: Eyes) -> None:
+    """Fits the lids to an eyeball that does not lie where the eye of the base mesh does.
+
+    Changes ``points`` [19158, 3], metres, in place. The lids move ``eyes.lids_rise`` up between the
+    corners, and forward or back as far as the raised ball pushes them.
+    """
+    centre, radius = _mesh_eye(head, points, side)
+    x, y, z = (points - centre).T
+    near = smooth_step(np.linalg.norm(points - centre, axis=1) / radius, 1.7, 1.2) * (z > 0)
+    risen = near * eyes.lids_rise * np.clip(1 - (x / radius) ** 2, 0, None)
+    # The front of a ball; at its rim, where the corners of the lids are, it is cut off.
+    before, now = (
+        np.sqrt(np.maximum(radius**2 - x**2 - height**2, (0.3 * radius) ** 2))
+        for height in (y, y + risen - eyes.rise)
+    )
+    points[:, 1] += risen
+    points[:, 2] += near * (now - before)
 
 
 def _mesh_eye(head: HeadSurface, points: Array, side: str) -> tuple[Array, float]:
@@ -76,7 +98,8 @@ def pose_head(
     centres = []
     for side in "lr":
         centre, radius = _mesh_eye(head, at_rest, side)
-        centres.append(centre + [0.0, 0.0, radius + _STANDS_OUT - apex])
+        ahead = radius + _STANDS_OUT + person.eyes.advance - apex
+        centres.append(centre + [0.0, person.eyes.rise, ahead])
     target = turn.T @ (np.array(view.target) - position)
     visual = target - np.array(centres)
     visual /= np.linalg.norm(visual, axis=1, keepdims=True)
