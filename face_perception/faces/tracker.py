@@ -65,7 +65,7 @@ _SETTLE_PASSES = 3
 _SEARCH_PERIOD = 0.1  # seconds between two detections while there is no face, or one was lost
 _STEADY_SEARCH_PERIOD = 1.0  # seconds between two detections while the known faces are steady
 _STEADY_AFTER = 1.0  # seconds without a new or lost face, after which the faces are steady
-_VIEW_PERIOD = 0.3  # seconds between two searches of other views while there is no face
+_VIEW_PERIOD = 0.15  # seconds between two searches of other views while there is no face
 _KEEP_LOST = 1.5  # seconds for which a lost face can get its id back
 _BETTER = 0.1  # difference of similarity that is not accidental
 # Score and presence from which a new face is confirmed at once. The two sample photographs, small
@@ -153,7 +153,7 @@ class FaceTracker:
     or one was just lost, and once a second while the faces are steady: all are sure, and none has
     come or gone for a second. The mesh network runs for every face in every image. To find small
     faces, faces that fill the image and rotated faces, other views of the image are searched in
-    turn: every ``2 * detect_every`` images, and three times a second while there is no face.
+    turn: every ``2 * detect_every`` images, and seven times a second while there is no face.
 
     A face is confirmed, and returned, after ``min_hits`` images; at once if its score is very high
     and no face was just lost. A face that comes back within 1.5 s gets its id back. Ids are
@@ -396,8 +396,12 @@ class FaceTracker:
         """Returns the next window in turn; without a face, also the image in other rotations."""
         views = [SearchView(window, self._turns) for window in self._windows]
         if not self._tracks:
+            height, width = self._shape[:2]
+            # Without them, 7 of 45 press photographs and 6 of 25 rendered ones that single images
+            # show are never found upside down.
+            near = close_up_windows(width, height)
             others = [(self._turns + quarters) % _TURNS for quarters in (2, 1, 3)]
-            views += [SearchView(None, turns) for turns in others]
+            views += [SearchView(window, turns) for turns in others for window in (None, *near)]
         self._view = (self._view + 1) % len(views)
         return views[self._view]
 
