@@ -25,20 +25,31 @@ _SERVES = (
 )
 # Nodes that transform points with tf2, and the inputs of a gaze network, which has no own row.
 _TRANSFORM = ("attention", "gaze", "talking_face")
-# What a node asks of every other node of the graph in its namespace.
+# What a node asks of every other node of the graph in its namespace, and of single ones.
 _ASKS = {"session": ("list_parameters", "get_parameters")}
+_ASKS_OF = {
+    "dashboard": (
+        *("session/start", "session/stop", "session/mark"),
+        *("gaze/link_face", "gaze/delete_calibration"),
+    )
+}
+_ACTIONS_OF = {"dashboard": ("gaze/calibrate",)}
 _MORE = {"gaze": ("image", "image/compressed", "camera_info")}
 
 
 @dataclass
 class Permissions:
-    """What a node may do: names of topics, services and actions."""
+    """What a node may do: names of topics, services and actions.
+
+    ``calls`` and ``starts`` are services and actions of other nodes.
+    """
 
     publishes: set[str] = field(default_factory=lambda: set(_PUBLISHES))
     subscribes: set[str] = field(default_factory=lambda: set(_SUBSCRIBES))
     serves: set[str] = field(default_factory=lambda: set(_SERVES))
     executes: set[str] = field(default_factory=set)
     calls: set[str] = field(default_factory=set)
+    starts: set[str] = field(default_factory=set)
 
 
 def permissions(node: str, api: str) -> Permissions:
@@ -69,6 +80,8 @@ def permissions(node: str, api: str) -> Permissions:
     found.subscribes.update(_MORE.get(node, ()))
     others = [other.name for other in NODES if other.name != node]
     found.calls = {f"{other}/{name}" for name in _ASKS.get(node, ()) for other in others}
+    found.calls.update(_ASKS_OF.get(node, ()))
+    found.starts.update(_ACTIONS_OF.get(node, ()))
     if node in _TRANSFORM:
         found.subscribes.update(("/tf", "/tf_static"))
     return found
@@ -92,6 +105,7 @@ def policy(node: str, api: str) -> str:
         ("topics subscribe", "topic", allowed.subscribes),
         ("services reply", "service", allowed.serves),
         ("services request", "service", allowed.calls),
+        ("actions call", "action", allowed.starts),
         ("actions execute", "action", allowed.executes),
     ):
         lines += _group(group, what, names)

@@ -126,7 +126,7 @@ def _of_avatar_members(reader: Reader) -> Target:
 
 
 def _of_origins() -> Target:
-    from face_perception.avatar.screens.web_page import origin_allowed
+    from face_perception.web import origin_allowed
 
     good = b"http://127.0.0.1:8090\nhttp://localhost:8090\n[::1]:8090\nkiosk.example"
 

@@ -63,7 +63,7 @@ from face_perception.avatar.portrait.portrait_renderer import (
 )
 from face_perception.avatar.portrait.source_picture import PortraitError, read_picture
 from face_perception.avatar.screens.screen import Screen, ScreenFrame
-from face_perception.avatar.screens.web_page import WebPageError, WebScreen, read_web_token
+from face_perception.avatar.screens.web_page import WebScreen
 from face_perception.avatar.screens.window import NoDisplayError, WindowScreen
 
 __all__ = [
@@ -103,7 +103,6 @@ __all__ = [
     "ScreenFrame",
     "SilentPlayer",
     "SpeechListener",
-    "WebPageError",
     "WebScreen",
     "WindowScreen",
     "check_imported",
@@ -125,7 +124,6 @@ __all__ = [
     "parts_from_mesh",
     "prepare_avatar",
     "read_picture",
-    "read_web_token",
     "save_avatar",
     "soft_mask",
     "synthetic_face",

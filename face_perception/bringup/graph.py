@@ -92,6 +92,13 @@ NODES = (
         reads_images=True,
         perceives=False,
     ),
+    NodeSpec(
+        "dashboard",
+        "serves a web page that shows the running graph, with buttons",
+        by_default=False,
+        reads_images=True,
+        perceives=False,
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import affect_models
+import pytest
 from node_processes import NodeProcess, Peer
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
@@ -22,6 +23,7 @@ from face_perception.bringup import graph
 from face_perception.inference import sample_photo
 from tools.sros2_policy import permissions
 
+websockets_client = pytest.importorskip("websockets.sync.client")
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 CONSUMER = ROOT / "test" / "helpers" / "rep155_consumer.py"
@@ -67,14 +69,16 @@ def test_ros_api_is_what_the_nodes_have(
         camera_info_file=calibration(tmp_path / "c.yaml"),
     )
     recording = str(paths.resource("resources/speech/hello.wav"))
+    started: dict[str, NodeProcess] = {}
     for node in graph.NODES[1:]:
         more = {
             "microphone": {"source": recording},
             "talking_face": {"audio_out": "none"},
             "affect": {"blendshapes": True},
             "session": {"folder": str(tmp_path / "sessions"), "stop_below": 0.0},
+            "dashboard": {"web_port": 0},
         }
-        start(node.name, **more.get(node.name, {}))
+        started[node.name] = start(node.name, **more.get(node.name, {}))
     # The talking face reads faces only while it looks at one.
     look = peer.publisher(String, "avatar/look_at_face")
     peer.until(lambda: look.get_subscription_count() > 0, why="for the talking face")
@@ -84,6 +88,10 @@ def test_ros_api_is_what_the_nodes_have(
         peer.publisher(kind, topic)
     request = srv.StartSession.Request(video="full")
     assert peer.call(srv.StartSession, "session/start", request).success
+    # The dashboard does so while a browser shows its page.
+    log = started["dashboard"].wait_for_log("the dashboard is on http://")
+    port = int(re.findall(r"the dashboard is on http://127.0.0.1:(\d+)/", log)[-1])
+    browser = websockets_client.connect(f"ws://127.0.0.1:{port}/stream")
     # Nodes subscribe to their inputs only while they have subscribers. This one hears hri.
     consumer = subprocess.Popen([sys.executable, CONSUMER], stdout=subprocess.DEVNULL, cwd=tmp_path)
     for topic, kind in (
@@ -132,6 +140,7 @@ def test_ros_api_is_what_the_nodes_have(
     with contextlib.suppress(AssertionError):
         peer.until(lambda: listed() >= want)
     assert listed() == want
+    browser.close()
     consumer.terminate()
     consumer.wait()
     assert {node.name: forbidden(peer, node.name) for node in graph.NODES} == {

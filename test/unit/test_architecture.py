@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "camera_messages": {"errors", "types"},
     "result_messages": {"errors", "types", "geometry", "camera_messages"},
     "media": BASE,
+    "web": BASE,
     "inference": BASE,
     "faces": BASE | {"inference"},
     "gaze": BASE | {"inference", "faces"},
@@ -58,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "motion": BASE | {"inference", "faces"},
     "attention": BASE | {"inference", "faces"},
     "speech": BASE | {"inference"},
-    "avatar": BASE | {"inference", "faces", "media", "speech", "audio_devices"},
+    "avatar": BASE | {"inference", "faces", "media", "speech", "audio_devices", "web"},
     "overlay": {"errors", "types", "geometry", "faces"},
     "hri": BASE | {"faces", "attention"},
     "optional_modules": {"errors"},
@@ -71,7 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "bringup": BASE | PROCESS | {"media", "speech", "ros"},
     "nodes": BASE | PROCESS | SENSES
     | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup", "audio_devices"}
-    | {"sessions"},
+    | {"sessions", "web"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
     | {"report", "bringup", "ros", "nodes", "learning", "exit_codes"},
     "cli": {"commands", "errors"},
@@ -111,7 +112,8 @@ RESERVED: dict[str, set[str]] = {
     "espeakng_loader": {"learning"},
     "hibari": {"speech"},
     "av": {"media"},
-    **{package: {"avatar"} for package in ("pygame", "websockets")},
+    "pygame": {"avatar"},
+    "websockets": {"avatar", "web"},
     "sounddevice": {"audio_devices"},
     "audio_common_msgs": {"ros"},
 }

@@ -19,14 +19,12 @@ from waits import scaled
 from face_perception.avatar import (
     NoDisplayError,
     ScreenFrame,
-    WebPageError,
     WebScreen,
     WindowScreen,
-    read_web_token,
 )
-from face_perception.avatar.screens import web_page
-from face_perception.avatar.screens.web_page import FRAME, LARGEST_MESSAGE, SOUND, origin_allowed
+from face_perception.avatar.screens.web_page import FRAME, LARGEST_MESSAGE, SOUND
 from face_perception.errors import InputError
+from face_perception.web import WebPageError, origin_allowed, page_server, read_web_token
 
 websockets_client = pytest.importorskip("websockets.sync.client")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -216,7 +214,7 @@ def test_a_token_may_be_in_a_file(tmp_path: Path) -> None:
 def test_idle_browsers_do_not_keep_all_seats(
     web: WebScreen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_page, "_IDLE", 0.2)
+    monkeypatch.setattr(page_server, "_IDLE", 0.2)
     with contextlib.ExitStack() as idle, connect(web) as good:  # type: ignore[attr-defined]
         for _ in range(7):
             idle.enter_context(connect(web))  # type: ignore[arg-type]

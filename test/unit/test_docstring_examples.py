@@ -26,7 +26,11 @@ ROOMS = (
 EXPLAINED = ("pipeline", "errors", "faces", "gaze", "people", "affect", "avatar", "inference")
 
 # Modules whose examples need a package that `pip install .` does not bring.
-OPTIONAL = {"avatar.screens.web_page": "websockets", "avatar.screens.window": "pygame"}
+OPTIONAL = {
+    "avatar.screens.web_page": "websockets",
+    "avatar.screens.window": "pygame",
+    "web.dashboard_page": "websockets",
+}
 
 
 def with_examples() -> list[str]:

@@ -26,6 +26,7 @@ def test_the_policy_of_a_node(node: str) -> None:
         ("topics", "subscribe", allowed.subscribes),
         ("services", "reply", allowed.serves),
         ("services", "request", allowed.calls),
+        ("actions", "call", allowed.starts),
         ("actions", "execute", allowed.executes),
     ):
         listed = {item.text for group in profile.findall(tag) if group.get(how) for item in group}

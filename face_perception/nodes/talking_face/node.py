@@ -22,9 +22,7 @@ from face_perception.avatar import (
     Screen,
     WebScreen,
     WindowScreen,
-    read_web_token,
 )
-from face_perception.errors import InputError
 from face_perception.inference import load
 from face_perception.nodes.talking_face.renderer_choice import RendererChoice, RendererParameters
 from face_perception.nodes.talking_face.speech_warnings import SpeechWarnings
@@ -35,12 +33,13 @@ from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.settings import setting
 from face_perception.speech import MOUTH_NETWORKS, AudioChunk, BandMouth, Mouth, NeuralMouth
+from face_perception.web import WebSettings
 
 _AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
 
 @dataclass(frozen=True)
-class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParameters):
+class TalkingFaceParameters(WebSettings, AudioInputSettings, PerformerSettings, RendererParameters):
     """Parameters of the talking_face node."""
 
     portrait: str = setting(
@@ -84,28 +83,6 @@ class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParam
         "Port of the web page that shows the face. 0: no web page.",
         minimum=0,
         maximum=65_535,
-    )
-    web_host: str = setting(
-        "127.0.0.1",
-        "Address on which the web page is served. 127.0.0.1: to this computer only. 0.0.0.0: to "
-        "every computer on the network.",
-    )
-    web_token: str = setting(
-        "",
-        "Password that a browser must give as http://HOST:PORT/?token=PASSWORD, at least 8 letters "
-        "or digits. Empty: none on this computer only; for other computers the node makes a random "
-        "one and logs the address. Every program of the ROS domain can read a parameter, and every "
-        "user of the computer a command line: use web_token_file instead.",
-    )
-    web_token_file: str = setting(
-        "",
-        "File whose first line is the password, instead of web_token. Let only the user of the "
-        "node read it (chmod 600).",
-    )
-    web_origins: str = setting(
-        "",
-        "Origins of other web pages that may show the face, separated by commas, such as "
-        "https://kiosk.local.",
     )
     eyes: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0),
@@ -214,23 +191,15 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if values.window != "none":
             self._screens.append(WindowScreen(full=values.window == "full"))
         if values.web_port:
-            if values.web_token and values.web_token_file:
-                raise InputError("both web_token and web_token_file are set: set one of them")
-            token = values.web_token
-            if values.web_token_file:
-                token = read_web_token(values.web_token_file)
-            origins = [text.strip() for text in values.web_origins.split(",") if text.strip()]
             self._web = WebScreen(
                 values.web_host,
                 values.web_port,
                 rate=values.audio_rate,
-                origins=origins,
-                token=token,
+                origins=values.origins,
+                token=values.token(),
             )
             self._screens.append(self._web)
-            # The log is kept in files, and other computers can read it: not for a chosen password.
-            shown = f"{self._web.address}?token=PASSWORD" if token else self._web.link
-            self.get_logger().info(f"the face is shown on {shown}")
+            self.get_logger().info(f"the face is shown on {self._web.shown_link}")
         for screen in self._screens:
             self.on_end(screen.close)
         self.performer.screens = tuple(self._screens)

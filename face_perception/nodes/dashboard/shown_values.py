@@ -1,0 +1,147 @@
+"""Makes the plain values that the dashboard shows, from results and diagnostics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from face_perception import overlay
+from face_perception.attention import looked_at_name
+from face_perception.ros.result_kinds import Result
+from face_perception.types import ActionUnits, Attention, Engagement, Face, Gaze
+
+_UNITS = 4  # action units that are shown for a face
+_LEAST = 0.15  # intensity from which an action unit is shown
+
+
+def shapes(results: Mapping[str, Result[Any]], scale: float) -> dict[str, Any]:
+    """Returns the lines and labels to draw; ``scale`` is pixels of the picture per image pixel."""
+    faces: Result[Face] | None = results.get("faces")
+    if faces is None or faces.camera is None:
+        return {"lines": [], "labels": []}
+    lines, labels = overlay.annotation_shapes(
+        faces.camera, faces.values, _values(results, "gaze"), _values(results, "attention")
+    )
+    return {
+        "lines": [
+            {
+                "points": [[round(float(v) * scale, 1) for v in point] for point in line.points],
+                "colour": _css(line.colour),
+                "closed": line.closed,
+                "width": line.width,
+            }
+            for line in lines
+        ],
+        "labels": [
+            {
+                "x": round(float(label.place[0]) * scale, 1),
+                "y": round(float(label.place[1]) * scale, 1),
+                "text": label.text,
+                "colour": _css(label.colour),
+            }
+            for label in labels
+        ],
+    }
+
+
+def people(results: Mapping[str, Result[Any]]) -> list[dict[str, str]]:
+    """Returns a row of texts for each face."""
+    known = {
+        topic: {value.face_id: value for value in result.values}
+        for topic, result in results.items()
+        if topic != "faces"
+    }
+    return [
+        _person(
+            face.face_id, {topic: by_face.get(face.face_id) for topic, by_face in known.items()}
+        )
+        for face in _values(results, "faces")
+    ]
+
+
+def _person(face_id: str, of: Mapping[str, Any]) -> dict[str, str]:
+    attention: Attention | None = of.get("attention")
+    gaze: Gaze | None = of.get("gaze")
+    affect = of.get("valence_arousal") or of.get("motion_affect")
+    expression = of.get("expressions")
+    person = (attention and attention.person_id) or (gaze and gaze.person_id) or ""
+    if gaze is not None and gaze.calibrated:
+        person += " (calibrated)"
+    engagement = attention.engagement if attention else Engagement.UNKNOWN
+    return {
+        "face": face_id,
+        "person": person,
+        "target": looked_at_name(attention) if attention else "",
+        "engagement": engagement.name.lower() if engagement else "",
+        "eye_contact": _text(attention.eye_contact) if attention else "",
+        "valence": _text(affect.valence) if affect else "",
+        "arousal": _text(affect.arousal) if affect else "",
+        "expression": expression.label if expression else "",
+        "units": _units(of.get("action_units")),
+        "speaking": _text(attention.speaking) if attention else "",
+    }
+
+
+def _units(found: ActionUnits | None) -> str:
+    """Returns the strongest action units, such as "AU12 0.80"."""
+    if found is None:
+        return ""
+    strong = sorted(
+        (
+            (unit.intensity, code)
+            for code, unit in found.units.items()
+            if unit.intensity >= _LEAST and unit.confidence > 0  # false for NaN
+        ),
+        reverse=True,
+    )
+    return ", ".join(f"AU{code} {intensity:.2f}" for intensity, code in strong[:_UNITS])
+
+
+def nodes(diagnostics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns a row for each node, from its last diagnostics."""
+    rows = []
+    for name, status in sorted(diagnostics.items()):
+        values = {pair.key: pair.value for pair in status.values}
+        rows.append(
+            {
+                "name": name,
+                "text": status.message,
+                "level": min(3, int.from_bytes(status.level, "little")),
+                "input": values.get("input rate (Hz)", ""),
+                "output": values.get("output rate (Hz)", ""),
+                "p50": _known(values.get("latency p50 (ms)", "")),
+                "p95": _known(values.get("latency p95 (ms)", "")),
+            }
+        )
+    return rows
+
+
+def _known(text: str) -> str:
+    """Returns a number as text, empty if it is not known."""
+    return "" if text == "nan" else text
+
+
+def session(status: Any) -> str:
+    """Returns in words whether a session is recorded; ``status`` is a SessionStatus or None."""
+    if status is None:
+        return "(the session node does not run)"
+    if not status.recording:
+        return f"(not recording{f': {status.problem}' if status.problem else ''})"
+    name = status.folder.rpartition("/")[2]
+    text = f"{name}: {status.messages} messages, {status.markers} marker(s), "
+    text += f"{status.bytes / 1e6:.1f} MB"
+    return f"{text}, {status.problem}" if status.problem else text
+
+
+def _values(results: Mapping[str, Result[Any]], topic: str) -> Iterable[Any]:
+    found = results.get(topic)
+    return found.values if found is not None else ()
+
+
+def _text(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else ""
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return "rgb({},{},{})".format(*colour)

@@ -1,0 +1,51 @@
+"""Settings of a web page, shared by the nodes that have one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from face_perception.errors import InputError
+from face_perception.settings import setting
+from face_perception.web.access import read_web_token
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """Where a page is served, and who may see it."""
+
+    web_host: str = setting(
+        "127.0.0.1",
+        "Address on which the web page is served. 127.0.0.1: to this computer only. 0.0.0.0: to "
+        "every computer on the network.",
+    )
+    web_token: str = setting(
+        "",
+        "Password that a browser must give as http://HOST:PORT/?token=PASSWORD, at least 8 letters "
+        "or digits. Empty: none on this computer only; for other computers the node makes a random "
+        "one and logs the address. Every program of the ROS domain can read a parameter, and every "
+        "user of the computer a command line: use web_token_file instead.",
+    )
+    web_token_file: str = setting(
+        "",
+        "File whose first line is the password, instead of web_token. Let only the user of the "
+        "node read it (chmod 600).",
+    )
+    web_origins: str = setting(
+        "",
+        "Origins of other web pages that may show this page, separated by commas, such as "
+        "https://kiosk.local.",
+    )
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins as a list."""
+        return [text.strip() for text in self.web_origins.split(",") if text.strip()]
+
+    def token(self) -> str:
+        """Returns the password that was chosen, empty if none was.
+
+        Raises InputError if two are, or if the file cannot be read.
+        """
+        if self.web_token and self.web_token_file:
+            raise InputError("both web_token and web_token_file are set: set one of them")
+        return read_web_token(self.web_token_file) if self.web_token_file else self.web_token

@@ -1,0 +1,152 @@
+"""The dashboard node as a process, with a browser's requests: what it shows, and its buttons."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from node_processes import NodeProcess, Peer
+from overlay_scene import everything, face
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from face_perception import srv
+from face_perception.ros import messages, result_kinds
+from face_perception.ros.result_kinds import Result
+from face_perception.types import Camera
+
+websockets_client = pytest.importorskip("websockets.sync.client")
+Start = Callable[..., NodeProcess]
+CAMERA = Camera.assume(320, 240)
+
+
+def address(node: NodeProcess) -> str:
+    log = node.wait_for_log("the dashboard is on http://")
+    return re.findall(r"the dashboard is on (http://\S+)", log)[-1]
+
+
+class Browser:
+    """The page's side of the WebSocket."""
+
+    def __init__(self, url: str) -> None:
+        self._socket = websockets_client.connect(url.replace("http", "ws") + "stream")
+        self.answers: list[Any] = []
+        self.update: dict[str, Any] = {}
+        self.picture: Any = None
+
+    def look(self) -> None:
+        """Takes what has arrived, and confirms it."""
+        while True:
+            try:
+                found = self._socket.recv(timeout=0.001)
+            except TimeoutError:
+                return
+            if isinstance(found, str):
+                self.answers.append(json.loads(found))
+                continue
+            (length,) = struct.unpack_from("<I", found)
+            self.update = json.loads(found[4 : 4 + length])
+            jpeg = np.frombuffer(found[4 + length :], np.uint8)
+            self.picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR) if jpeg.size else None
+            self._socket.send('{"seen": true}')
+
+    def send(self, text: str) -> None:
+        self._socket.send(text)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_a_browser_sees_the_people_and_presses_buttons(start: Start, peer: Peer) -> None:
+    node = start("dashboard", web_port=0, width=160)
+    url = address(node)
+    with urllib.request.urlopen(url) as page:
+        assert b"Start session" in page.read()
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{url}other")
+
+    results = everything()
+    results["gaze"] = results.pop("gazes")
+    kinds = {
+        "faces": result_kinds.FACES,
+        "gaze": result_kinds.GAZES,
+        "attention": result_kinds.ATTENTION,
+        "expressions": result_kinds.EXPRESSIONS,
+        "valence_arousal": result_kinds.VALENCE_AROUSAL,
+    }
+    publishers = {t: peer.publisher(k.message_type, t) for t, k in kinds.items()}
+    images = peer.publisher(Image, "image")
+    peer.spin(0.3)
+    assert not any(p.get_subscription_count() for p in (images, *publishers.values()))
+
+    browser = Browser(url)
+    peer.until(lambda: all(p.get_subscription_count() for p in (images, *publishers.values())))
+    header = Header(stamp=messages.time(100.0), frame_id="eye")
+    image = Image(header=header, height=240, width=320, step=960, encoding="rgb8")
+    image.data = np.full((240, 320, 3), 90, np.uint8).tobytes()
+    images.publish(image)
+    faces = [face(x=160, y=100, size=60)]
+    publishers["faces"].publish(result_kinds.FACES.write(Result(header, faces, CAMERA)))
+    for topic, values in results.items():
+        if topic in publishers:
+            publishers[topic].publish(kinds[topic].write(Result(header, values)))
+
+    def shown() -> bool:
+        browser.look()
+        people = browser.update.get("people")
+        return bool(people and people[0]["valence"] and browser.picture is not None)
+
+    peer.until(shown)
+    assert browser.picture.shape == (120, 160, 3)
+    (one,) = browser.update["people"]
+    assert one["face"] == "face_1"
+    box = browser.update["lines"][0]
+    assert box["closed"]
+    assert max(x for x, _ in box["points"]) < 160  # scaled as the picture is
+    assert browser.update["session"] == "(the session node does not run)"
+
+    # Buttons: a service that is there, one that is not, and what is no command.
+    linked: list[Any] = []
+
+    def link(request: Any, response: Any) -> Any:
+        linked.append((request.face_id, request.person_id))
+        response.success, response.message = True, "linked"
+        return response
+
+    peer.node.create_service(srv.LinkFace, "gaze/link_face", link)
+
+    def answer(text: str) -> Any:
+        browser.answers.clear()
+        browser.send(text)
+        peer.until(lambda: browser.look() or browser.answers)
+        return browser.answers[-1]
+
+    ask = '{"command": "link", "number": 7, "face_id": "face_1", "person_id": "ada"}'
+    peer.until(lambda: answer(ask)["success"])
+    assert browser.answers[-1] == {"answer": 7, "success": True, "text": "linked"}
+    assert linked[-1] == ("face_1", "ada")
+    missing = answer('{"command": "mark", "label": "x", "number": 8}')
+    assert missing["text"] == "there is no session/mark: start the session node"
+    for wrong in ("[]", "no JSON", '{"command": "reboot"}', '{"command": "mark", "label": 3}'):
+        assert "the command cannot be read" in answer(wrong)["text"]
+
+    browser.close()
+    peer.until(lambda: not any(p.get_subscription_count() for p in (images, *publishers.values())))
+
+
+def test_a_page_for_other_computers_has_a_password(start: Start) -> None:
+    url = address(start("dashboard", web_port=0, web_host="0.0.0.0"))
+    bare = url.partition("?")[0].replace("0.0.0.0", "127.0.0.1")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(bare)
+    with urllib.request.urlopen(f"{bare}?{url.partition('?')[2]}") as page:
+        assert page.status == 200
