@@ -14,7 +14,7 @@ from face_perception.bringup.launching import (
     launch_actions,
 )
 
-OURS = ("talking_face", "microphone", "voice_activity")
+OURS = ("talking_face", "microphone", "voice_activity", "voice")
 
 ARGUMENTS = [
     declare_argument("namespace", "", "Namespace of all nodes, such as head"),
@@ -72,6 +72,9 @@ ARGUMENTS = [
     ),
     declare_argument(
         "voice_activity", "false", "Start voice_activity, which detects whether a person speaks"
+    ),
+    declare_argument(
+        "voice", "false", "Start voice, which says the texts of the action say and of say_text"
     ),
     declare_argument("audio", "audio", "Audio topic of the robot's microphone"),
     *common_arguments(),

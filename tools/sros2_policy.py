@@ -47,6 +47,7 @@ class Permissions:
     publishes: set[str] = field(default_factory=lambda: set(_PUBLISHES))
     subscribes: set[str] = field(default_factory=lambda: set(_SUBSCRIBES))
     serves: set[str] = field(default_factory=lambda: set(_SERVES))
+    calls: set[str] = field(default_factory=set)
     executes: set[str] = field(default_factory=set)
     calls: set[str] = field(default_factory=set)
     starts: set[str] = field(default_factory=set)
@@ -60,7 +61,9 @@ def permissions(node: str, api: str) -> Permissions:
     Raises ValueError if the table has no row of the node.
     """
     rows = re.findall(
-        rf"^\| {node} \| (publishes|subscribes|serves) \| (.+?) \| (\S+) \|$", api, re.MULTILINE
+        rf"^\| {node} \| (publishes|subscribes|serves|calls) \| (.+?) \| (\S+) \|$",
+        api,
+        re.MULTILINE,
     )
     if not rows:
         raise ValueError(f"docs/ros_api.md has no row of the node {node}")
@@ -73,6 +76,8 @@ def permissions(node: str, api: str) -> Permissions:
                 found.publishes.add(name)
             elif what == "subscribes":
                 found.subscribes.add(name)
+            elif what == "calls":
+                found.calls.add(name)
             elif "/action/" in kind:
                 found.executes.add(name)
             else:
@@ -105,7 +110,6 @@ def policy(node: str, api: str) -> str:
         ("topics subscribe", "topic", allowed.subscribes),
         ("services reply", "service", allowed.serves),
         ("services request", "service", allowed.calls),
-        ("actions call", "action", allowed.starts),
         ("actions execute", "action", allowed.executes),
     ):
         lines += _group(group, what, names)

@@ -31,8 +31,11 @@ from face_perception.speech import (
     AudioChunk,
     Mouth,
     MouthShape,
+    Phone,
+    PhonemeMouth,
     SpeechSegment,
     SpeechStream,
+    with_effort_of,
 )
 
 Samples = npt.NDArray[np.float32]
@@ -45,6 +48,8 @@ _POLL = 0.02
 _FIRST_LEAD = 0.03  # assumed render time before the first frame has been measured
 # How much of a resampler's initial delay counts as time that the speech has already waited.
 _RESAMPLER_WAIT = 0.02
+_ROUNDING = 1e-6
+_MOST_STAMPS = 1000
 _WINDOW = 5.0  # window over which rates are computed
 
 
@@ -232,6 +237,9 @@ class Performer:
         self.clock = AudioClock()
         self.playback_queue = PlaybackQueue(s.audio_rate, s.delay, 1 / s.rate)
         self.screens: Sequence[Screen] = ()
+        # Called for each frame, before it is rendered: with the monotonic time at which it is due,
+        # the shape of the mouth, and whether there is speech.
+        self.on_mouth: Callable[[float, MouthShape, bool], None] | None = None
         self._pacer = FramePacer(self.clock, s.rate)
         self._limit = SpeechLimit(s.longest_speech)
         self._stream = SpeechStream(
@@ -243,6 +251,10 @@ class Performer:
         # Written by any thread, handled by the thread of `step`.
         self._events: deque[_SpeechEvent | _ForgetEvent | _AnimatorEvent] = deque()
         self._speech_start = 0.0  # the mouth's time zero, in seconds of all enqueued speech
+        self._phonemes = PhonemeMouth()  # on the clock of the stamps of the speech
+        # Pairs of a time in seconds of all enqueued speech, and its stamp. In between, both advance
+        # alike.
+        self._stamps: deque[tuple[float, float]] = deque(maxlen=_MOST_STAMPS)
         self._state, self._since = PerformerState.IDLE, now()
         self._closed_at = -np.inf  # monotonic time of the last interruption
         # Monotonic time at which the current utterance arrived. The first is None once its first
@@ -270,6 +282,15 @@ class Performer:
             kept = self._limit.fit(chunk, self.playback_queue.seconds_waiting)
             if kept is not None:
                 self._accept_speech(self._stream.push_chunk(kept, now), now)
+
+    def announce_phonemes(self, phones: Sequence[Phone]) -> None:
+        """Tells when phonemes of speech are said, on the clock of the stamps of its chunks.
+
+        The mouth then follows them instead of the sound. Call it before the chunks are pushed.
+        Raises InputError as ``PhonemeMouth.add`` does.
+        """
+        with self._lock:
+            self._phonemes.add(phones)
 
     def interrupt(self) -> bool:
         """Stops speaking at once. Returns True if the face was speaking."""
@@ -355,6 +376,8 @@ class Performer:
             known = self.playback_queue.seconds_enqueued - self._speech_start
         self._feed.feed_until(known if speech is None else speech)
         shape, sounds = self._mouth_at(position, due)
+        if self.on_mouth is not None:
+            self.on_mouth(due, shape, sounds)
         self._last_time = max(self._last_time, due)
         speaking = self._state is PerformerState.SPEAKING
         state = self._animator.state_at(self._last_time, shape, speaking)
@@ -445,7 +468,9 @@ class Performer:
             start, closed_at = self._speech_start, self._closed_at
         if speech is not None and speech >= start - 1e-6:
             self._last_sound = speech, position
-            self._shape = self._mouth.shape_at(max(0.0, speech - start))
+            heard = self._mouth.shape_at(max(0.0, speech - start))
+            announced = self._announced_shape(speech)
+            self._shape = with_effort_of(announced, heard) if announced is not None else heard
             return self._shape, True
         if self._last_sound is not None:
             # There is no more speech. After the last sample, the mouth model closes the mouth.
@@ -455,6 +480,14 @@ class Performer:
         open_still = min(1.0, max(0.0, 1 - (due - closed_at) / _CLOSING))
         return _scaled(self._shape, open_still), False
 
+    def _announced_shape(self, speech: float) -> MouthShape | None:
+        """Returns the shape for the phonemes at a time of all enqueued speech; None if unknown."""
+        with self._lock:
+            for at, stamp in reversed(self._stamps):
+                if at <= speech + _ROUNDING:
+                    return self._phonemes.shape_at(stamp + speech - at) if stamp > 0 else None
+        return None
+
     # The methods below are called with the lock held.
 
     def _accept_speech(self, pieces: Sequence[SpeechSegment], now: float) -> None:
@@ -462,6 +495,7 @@ class Performer:
         for piece in pieces:
             if piece.begins:
                 self._begin_utterance(now)
+                self._note_stamp(piece.stamp)
             held = piece.held
             sounds = len(piece.samples[self.playback_queue.rate]) > 0
             if self._awaiting_sound_since is None:
@@ -503,7 +537,15 @@ class Performer:
             waiting = self.playback_queue.seconds_waiting
             silence = self._skew.repeated_silence(piece.samples, waiting)
             if silence:
+                at = self.playback_queue.seconds_enqueued
                 self._enqueue(silence, now)
+                if self._stamps and self._stamps[-1][1] > 0:
+                    last, stamp = self._stamps[-1]
+                    self._note_stamp(stamp + at - last)
+
+    def _note_stamp(self, stamp: float) -> None:
+        """Notes the stamp of the next sample that is enqueued; 0 or less if it is unknown."""
+        self._stamps.append((self.playback_queue.seconds_enqueued, stamp))
 
     def _enqueue_tail(self, now: float) -> None:
         rates = {MOUTH_RATE, self.playback_queue.rate}

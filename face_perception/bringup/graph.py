@@ -85,20 +85,7 @@ NODES = (
         perceives=False,
         sends_images=True,
     ),
-    NodeSpec(
-        "session",
-        "records the results and markers of a session into a folder",
-        by_default=False,
-        reads_images=True,
-        perceives=False,
-    ),
-    NodeSpec(
-        "dashboard",
-        "serves a web page that shows the running graph, with buttons",
-        by_default=False,
-        reads_images=True,
-        perceives=False,
-    ),
+    NodeSpec("voice", "turns texts into speech", by_default=False, perceives=False),
 )
 
 
@@ -258,16 +245,22 @@ def image_remaps(image: str, camera_info: str = "") -> tuple[tuple[str, str], ..
 
 def audio_remaps(topic: str, target: str) -> tuple[tuple[str, str], ...]:
     """Returns remaps of an audio topic and of its ``_info`` topic, which audio_common needs."""
-    if target == topic:
-        return ()
-    return ((topic, target), (f"{topic}_info", f"{target}_info"))
+    return (*topic_remap(topic, target), *topic_remap(f"{topic}_info", f"{target}_info"))
+
+
+def topic_remap(topic: str, target: str) -> tuple[tuple[str, str], ...]:
+    """Returns the remap of a topic; none if it keeps its name."""
+    return ((topic, target),) if topic != target else ()
 
 
 def _remaps(node: NodeSpec, options: GraphOptions) -> tuple[tuple[str, str], ...]:
     if node.reads_images or node.name == "camera":
         return image_remaps(options.image, options.camera_info)
-    if node.name == "talking_face":
-        return audio_remaps("speech", options.speech)
+    if node.name in ("talking_face", "voice"):
+        return (
+            *audio_remaps("speech", options.speech),
+            *topic_remap("speech_phonemes", f"{options.speech}_phonemes"),
+        )
     if node.name in ("microphone", "voice_activity", "attention", "hri"):
         return audio_remaps("audio", options.audio)
     return ()

@@ -23,8 +23,10 @@ from face_perception.speech.audio_chunks import (
 from face_perception.speech.band_mouth import BandMouth
 from face_perception.speech.channels import ChannelMixer
 from face_perception.speech.mel_spectrogram import log_mel
+from face_perception.speech.mouth_for_heads import VISEMES, blendshapes_of, visemes_of
 from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape
 from face_perception.speech.neural_mouth import MOUTH_NETWORKS, NeuralMouth, mouth_features
+from face_perception.speech.phoneme_mouth import PhonemeMouth, with_effort_of
 from face_perception.speech.sound_level import SoundLevel
 from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
 from face_perception.speech.voice_activity import (
@@ -36,7 +38,15 @@ from face_perception.speech.voice_activity import (
 from face_perception.speech.voices.open_voice import DEFAULT_VOICE, open_voice
 from face_perception.speech.voices.sentences import LONGEST_PIECE, LONGEST_TEXT, split_text
 from face_perception.speech.voices.speak_text import speak_text
-from face_perception.speech.voices.voice import SPEEDS, Phone, SpokenText, TimedWord, Voice
+from face_perception.speech.voices.utterance import Utterance, UtteranceChunk
+from face_perception.speech.voices.voice import (
+    SPEEDS,
+    Phone,
+    SpokenText,
+    TimedWord,
+    Voice,
+    VoiceError,
+)
 from face_perception.speech.wav_file import Recording, read_wav
 from face_perception.speech.whisper_stream import WhisperWindowStream
 from face_perception.speech.whisper_windows import (
@@ -56,6 +66,7 @@ __all__ = [
     "MOUTH_RATE",
     "REST",
     "SPEEDS",
+    "VISEMES",
     "VOICE_STEP",
     "VOWELS",
     "AudioChunk",
@@ -67,19 +78,24 @@ __all__ = [
     "MouthShape",
     "NeuralMouth",
     "Phone",
+    "PhonemeMouth",
     "Recording",
     "SoundLevel",
     "SpeechSegment",
     "SpeechStream",
     "SpokenText",
     "TimedWord",
+    "Utterance",
+    "UtteranceChunk",
     "Voice",
     "VoiceActivity",
     "VoiceActivitySettings",
+    "VoiceError",
     "VoiceState",
     "WhisperStateStream",
     "WhisperWindowStream",
     "articulation",
+    "blendshapes_of",
     "chunk_from_bytes",
     "image_count",
     "image_windows",
@@ -94,8 +110,9 @@ __all__ = [
     "speak_text",
     "split_text",
     "to_int16",
-    "triangular_filters",
+    "visemes_of",
     "whisper_states",
     "window_starts",
     "with_effort",
+    "with_effort_of",
 ]

@@ -134,6 +134,12 @@ def letters(name: str) -> list[str]:
     return [letter for letter in name if letter in _SHAPES]
 
 
+def target_of(letter: str) -> FloatArray:
+    """Returns the weights [6] that a letter of IPA pulls towards; all zero for a pause (``""``)."""
+    target: FloatArray = _SHAPES.get(letter, _NEUTRAL) if letter else np.zeros(len(WEIGHTS))
+    return target
+
+
 def _segments(
     phones: Iterable[Phone],
 ) -> Iterable[tuple[float, float, FloatArray, FloatArray, float]]:

@@ -36,7 +36,7 @@ OWN_SERVICES = ("rcl_interfaces/", "lifecycle_msgs/", "type_description_interfac
 
 def table() -> set[tuple[str, str, str, str]]:
     rows = re.findall(
-        r"^\| (\w+) \| (publishes|subscribes|serves) \| (.+?) \| (\S+) \|$",
+        r"^\| (\w+) \| (publishes|subscribes|serves|calls) \| (.+?) \| (\S+) \|$",
         (DOCS / "ros_api.md").read_text(),
         re.M,
     )
@@ -117,6 +117,7 @@ def test_ros_api_is_what_the_nodes_have(
                 ("publishes", peer.node.get_publisher_names_and_types_by_node),
                 ("subscribes", peer.node.get_subscriber_names_and_types_by_node),
                 ("serves", peer.node.get_service_names_and_types_by_node),
+                ("calls", peer.node.get_client_names_and_types_by_node),
             ):
                 try:
                     entries: list[Any] = ask(node.name, "/")
@@ -130,7 +131,7 @@ def test_ros_api_is_what_the_nodes_have(
                             continue
                         name = name.removesuffix("/_action/send_goal")
                         kind = kind.removesuffix("_SendGoal")
-                    ours = what != "serves" or not kind.startswith(OWN_SERVICES)
+                    ours = what in ("publishes", "subscribes") or not kind.startswith(OWN_SERVICES)
                     # The topics of each face, person and voice are one entry.
                     name = re.sub(r"^/humans/(\w+)/\w+/", r"/humans/\1/<id>/", name)
                     if ours and name not in OWN and not name.endswith("/transition_event"):
@@ -156,6 +157,7 @@ def forbidden(peer: Peer, node: str) -> set[str]:
         (allowed.publishes, peer.node.get_publisher_names_and_types_by_node),
         (allowed.subscribes, peer.node.get_subscriber_names_and_types_by_node),
         (allowed.serves, peer.node.get_service_names_and_types_by_node),
+        (allowed.calls, peer.node.get_client_names_and_types_by_node),
     ):
         known = {f"/{node}/{n[2:]}" if n.startswith("~/") else f"/{n.lstrip('/')}" for n in names}
         actions = tuple(f"/{name}/_action/" for name in allowed.executes)

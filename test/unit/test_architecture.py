@@ -81,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
 # The folders that know ROS and the messages.
 KNOW_ROS = {"ros", "nodes", "bringup"}
 # The half of bringup that runs or hears nodes; the other half is data and plain processes.
-RUNNING = {"demo", "avatar_demo", "watch", "launching", "running_nodes"}
+RUNNING = {"demo", "avatar_demo", "say", "watch", "launching", "running_nodes"}
 # Rooms whose files are imported one by one. All others are used through their __init__.
 BY_FILE = {"ros", "nodes", "bringup", "commands", "learning"}
 

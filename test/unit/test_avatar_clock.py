@@ -18,6 +18,7 @@ from face_perception.avatar import (
     PerformerState,
     PlaybackQueue,
 )
+from face_perception.errors import InputError
 from face_perception.speech import (
     MOUTH_RATE,
     REST,
@@ -25,6 +26,8 @@ from face_perception.speech import (
     BandMouth,
     Mouth,
     MouthShape,
+    Phone,
+    PhonemeMouth,
     read_wav,
 )
 
@@ -330,6 +333,47 @@ def test_it_speaks_in_time_and_goes_back_to_idle() -> None:
     assert report.dropped == 0
     assert report.ran_dry == 0
     assert stage.kept.states[-1].mouth == REST
+
+
+@pytest.mark.parametrize("rate", [RATE, 24_000])
+def test_lips_follow_announced_phonemes(rate: int) -> None:
+    stage = Stage()
+    begin = stage.world.now
+    said = [Phone("m", 0.0, 0.3), Phone("ɑ", 0.3, 0.7), Phone("p", 0.7, 0.9)]
+    stage.performer.announce_phonemes([Phone(p.name, begin + p.start, begin + p.end) for p in said])
+    before = len(stage.kept.states)
+    stage.say(speech(1.5, rate), rate=rate)
+    stage.run(2.5)
+    mouths = [state.mouth for state in stage.kept.states[before:]]
+    first = next(k for k, mouth in enumerate(mouths) if mouth.press > 0.5)
+
+    def during(start: float, end: float) -> list[MouthShape]:
+        return mouths[first + round(start * 30) : first + round(end * 30)]
+
+    assert all(mouth.press > 0.9 for mouth in during(0.0, 0.2))
+    assert all(mouth.press < 0.1 and mouth.jaw > 0.6 for mouth in during(0.4, 0.6))
+    assert all(mouth.press > 0.9 for mouth in during(0.77, 0.87))
+    # After what was announced, the mouth follows the sound again.
+    assert all(mouth.jaw > 0.9 for mouth in during(1.15, 1.4))
+    # Other speech, without phonemes, is not moved by the old ones.
+    later = stage.say(speech(0.5))
+    stage.run(1.0)
+    assert max(jaw for _, jaw in stage.open_from(later)) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("times", "why"),
+    [
+        ([(0.0, float("nan"))], "NaN or infinite"),
+        ([(1.0, 1.1), (0.5, 0.6)], "not in the order"),
+        ([(1.0, 0.9)], "not in the order"),
+        ([(0.0, 1e9)], "at most 60 s"),
+        ([(0.0, 0.0)] * 5000, "at most 4000"),
+    ],
+)
+def test_phonemes_that_cannot_be_are_refused(times: list[tuple[float, float]], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        PhonemeMouth().add([Phone("a", *time) for time in times])
 
 
 @pytest.mark.parametrize("skew", [-0.005, 0.005])

@@ -214,7 +214,7 @@ def test_composed_graph_keeps_sound_apart() -> None:
     assert first.name == "composed"
     assert [node.name for node in first.nodes] == [n.name for n in graph.NODES if n.perceives]
     assert first.sends_images
-    assert [p.name for p in others] == ["microphone", "voice_activity", "talking_face"]
+    assert [p.name for p in others] == ["microphone", "voice_activity", "talking_face", "voice"]
     # One node alone is not composed.
     (only,) = graph.node_processes(graph.GraphOptions(nodes=("gaze",), composed=True))
     assert only.arguments() == arguments_of("gaze")
@@ -262,7 +262,11 @@ def test_avatar_launch_says_what_graph_says(load: Any) -> None:
     given.update(web_port="8090", speech="/tts", voice_activity="true", microphone="true")
     face, heard = sorted(function(None), key=lambda n: n["name"] != "talking_face")[:2]
     assert face["parameters"][1:] == [{"web_port": 8090}]
-    assert face["remappings"] == [("speech", "/tts"), ("speech_info", "/tts_info")]
+    assert face["remappings"] == [
+        ("speech", "/tts"),
+        ("speech_info", "/tts_info"),
+        ("speech_phonemes", "/tts_phonemes"),
+    ]
     assert heard["executable"] in ("microphone", "voice_activity")
     given.update(web_token_file="/run/secrets/page")
     (face, *_) = sorted(function(None), key=lambda n: n["name"] != "talking_face")

@@ -6,6 +6,7 @@ import itertools
 import os
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from face_perception.speech import (
     LONGEST_PIECE,
     LONGEST_TEXT,
     SpokenText,
+    VoiceError,
     open_voice,
     speak_text,
     split_text,
@@ -85,6 +87,23 @@ def test_sentences_are_made_one_by_one_and_unsayable_ones_left_out() -> None:
         list(speak_text(Letters(), "Zwölf.", 1.0))
 
 
+@pytest.mark.parametrize(
+    ("samples", "rate", "why"),
+    [
+        (np.full(9, np.nan, np.float32), 16_000, "NaN"),
+        (np.zeros(9, np.float32), 10, "sample_rate is 10"),
+        (np.zeros((9, 2), np.float32), 0, "sample_rate is 0"),
+        (None, 16_000, "failed with AttributeError"),
+    ],
+)
+def test_a_voice_that_makes_no_sound_is_named(samples: Any, rate: int, why: str) -> None:
+    voice = Letters()
+    made = SpokenText(samples, rate)
+    voice.synthesise = lambda text, speed: made  # type: ignore[method-assign]
+    with pytest.raises(VoiceError, match=f"voice letters .*{why}"):
+        list(speak_text(voice, "one"))
+
+
 @pytest.mark.parametrize("speed", [0.49, 2.01, float("nan"), float("inf"), -1.0])
 def test_a_speed_out_of_range_is_refused(speed: float) -> None:
     with pytest.raises(InputError, match=r"speed is .*: it must be from 0\.5 to 2"):
@@ -98,8 +117,8 @@ def test_an_unknown_engine_is_refused(name: str) -> None:
 
 
 def test_a_package_adds_a_voice_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = EntryPoint("mine", f"{__name__}:made_voice", "face_perception.voices")
-    bad = EntryPoint("broken", "no_such_package:voice", "face_perception.voices")
+    good = EntryPoint("mine", f"{__name__}:made_voice", "face_perception_voices")
+    bad = EntryPoint("broken", "no_such_package:voice", "face_perception_voices")
     monkeypatch.setattr(opening, "entry_points", lambda group: (good, bad))
     assert open_voice("mine:low").name == "letters low"
     with pytest.raises(InputError, match=r"broken .*no_such_package.*install its package again"):
@@ -118,9 +137,7 @@ def espeak(folder: Path, script: str) -> None:
     program.chmod(0o755)
 
 
-def test_espeak_gets_the_text_and_the_speed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_espeak_gets_text_and_speed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     hello = paths.resource("resources/speech/hello.wav")
     espeak(tmp_path, f'echo "$@" > {tmp_path}/args; cat > {tmp_path}/text; cp {hello} "$6"')
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rclpy.action import ActionServer, CancelResponse
 
 from face_perception import msg
 from face_perception.action import CalibrateGaze
@@ -33,6 +32,7 @@ from face_perception.people import (
     point_target,
 )
 from face_perception.ros import messages, waiting_times
+from face_perception.ros.goal_server import conclude_goal
 from face_perception.ros.rclpy_compat import RCLError
 from face_perception.ros.tf_frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
@@ -57,40 +57,9 @@ class _Goal:
     since: float = field(default_factory=time.monotonic)
 
 
-class CalibrateAction:
-    """The action server of the gaze node, from the first ``setup`` until the node is destroyed.
-
-    It stays while the node is cleaned up and configured again, because it must still send the
-    results of earlier goals, and two servers would both accept the same goal.
-    """
-
-    def __init__(self, node: PerceptionNode[Any]) -> None:
-        self._node = node
-        self._calibration: GazeCalibration | None = None
-        server = ActionServer(
-            node,
-            CalibrateGaze,
-            "~/calibrate",
-            execute_callback=lambda handle: CalibrateGaze.Result(),
-            handle_accepted_callback=self._accepted,
-            cancel_callback=lambda handle: CancelResponse.ACCEPT,
-        )
-        # Not destroyed earlier: a node that is told to shut down still has results to send.
-        node.lifetime.callback(server.destroy)
-
-    def attach(self, calibration: GazeCalibration) -> None:
-        """Passes goals to ``calibration`` until the node is cleaned up; call it in ``setup``."""
-        self._calibration = calibration
-        self._node.on_end(self._detach)
-
-    def _detach(self) -> None:
-        self._calibration = None
-
-    def _accepted(self, handle: Any) -> None:
-        if self._calibration is None:
-            _conclude(handle, False, _INACTIVE)
-        else:
-            self._calibration.accept(handle)
+def refused_goal() -> CalibrateGaze.Result:
+    """Returns the result of a goal that comes while the gaze node is not configured."""
+    return CalibrateGaze.Result(success=False, message=_INACTIVE)
 
 
 class GazeCalibration:
@@ -315,7 +284,7 @@ def _conclude(
     fit: CalibrationFit | None = None,
     estimator: str = "",
 ) -> None:
-    """Sets the state and result of a goal, in a task of the executor."""
+    """Ends a goal with its result."""
     result = CalibrateGaze.Result(success=success, message=message, estimator=estimator)
     if fit is not None:
         _fill(result, fit.correction)
@@ -324,18 +293,7 @@ def _conclude(
         result.error_before = float(fit.before)
         result.samples = int(fit.samples)
 
-    def finish(goal_handle: Any) -> CalibrateGaze.Result:
-        if goal_handle.is_cancel_requested and not success:
-            goal_handle.canceled()
-        elif success:
-            goal_handle.succeed()
-        else:
-            goal_handle.abort()
-        return result
-
-    # While the process shuts down, the context is no longer valid.
-    with contextlib.suppress(RCLError):
-        handle.execute(finish)
+    conclude_goal(handle, result)
 
 
 def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calibration:

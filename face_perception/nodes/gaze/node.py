@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from face_perception.action import CalibrateGaze
 from face_perception.gaze import (
     GAZE_NETWORKS,
     GEOMETRIC,
@@ -17,12 +18,13 @@ from face_perception.gaze import (
     NetworkGaze,
 )
 from face_perception.inference import Model, NetworkSettings
-from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeCalibration
+from face_perception.nodes.gaze.calibration_server import GazeCalibration, refused_goal
 from face_perception.nodes.gaze.network_worker import ImageGaze
 from face_perception.paths import expanded
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.goal_server import GoalServer
 from face_perception.ros.image_input import ImageParameters
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
 from face_perception.ros.result_kinds import Result
@@ -63,7 +65,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
         super().__init__("gaze", GazeParameters, **kwargs)
         self._count = 0
         self._network: Model | None = None
-        self._action: CalibrateAction | None = None
+        self._action: GoalServer | None = None
 
     def setup(self) -> None:
         self._estimator: GazeEstimator
@@ -76,8 +78,8 @@ class GazeNode(PerceptionNode[GazeParameters]):
         self._registry = self._load_people()
         self._people = GazeCalibration(self, self._registry)
         if self._action is None:
-            self._action = CalibrateAction(self)
-        self._action.attach(self._people)
+            self._action = GoalServer(self, CalibrateGaze, "~/calibrate", refused_goal)
+        self._action.attach(self._people.accept)
         self._gaze = self.publisher(result_kinds.GAZES, "gaze")
 
     def start(self) -> None:

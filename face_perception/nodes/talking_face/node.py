@@ -32,8 +32,7 @@ from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.settings import setting
-from face_perception.speech import MOUTH_NETWORKS, AudioChunk, BandMouth, Mouth, NeuralMouth
-from face_perception.web import WebSettings
+from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth, Phone
 
 _AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
@@ -164,6 +163,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             listener=listener,
         )
         self._topics.start_timeline(values.audio_rate, performer.clock.time_of)
+        performer.on_mouth = self._topics.show_mouth
         self._open_screens()
         self._sound = AudioOutput(
             performer.playback_queue,
@@ -175,6 +175,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         )
         self.on_end(self._sound.close)
         self._input = speech = AudioInput(self, "speech", self._on_speech, values, expected=False)
+        self.subscribe(
+            msg.Phonemes, "speech_phonemes", self._on_phonemes, depth=100, expected=False
+        )
         self._speech_warnings = SpeechWarnings(
             speech.topic,
             lambda: self.count_publishers(speech.topic),
@@ -294,6 +297,22 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def _on_speech(self, chunk: AudioChunk, _: Header) -> None:
         self.performer.push_speech(chunk)
+
+    def _on_phonemes(self, message: msg.Phonemes) -> None:
+        if not len(message.symbols) == len(message.starts) == len(message.ends):
+            raise InputError(
+                f"speech_phonemes has {len(message.symbols)} symbols, {len(message.starts)} starts "
+                f"and {len(message.ends)} ends: send one of each for each phoneme"
+            )
+        zero = messages.seconds(message.header.stamp)
+        self.performer.announce_phonemes(
+            [
+                Phone(symbol, zero + start, zero + end)
+                for symbol, start, end in zip(
+                    message.symbols, message.starts, message.ends, strict=True
+                )
+            ]
+        )
 
     def _on_interrupt(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = True

@@ -1,8 +1,9 @@
-"""A screen that publishes the frames and the sound of the talking face on topics."""
+"""A screen that publishes the frames, the sound and the mouth of the talking face."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,18 @@ from face_perception import msg
 from face_perception.avatar import ScreenFrame
 from face_perception.ros import images
 from face_perception.ros.driver import PerceptionNode
-from face_perception.speech import to_int16
+from face_perception.speech import (
+    MouthShape,
+    blendshapes_of,
+    lip_distance,
+    to_int16,
+    visemes_of,
+)
 
 
 class TopicScreen:
-    """Publishes avatar/image, raw and compressed, and avatar/audio, each only to subscribers.
+    """Publishes avatar/image, raw and compressed, avatar/audio and avatar/mouth, each only to
+    subscribers.
 
     A node creates it in ``setup`` and owns the publishers. ``stamp_of`` converts monotonic seconds
     to a ROS time.
@@ -33,6 +41,7 @@ class TopicScreen:
         self._image = node.publisher(Image, "avatar/image", depth=1)
         self._compressed = node.publisher(CompressedImage, "avatar/image/compressed", depth=1)
         self._audio = node.publisher(msg.Audio, "avatar/audio", depth=100)
+        self._mouth = node.publisher(msg.Mouth, "avatar/mouth", depth=10)
         self._rate = 0
         self._heard_at: Callable[[float], float] = float
 
@@ -66,6 +75,20 @@ class TopicScreen:
         message.header = self._header(self._heard_at(position))
         message.samples.frombytes(to_int16(samples).tobytes())
         self._node.publish(self._audio, message)
+
+    def show_mouth(self, at: float, shape: MouthShape, speaking: bool) -> None:
+        """Publishes the mouth of a frame that is due at ``at``, monotonic seconds."""
+        if not self._node.has_subscribers(self._mouth):
+            return
+        message = msg.Mouth(
+            **{field.name: float(getattr(shape, field.name)) for field in fields(shape)},
+            opening=float(np.clip(lip_distance(shape.values()), 0, 1)),
+            blendshapes=blendshapes_of(shape).astype(np.float32),
+            visemes=visemes_of(shape).astype(np.float32),
+            speaking=speaking,
+        )
+        message.header = self._header(at)
+        self._node.publish(self._mouth, message)
 
     def close(self) -> None:
         """Does nothing: the node owns the publishers."""

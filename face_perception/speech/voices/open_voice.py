@@ -12,7 +12,7 @@ from face_perception.speech.voices.voice import Voice
 
 DEFAULT_VOICE = "hibari:heart"
 
-_GROUP = "face_perception.voices"
+_GROUP = "face_perception_voices"
 _OURS: dict[str, Callable[[str], Voice]] = {"hibari": HibariVoice, "espeak": EspeakVoice}
 
 
@@ -20,7 +20,7 @@ def open_voice(name: str) -> Voice:
     """Returns the voice ``ENGINE`` or ``ENGINE:VOICE``, such as ``hibari:heart`` or ``espeak:de``.
 
     The engines are those of this package, and the entry points of the group
-    ``face_perception.voices`` of installed packages. Only these are imported: a name that comes
+    ``face_perception_voices`` of installed packages. Only these are imported: a name that comes
     from the network cannot load any other code. Raises InputError for an unknown engine or voice,
     and MissingDependencyError if what the voice needs is not installed.
 

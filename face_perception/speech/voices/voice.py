@@ -8,9 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from face_perception.errors import FacePerceptionError
 from face_perception.speech.audio_chunks import AudioSamples
 
 SPEEDS = (0.5, 2.0)  # slowest and fastest speed, relative to the usual one of a voice
+
+
+class VoiceError(FacePerceptionError, RuntimeError):
+    """A voice failed, or made sound that cannot be used. The message names the voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class SpokenText:
 class Voice(Protocol):
     """Turns text into speech. One thread calls it.
 
-    A package adds voices by an entry point of the group ``face_perception.voices``. It names a
+    A package adds voices by an entry point of the group ``face_perception_voices``. It names a
     function that takes the name of a voice (empty: the default one) and returns a ``Voice``;
     docs/nodes/voice.md has an example.
 

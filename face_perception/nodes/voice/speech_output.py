@@ -1,0 +1,118 @@
+"""What the voice node sends: speech, the times of phonemes, expressions and interruptions."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from face_perception import msg
+from face_perception.ros import messages
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.rclpy_compat import RCLError
+from face_perception.speech import UtteranceChunk, to_int16
+
+_PATIENCE = 1.0  # seconds to wait until the talking face has stopped
+_NOBODY = 2.0  # seconds to wait for somebody who hears the speech
+
+
+class SpeechOutput:
+    """Publishes speech. A node makes it in ``setup``, and uses it on the executor's thread."""
+
+    def __init__(self, node: PerceptionNode[Any]) -> None:
+        self._node = node
+        self._speech = node.publisher(msg.Audio, "speech", depth=200)
+        self._phonemes = node.publisher(msg.Phonemes, "speech_phonemes", depth=20)
+        self._expression = node.publisher(String, "avatar/expression", depth=10)
+        self._face = node.create_client(Trigger, "talking_face/interrupt")
+        node.on_end(node.destroy_client, self._face)
+        self._zero = 0.0  # ROS time of the first sample of the utterance, seconds
+        self._end_stamp = 0.0  # ROS time of the end of what was sent
+        self._answer: Any = None  # to the request that the talking face stops
+        self._asked_at = self._deaf_since = 0.0  # monotonic
+
+    def start(self, interrupted: Callable[[], None]) -> None:
+        """Calls ``interrupted`` when the talking face stops, asked by another program.
+
+        Call it in the ``start`` of the node.
+        """
+        self._answer = None
+        self._deaf_since = 0.0
+
+        def on_state(state: msg.AvatarState) -> None:
+            # The stamp tells whether it stopped during this utterance, or before.
+            stopped = state.state == msg.AvatarState.STATE_INTERRUPTED
+            if stopped and messages.seconds(state.since) >= self._zero:
+                interrupted()
+
+        self._node.subscribe_latched(msg.AvatarState, "avatar/state", on_state)
+
+    def ready(self) -> bool:
+        """Returns whether another utterance may begin.
+
+        It may not while the talking face is about to stop, because it would drop it. Waits a moment
+        for somebody who hears the speech; see ``heard``.
+        """
+        now = time.monotonic()
+        answered = self._answer is None or self._answer.done()
+        if not answered and now - self._asked_at < _PATIENCE:
+            return False
+        if self.heard:
+            self._deaf_since = 0.0
+            return True
+        self._deaf_since = self._deaf_since or now
+        return now - self._deaf_since > _NOBODY
+
+    @property
+    def heard(self) -> bool:
+        """Whether the topic of the speech has a subscriber."""
+        return self._node.has_subscribers(self._speech)
+
+    @property
+    def topic(self) -> str:
+        """The full name of the topic of the speech."""
+        return self._speech.topic_name
+
+    def begin(self, expression: str) -> None:
+        """Begins an utterance. ``expression`` is that of the face meanwhile; empty: unchanged."""
+        # A stamp of 0, as of simulated time before the clock runs, would mean that it is unknown.
+        self._zero = max(self._node.ros_seconds(), self._end_stamp, 1.0)
+        if expression:
+            self._node.publish(self._expression, String(data=expression))
+
+    def send(self, chunks: Sequence[UtteranceChunk]) -> None:
+        """Sends the next chunks of the utterance."""
+        for chunk in chunks:
+            if chunk.phones:
+                phonemes = msg.Phonemes(
+                    symbols=[phone.name for phone in chunk.phones],
+                    starts=[phone.start for phone in chunk.phones],
+                    ends=[phone.end for phone in chunk.phones],
+                )
+                phonemes.header.stamp = messages.time(self._zero)
+                self._node.publish(self._phonemes, phonemes)
+            audio = msg.Audio(sample_rate=chunk.rate, channels=1)
+            audio.samples.frombytes(to_int16(chunk.samples).tobytes())
+            audio.header.stamp = messages.time(self._zero + chunk.start)
+            self._node.publish(self._speech, audio)
+            self._end_stamp = self._zero + chunk.start + len(chunk.samples) / chunk.rate
+
+    def end(self, expression: str) -> None:
+        """Ends the utterance; ``expression`` is what ``begin`` got."""
+        self._node.publish(self._speech, msg.Audio(sample_rate=16_000, channels=1))
+        if expression:
+            self._node.publish(self._expression, String())
+
+    def interrupt(self, expression: str) -> None:
+        """Ends the utterance, and asks the talking face, if there is one, to stop at once."""
+        self.end(expression)
+        self._end_stamp = 0.0
+        self._answer = None
+        with contextlib.suppress(RCLError):  # while ROS shuts down
+            if self._face.service_is_ready():
+                self._asked_at = time.monotonic()
+                self._answer = self._face.call_async(Trigger.Request())
