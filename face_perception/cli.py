@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "demo",
     "avatar-demo": "avatar_demo",
     "avatar": "avatar",
+    "say": "say",
     "up": "up",
     "watch": "watch",
     "neutral": "neutral",
@@ -91,46 +92,3 @@ def _parser(command: str = "") -> argparse.ArgumentParser:
     for name in [command] if command in COMMANDS else COMMANDS:
         import_module(f"face_perception.commands.{COMMANDS[name]}").add_parser(subparsers)
     return parser
-
-
-def _commands() -> tuple[Any, ...]:
-    # Import here, so that Ctrl-C during the imports causes no traceback.
-    from face_perception.commands import (
-        avatar,
-        avatar_demo,
-        bench,
-        calibrate,
-        convert,
-        demo,
-        doctor,
-        models,
-        neutral,
-        report,
-        run,
-        say,
-        table,
-        up,
-        watch,
-    )
-    from face_perception.commands import import_checkpoint as importing
-    from face_perception.commands import train as training
-
-    return (
-        demo,
-        avatar_demo,
-        avatar,
-        up,
-        watch,
-        neutral,
-        say,
-        run,
-        table,
-        report,
-        calibrate,
-        importing,
-        models,
-        convert,
-        training,
-        bench,
-        doctor,
-    )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from face_perception.affect import (
-    EXPRESSION_NETWORKS,
+    AffectEstimator,
     BlendshapesNet,
     FaceMeasures,
     LandmarkActionUnits,
@@ -130,8 +130,7 @@ class Perception:
         has no calibration for ``gaze``, and if a target is called like a face.
         """
         estimator = load_gaze(gaze, threads=threads)
-        expressions = load(affect, EXPRESSION_NETWORKS, threads=threads)
-        log_terms(expressions.card.terms)
+        affects = load_affect(affect, threads=threads)
         store = people or CalibrationStore()
         known = PersonRegistry(
             store,

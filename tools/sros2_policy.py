@@ -49,7 +49,6 @@ class Permissions:
     serves: set[str] = field(default_factory=lambda: set(_SERVES))
     calls: set[str] = field(default_factory=set)
     executes: set[str] = field(default_factory=set)
-    calls: set[str] = field(default_factory=set)
     starts: set[str] = field(default_factory=set)
 
 
@@ -84,7 +83,7 @@ def permissions(node: str, api: str) -> Permissions:
                 found.serves.add(name)
     found.subscribes.update(_MORE.get(node, ()))
     others = [other.name for other in NODES if other.name != node]
-    found.calls = {f"{other}/{name}" for name in _ASKS.get(node, ()) for other in others}
+    found.calls.update(f"{other}/{name}" for name in _ASKS.get(node, ()) for other in others)
     found.calls.update(_ASKS_OF.get(node, ()))
     found.starts.update(_ACTIONS_OF.get(node, ()))
     if node in _TRANSFORM:
@@ -110,6 +109,7 @@ def policy(node: str, api: str) -> str:
         ("topics subscribe", "topic", allowed.subscribes),
         ("services reply", "service", allowed.serves),
         ("services request", "service", allowed.calls),
+        ("actions call", "action", allowed.starts),
         ("actions execute", "action", allowed.executes),
     ):
         lines += _group(group, what, names)

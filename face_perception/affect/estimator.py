@@ -6,7 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from face_perception.affect.expression import SMOOTHING, ExpressionNet, ExpressionSmoother
-from face_perception.affect.multitask import FaceAffect, MultitaskSequence, load_multitask
+from face_perception.affect.multitask import (
+    AFFECT_NETWORKS,
+    FaceAffect,
+    MultitaskSequence,
+    load_multitask,
+)
 from face_perception.inference import Model, load, log_terms
 from face_perception.types import ActionUnits, Expression, FaceCrop, ValenceArousal
 
@@ -94,6 +99,6 @@ def load_affect(name: str = "expression", *, threads: int = 1) -> AffectEstimato
     def load_model(name: str) -> Model:
         return load(name, threads=threads)
 
-    model = load_model(name)
+    model = load(name, AFFECT_NETWORKS, threads=threads)
     log_terms(model.card.terms)
     return AffectEstimator(model, load_model)

@@ -86,6 +86,20 @@ NODES = (
         sends_images=True,
     ),
     NodeSpec("voice", "turns texts into speech", by_default=False, perceives=False),
+    NodeSpec(
+        "session",
+        "records the results and markers of a session into a folder",
+        by_default=False,
+        reads_images=True,
+        perceives=False,
+    ),
+    NodeSpec(
+        "dashboard",
+        "serves a web page that shows the running graph, with buttons",
+        by_default=False,
+        reads_images=True,
+        perceives=False,
+    ),
 )
 
 

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from face_perception.affect import AFFECT_NETWORKS
 from face_perception.commands import graph_options
 from face_perception.commands.subcommands import add_command
-from face_perception.inference import Card, catalogue, find_card
-from face_perception.motion import MIMAMO_NETWORKS
+
+if TYPE_CHECKING:
+    from face_perception.inference import Card
 
 # The networks that the nodes use if they are imported.
 _MULTITASK, _MIMAMO = "multitask", "mimamo"
@@ -92,7 +92,9 @@ def _models(affect: str, motion: str) -> dict[str, Card]:
 
     Raises inference.ModelError, with the fix, if a network is missing.
     """
+    from face_perception.affect import AFFECT_NETWORKS
     from face_perception.inference import catalogue, find_card
+    from face_perception.motion import MIMAMO_NETWORKS
 
     imported = {name for name, card in catalogue().items() if card.origin}
     found = {}

@@ -22,9 +22,9 @@ from face_perception.speech.audio_chunks import (
 )
 from face_perception.speech.band_mouth import BandMouth
 from face_perception.speech.channels import ChannelMixer
-from face_perception.speech.mel_spectrogram import log_mel
+from face_perception.speech.mel_spectrogram import log_mel, triangular_filters
 from face_perception.speech.mouth_for_heads import VISEMES, blendshapes_of, visemes_of
-from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape
+from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape, lip_distance
 from face_perception.speech.neural_mouth import MOUTH_NETWORKS, NeuralMouth, mouth_features
 from face_perception.speech.phoneme_mouth import PhonemeMouth, with_effort_of
 from face_perception.speech.sound_level import SoundLevel
@@ -62,6 +62,9 @@ __all__ = [
     "ARTICULATION_RATE",
     "BILABIALS",
     "BLOCK",
+    "DEFAULT_VOICE",
+    "LONGEST_PIECE",
+    "LONGEST_TEXT",
     "MOUTH_NETWORKS",
     "MOUTH_RATE",
     "REST",
@@ -110,6 +113,7 @@ __all__ = [
     "speak_text",
     "split_text",
     "to_int16",
+    "triangular_filters",
     "visemes_of",
     "whisper_states",
     "window_starts",

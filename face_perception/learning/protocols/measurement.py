@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from face_perception import paths
+from face_perception.affect import AFFECT_NETWORKS
 from face_perception.errors import InputError
 from face_perception.files import write_atomically
-from face_perception.gaze import gaze_card
-from face_perception.inference import Card, Model, load
+from face_perception.gaze import GAZE_NETWORKS
+from face_perception.inference import Card, Model, Purpose, load
 from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import Dataset
 from face_perception.learning.protocols.affect import affect_figures
@@ -30,8 +31,19 @@ from face_perception.learning.protocols.gaze_answers import (
     answer_eye_contact,
     answer_gaze,
 )
+from face_perception.motion import MIMAMO_NETWORKS
 from face_perception.report import curve_figure
 from face_perception.statistics import Estimate
+
+# What ``measure`` takes, of which only a gaze network can be one of the package's own.
+_MEASURED = Purpose(
+    lambda card: (
+        EYE_CONTACT in card.outputs
+        or any(known.fits(card) for known in (GAZE_NETWORKS, AFFECT_NETWORKS, MIMAMO_NETWORKS))
+    ),
+    "`face-perception import` or `train`",
+    GAZE_NETWORKS.bundled,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ def measure(model_name: str, folder: Path, split: str | None) -> Measurement:
     data set, because such a model was not trained on it. The outputs of the model decide which
     protocol applies. Raises ModelError or DatasetError that names what does not fit.
     """
-    model = load(gaze_card(model_name))
+    model = load(model_name, _MEASURED)
     data = dataset.read(folder)
     part = data if split is None else data.part(split)
     return Measurement(

@@ -23,6 +23,7 @@ from face_perception.avatar import (
     WebScreen,
     WindowScreen,
 )
+from face_perception.errors import InputError
 from face_perception.inference import load
 from face_perception.nodes.talking_face.renderer_choice import RendererChoice, RendererParameters
 from face_perception.nodes.talking_face.speech_warnings import SpeechWarnings
@@ -32,7 +33,15 @@ from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.settings import setting
-from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth, Phone
+from face_perception.speech import (
+    MOUTH_NETWORKS,
+    AudioChunk,
+    BandMouth,
+    Mouth,
+    NeuralMouth,
+    Phone,
+)
+from face_perception.web import WebSettings
 
 _AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
