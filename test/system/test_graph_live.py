@@ -230,6 +230,15 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path, composed
         for heard_ in heard.values():
             heard_.clear()
         peer.until(lambda: full(heard), timeout=60, why="for all nodes to come back")
+    else:  # a killed supervisor leaves no nodes
+        pids = graph.pids()
+        assert len(pids) == 6
+        graph.popen.kill()
+        graph.popen.wait()
+        peer.until(
+            lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids.values()),
+            why="for the nodes to end",
+        )
 
 
 def test_kill_one_and_the_others_go_on(
@@ -311,19 +320,6 @@ def test_namespace_and_parameter_file(
             <= {m.status[0].name for m in diagnostics}
         )
     )
-
-
-def test_a_killed_supervisor_leaves_no_nodes(up: Any, peer: Peer, group_photo: Path) -> None:
-    graph = up("--camera", str(group_photo))
-    peer.until(lambda: len(graph.pids()) == 6, timeout=30)
-    pids = graph.pids()
-    graph.popen.kill()
-    graph.popen.wait()
-
-    def gone() -> bool:
-        return not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids.values())
-
-    peer.until(gone, timeout=20)
 
 
 def test_demo_ends_with_a_summary(domain: int, tmp_path: Path) -> None:
