@@ -6,6 +6,7 @@ Their results equal those computed offline, and carry the stamp of the image tha
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from model_caches import copy_models
 from motion_crops import offline
 from node_processes import NodeProcess, Peer
 from sensor_msgs.msg import Image
@@ -33,7 +35,7 @@ from face_perception.types import Camera, FaceCrop, Frame
 
 Start = Callable[..., NodeProcess]
 CLIP = Path(__file__).parents[1] / "data" / "yongen.mp4"
-FRAMES, RATE = 60, 25
+FRAMES, RATE = 40, 25
 BEGIN = 1000.0
 
 
@@ -53,12 +55,23 @@ def crops() -> list[list[FaceCrop]]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def models(own_models: Path) -> Path:
+@pytest.fixture(scope="module")
+def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model cache with the package's models and small ones that replace the imported ones."""
-    affect_models.install_multitask()
-    affect_models.install_mimamo()
-    return own_models
+    folder = copy_models(tmp_path_factory.mktemp("small") / "models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+        affect_models.install_multitask()
+        affect_models.install_mimamo()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def models(small_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of ``small_models`` for the test, in use here and in the nodes that it starts."""
+    folder = Path(shutil.copytree(small_models, tmp_path / "models"))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+    return folder
 
 
 def publish(
