@@ -23,7 +23,8 @@ _SERVES = (
     *("~/change_state", "~/get_state", "~/get_available_states"),
     *("~/get_available_transitions", "~/get_transition_graph"),
 )
-# Nodes that transform points with tf2, and the inputs of a gaze network, which has no own row.
+# Nodes that transform points with tf2, and inputs without a row: those of a gaze network, and what
+# every node publishes.
 _TRANSFORM = ("attention", "gaze", "talking_face")
 # What a node asks of every other node of the graph in its namespace, and of single ones.
 _ASKS = {"session": ("list_parameters", "get_parameters")}
@@ -34,7 +35,10 @@ _ASKS_OF = {
     )
 }
 _ACTIONS_OF = {"dashboard": ("gaze/calibrate",)}
-_MORE = {"gaze": ("image", "image/compressed", "camera_info")}
+_MORE = {
+    "gaze": ("image", "image/compressed", "camera_info"),
+    **dict.fromkeys(("session", "dashboard"), ("/diagnostics",)),
+}
 
 
 @dataclass

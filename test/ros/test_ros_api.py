@@ -21,6 +21,7 @@ from visualization_msgs.msg import MarkerArray
 from face_perception import msg, paths, srv
 from face_perception.bringup import graph
 from face_perception.inference import sample_photo
+from face_perception.ros import qos
 from tools.sros2_policy import permissions
 
 websockets_client = pytest.importorskip("websockets.sync.client")
@@ -84,8 +85,8 @@ def test_ros_api_is_what_the_nodes_have(
     peer.until(lambda: look.get_subscription_count() > 0, why="for the talking face")
     look.publish(String(data="face_1"))
     # The session node subscribes to what is published, while a session is recorded.
-    for kind, topic in ((MarkerArray, "targets"), (String, "robot_target")):
-        peer.publisher(kind, topic)
+    peer.publisher(MarkerArray, "targets")
+    peer.node.create_publisher(String, "robot_target", qos.results(1, latched=True))
     request = srv.StartSession.Request(video="full")
     assert peer.call(srv.StartSession, "session/start", request).success
     # The dashboard does so while a browser shows its page.
@@ -160,7 +161,7 @@ def forbidden(peer: Peer, node: str) -> set[str]:
         (allowed.calls, peer.node.get_client_names_and_types_by_node),
     ):
         known = {f"/{node}/{n[2:]}" if n.startswith("~/") else f"/{n.lstrip('/')}" for n in names}
-        actions = tuple(f"/{name}/_action/" for name in allowed.executes)
+        actions = tuple(f"/{name}/_action/" for name in allowed.executes | allowed.starts)
         found |= {
             name
             for name, _ in ask(node, "/")

@@ -20,7 +20,7 @@ PACKAGE = Path(face_perception.__file__).parent
 MODULES = ("types", "geometry", "errors", "settings", "pipeline")
 ROOMS = (
     *("faces", "gaze", "people", "affect", "motion", "attention", "speech", "avatar"),
-    *("inference", "media", "overlay", "results"),
+    *("inference", "media", "overlay", "results", "sessions", "web"),
 )
 # The folders and modules whose public classes must have an example.
 EXPLAINED = ("pipeline", "errors", "faces", "gaze", "people", "affect", "avatar", "inference")
