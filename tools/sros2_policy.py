@@ -26,15 +26,8 @@ _SERVES = (
 # Nodes that transform points with tf2, and inputs without a row: those of a gaze network, and what
 # every node publishes.
 _TRANSFORM = ("attention", "gaze", "talking_face")
-# What a node asks of every other node of the graph in its namespace, and of single ones.
+# What a node asks of every other node of the graph in its namespace.
 _ASKS = {"session": ("list_parameters", "get_parameters")}
-_ASKS_OF = {
-    "dashboard": (
-        *("session/start", "session/stop", "session/mark"),
-        *("gaze/link_face", "gaze/delete_calibration"),
-    )
-}
-_ACTIONS_OF = {"dashboard": ("gaze/calibrate",)}
 _MORE = {
     "gaze": ("image", "image/compressed", "camera_info"),
     **dict.fromkeys(("session", "dashboard"), ("/diagnostics",)),
@@ -80,7 +73,7 @@ def permissions(node: str, api: str) -> Permissions:
             elif what == "subscribes":
                 found.subscribes.add(name)
             elif what == "calls":
-                found.calls.add(name)
+                (found.starts if "/action/" in kind else found.calls).add(name)
             elif "/action/" in kind:
                 found.executes.add(name)
             else:
@@ -88,8 +81,6 @@ def permissions(node: str, api: str) -> Permissions:
     found.subscribes.update(_MORE.get(node, ()))
     others = [other.name for other in NODES if other.name != node]
     found.calls.update(f"{other}/{name}" for name in _ASKS.get(node, ()) for other in others)
-    found.calls.update(_ASKS_OF.get(node, ()))
-    found.starts.update(_ACTIONS_OF.get(node, ()))
     if node in _TRANSFORM:
         found.subscribes.update(("/tf", "/tf_static"))
     return found
