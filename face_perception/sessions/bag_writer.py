@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from face_perception.errors import MissingDependencyError
 from face_perception.files import named_errors
 from face_perception.optional_modules import extra
 
@@ -48,6 +49,11 @@ class BagWriter:
             self._writer.open()
         # rosbags offers no flush. Its storage writes a part of the file in ``close_chunk``.
         self._storage: Any = self._writer.storage
+        if not hasattr(self._storage, "close_chunk"):
+            raise MissingDependencyError(
+                "this version of rosbags cannot write a recording part by part: run "
+                "`pip install rosbags==0.11.9`"
+            )
 
     def add_topic(
         self, topic: str, kind: str, qos: TopicQos, definitions: Mapping[str, str]

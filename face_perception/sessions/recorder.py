@@ -98,6 +98,8 @@ class SessionRecorder:
                     self._check_space()
             except OSError as error:
                 self._fail(f"the session was stopped: {error_text(error)}")
+            except Exception as error:  # a fault, which must not look like a recording
+                self._fail(f"the session was stopped by a fault: {error!r}")
 
     def close(self, reason: str, when: float) -> None:
         """Ends the recording, and says in session.yaml why. Raises nothing: see ``failure``."""

@@ -159,6 +159,14 @@ def test_a_session_ends_before_the_disk_is_full(tmp_path: Path) -> None:
     assert read(made.folder.path) == ([f"message {n}" for n in range(3)], False)
 
 
+@pytest.mark.usefixtures("at_once")
+def test_a_fault_ends_the_session_and_is_named(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    made.put("/unknown", 1, string("x"))
+    made.write()
+    assert "stopped by a fault: KeyError('/unknown')" in made.failure
+
+
 def test_a_slow_disk_drops_and_counts(tmp_path: Path) -> None:
     made = recorder(tmp_path, buffer=100)
     put(made, 0, 10)
