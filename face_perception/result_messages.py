@@ -23,6 +23,7 @@ _NAN = math.nan
 _LISTS = {
     "FaceArray": "faces",
     "FaceCrops": "crops",
+    "RecognitionArray": "recognitions",
     "GazeArray": "gazes",
     "ActionUnitsArray": "action_units",
     "BlendshapesArray": "blendshapes",
@@ -87,7 +88,20 @@ def face_from_msg(face: Any) -> types.Face:
         right_eye_openness=face.right_eye_openness if face.eye_openness_valid else _NAN,
         left_eye_visibility=face.left_eye_visibility if face.eye_visibility_valid else _NAN,
         right_eye_visibility=face.right_eye_visibility if face.eye_visibility_valid else _NAN,
+        person_id=face.person_id,
+        person_confidence=_probability(face.person_confidence),
     )
+
+
+def recognition_from_msg(found: Any) -> types.Recognition:
+    """Returns who a face is, from a message."""
+    confidence = _probability(found.confidence)
+    return types.Recognition(found.face_id, found.person_id, confidence, found.reason)
+
+
+def _probability(value: float) -> float:
+    """Returns a probability of a message; 0 if it is none."""
+    return value if 0 <= value <= 1 else 0.0
 
 
 def camera_of(message: Any) -> types.Camera | None:

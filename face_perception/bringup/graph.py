@@ -55,6 +55,12 @@ NODES = (
     ),
     NodeSpec("face_tracker", "finds faces in images and tracks them", reads_images=True),
     NodeSpec("gaze", "estimates where each face looks, and calibrates people", reads_images=True),
+    NodeSpec(
+        "people",
+        "recognises people who were enrolled, on request",
+        by_default=False,
+        needs="dlib_face_recognition",
+    ),
     NodeSpec("affect", "estimates action units, expression, valence and arousal"),
     NodeSpec(
         "motion_affect",

@@ -9,6 +9,7 @@ from face_perception.faces.crops import (
     ALIGNED_SIDE,
     CROP_SIDE,
     aligned_face,
+    check_crop,
     crop_face,
     fit_similarity,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "FaceTracker",
     "FaceTrackerSettings",
     "aligned_face",
+    "check_crop",
     "crop_face",
     "fit_similarity",
     "flip_averaging",

@@ -67,17 +67,22 @@ def crop_face(image: Image, face: Face) -> FaceCrop:
 def aligned_face(crop: FaceCrop) -> Image:
     """Returns the inner part of a crop, RGB uint8 [112, 112, 3].
 
-    It is the aligned face that networks trained on OpenFace's output expect. Raises InputError if
-    the crop is not RGB uint8 [160, 160, 3].
+    It is the aligned face that networks trained on OpenFace's output expect. Raises InputError as
+    ``check_crop`` does.
     """
+    check_crop(crop)
+    border = (CROP_SIDE - ALIGNED_SIDE) // 2
+    return crop.image[border:-border, border:-border]
+
+
+def check_crop(crop: FaceCrop) -> None:
+    """Raises InputError if a crop is not RGB uint8 [160, 160, 3]."""
     image = crop.image
     if image.shape != (CROP_SIDE, CROP_SIDE, 3) or image.dtype != np.uint8:
         raise InputError(
             f"a face crop must be RGB uint8 [{CROP_SIDE}, {CROP_SIDE}, 3], not {image.dtype} "
             f"{list(image.shape)}: make it with faces.crop_face"
         )
-    border = (CROP_SIDE - ALIGNED_SIDE) // 2
-    return image[border:-border, border:-border]
 
 
 def fit_similarity(source: FloatArray, target: FloatArray) -> FloatArray:

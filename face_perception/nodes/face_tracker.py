@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from std_srvs.srv import Trigger
@@ -13,6 +14,7 @@ from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageInput, ImageParameters
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
 from face_perception.ros.result_kinds import Result
+from face_perception.types import Face, Recognition
 
 _UNSTAMPED = (
     "images have no stamp, or the stamp of the image before: set stamps in the camera driver, "
@@ -36,6 +38,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         self._size = ""
         self._unstamped = ""
         self._reset_requested = False
+        self._persons: dict[str, Recognition] = {}  # by face id
 
     def setup(self) -> None:
         self._tracker = faces.load_tracker(self.values, **NetworkLoader(self).arguments())
@@ -44,6 +47,13 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         self.serve(Trigger, "~/reset", self._on_reset)
 
     def start(self) -> None:
+        self._persons = {}
+        self.subscribe(
+            result_kinds.RECOGNITIONS,
+            "recognitions",
+            self._on_recognitions,
+            expected=False,
+        )
         self._worker = self.worker(self._track)
         self._input = ImageInput(
             self,
@@ -67,6 +77,20 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         if self._worker.put(message):
             self.count("dropped")
 
+    def _on_recognitions(self, result: Result[Recognition]) -> None:
+        self._persons = {one.face_id: one for one in result.values if one.person_id}
+
+    def _named(self, tracked: Sequence[Face]) -> list[Face]:
+        """Returns faces with the persons that the node people has recognised."""
+        persons = self._persons
+        named = []
+        for face in tracked:
+            found = persons.get(face.face_id)
+            if found is not None:
+                face = replace(face, person_id=found.person_id, person_confidence=found.confidence)
+            named.append(face)
+        return named
+
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._reset_requested = True
         response.success, response.message = True, "forgot all faces; the counter of ids goes on"
@@ -79,6 +103,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         if self._reset_requested:
             self._reset_requested = False
             self._tracker.reset()
+            self._persons = {}
         if frame.stamp < self._last_stamp:
             self.warn_throttled(
                 f"stamps went back by {self._last_stamp - frame.stamp:.2f} s (a bag that loops, "
@@ -97,7 +122,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         if self._unstamped:
             self.warn_throttled(self._unstamped)
         self._last_stamp = frame.stamp
-        tracked = self._tracker.track(frame)
+        tracked = self._named(self._tracker.track(frame))
         self._count = len(tracked)
         header = message.header
         self.publish(self._faces, Result(header, tracked, frame.camera), header)

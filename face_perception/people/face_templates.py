@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError, one_line
-from face_perception.faces import fit_similarity
+from face_perception.faces import check_crop, fit_similarity
 from face_perception.inference import Model, infer_batch
 from face_perception.types import Face, FaceCrop, Image
 
@@ -63,15 +63,16 @@ def align_for_recognition(crop: FaceCrop, face: Face) -> Image:
     """Returns the face as the network was trained on it, RGB uint8 [150, 150, 3].
 
     ``crop`` and ``face`` must come from the same image. Raises InputError if the landmarks of the
-    face are not known.
+    face are not known, and as ``check_crop`` does.
     """
+    check_crop(crop)
     points = face.landmarks[list(_POINTS), :2].astype(np.float64)
-    if not np.isfinite(points).all():
+    inside = points @ crop.transform[:, :2].T + crop.transform[:, 2]
+    if not np.isfinite(inside).all():
         raise InputError(
             f"{one_line(face.face_id, 80)} has no landmarks: recognition needs a face tracker that "
             "sends the 478 points of Face.msg"
         )
-    inside = points @ crop.transform[:, :2].T + crop.transform[:, 2]
     transform = fit_similarity(inside, _TARGETS)
     aligned: Image = cv2.warpAffine(crop.image, transform, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR)
     return aligned

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from face_perception.faces import check_crop
 from face_perception.types import Camera, Face, FaceCrop, Image
 
 # Reasons why a look is not used.
 NO_CROP = "no picture of the face"
+NO_LANDMARKS = "no landmarks"
 SMALL = "too small"
 TURNED = "turned away"
 CUT_OFF = "partly outside the image"
@@ -41,9 +43,15 @@ class LookLimits:
 
 
 def look_problem(limits: LookLimits, camera: Camera, face: Face, crop: FaceCrop | None) -> str:
-    """Returns the reason why a look is not used; empty if it is good."""
+    """Returns the reason why a look is not used; empty if it is good.
+
+    Raises InputError as ``faces.check_crop`` does.
+    """
     if crop is None:
         return NO_CROP
+    check_crop(crop)
+    if not (np.isfinite(face.landmarks).all() and np.isfinite(crop.transform).all()):
+        return NO_LANDMARKS
     if face.roi.width < limits.size:
         return SMALL
     if not face.confidence >= limits.confidence:

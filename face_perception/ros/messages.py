@@ -24,6 +24,7 @@ from face_perception.result_messages import face_from_msg as face_from_msg
 from face_perception.result_messages import gaze_from_msg as gaze_from_msg
 from face_perception.result_messages import listed as listed
 from face_perception.result_messages import nanoseconds as nanoseconds
+from face_perception.result_messages import recognition_from_msg as recognition_from_msg
 from face_perception.result_messages import seconds as seconds
 from face_perception.result_messages import valence_arousal_from_msg as valence_arousal_from_msg
 
@@ -65,6 +66,7 @@ def face_to_msg(face: types.Face) -> msg.Face:
         for side, value in zip(_SIDES, values, strict=True):
             setattr(out, f"{side}_eye_{quantity}", value)
         setattr(out, f"eye_{quantity}_valid", not all(math.isnan(value) for value in values))
+    out.person_id, out.person_confidence = face.person_id, float(face.person_confidence)
     out.head_pose_valid = face.pose is not None
     if face.pose is None:
         out.head_pose = Pose(
@@ -85,6 +87,16 @@ def set_camera(message: msg.FaceArray, camera: types.Camera) -> None:
     """Sets the camera of faces, whose header is set."""
     message.camera_info = camera_to_msg(camera, message.header)
     message.camera_info_assumed = camera.assumed
+
+
+def recognition_to_msg(found: types.Recognition) -> msg.Recognition:
+    """Returns the message of who a face is."""
+    return msg.Recognition(
+        face_id=found.face_id,
+        person_id=found.person_id,
+        confidence=float(found.confidence),
+        reason=found.reason,
+    )
 
 
 def crop_to_msg(crop: types.FaceCrop) -> msg.FaceCrop:

@@ -73,6 +73,9 @@ def message_type_of(kind: Kind) -> type[Any]:
 
 
 FACES = ResultKind(msg.FaceArray, messages.face_to_msg, messages.face_from_msg)
+RECOGNITIONS = ResultKind(
+    msg.RecognitionArray, messages.recognition_to_msg, messages.recognition_from_msg
+)
 FACE_CROPS = ResultKind(msg.FaceCrops, messages.crop_to_msg, messages.crop_from_msg)
 GAZES = ResultKind(msg.GazeArray, messages.gaze_to_msg, messages.gaze_from_msg)
 ACTION_UNITS = ResultKind(

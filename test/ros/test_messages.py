@@ -70,7 +70,7 @@ def same(a: Any, b: Any) -> None:
 
 def test_faces() -> None:
     camera = types.Camera(640, 480, 600, 601, 320, 240, (0.1, 0, 0, 0, 0), "plumb_bob")
-    lost = face(face_id="face_8", pose=None)
+    lost = face(face_id="face_8", pose=None, person_id="anna", person_confidence=0.75)
     message = FACES.write(Result(Header(frame_id="cam"), [face(), lost], camera))
     assert message.header.frame_id == message.camera_info.header.frame_id == "cam"
     assert message.faces[0].yaw == pytest.approx(pose().yaw, abs=1e-6)
@@ -80,6 +80,9 @@ def test_faces() -> None:
     faces, back = result.values, result.camera
     same(camera, back)
     assert faces[1].pose is None
+    assert (faces[1].person_id, faces[1].person_confidence) == ("anna", 0.75)
+    message.faces[1].person_confidence = math.nan
+    assert messages.face_from_msg(message.faces[1]).person_confidence == 0
     again = messages.face_from_msg(messages.face_to_msg(faces[0]))
     same(faces[0], again)
     assert np.array_equal(
@@ -258,6 +261,11 @@ def test_a_crop_whose_data_lies_is_named() -> None:
             messages.valence_arousal_from_msg,
         ),
         (
+            types.Recognition("a", "anna", 0.75),
+            messages.recognition_to_msg,
+            messages.recognition_from_msg,
+        ),
+        (
             types.Attention("a", "geometric", True, 0.1, 0.9, types.Target.FACE, "b", 12.5,
                             types.Engagement.ENGAGING, 3.25, math.nan, "anna",
                             speaking=0.75, speaking_source="lips"),
@@ -326,6 +334,7 @@ def nothing_known(value: Any) -> None:
         (msg.Expression(), messages.expression_from_msg),
         (msg.ValenceArousal(), messages.valence_arousal_from_msg),
         (msg.Attention(), messages.attention_from_msg),
+        (msg.Recognition(), messages.recognition_from_msg),
     ],
     ids=lambda value: type(value).__name__,
 )

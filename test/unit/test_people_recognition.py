@@ -68,6 +68,11 @@ def test_good_and_bad_looks(tracker: FaceTracker) -> None:
     assert problems(unsure, crop)[0] == "not clearly a face"
     unsure = dataclasses.replace(face, confidence=math.nan)
     assert problems(unsure, crop)[0] == "not clearly a face"
+    blind = dataclasses.replace(face, landmarks=np.full_like(face.landmarks, np.nan))
+    assert problems(blind, crop)[0] == "no landmarks"
+    small = dataclasses.replace(crop, image=crop.image[:2, :2])
+    with pytest.raises(InputError, match=r"a face crop must be RGB uint8 \[160, 160, 3\]"):
+        problems(face, small)
     moved = dataclasses.replace(face, landmarks=face.landmarks - np.float32([150, 0, 0]))
     assert problems(moved, crop)[0] == "partly outside the image"
     for degrees, wanted in ((20, ("", "")), (35, ("", "turned away")), (45, ("turned away",) * 2)):

@@ -6,9 +6,8 @@ callback may wait: the images that arrive drive a goal, and a timer checks it.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,7 @@ from face_perception.people import (
 )
 from face_perception.ros import messages, waiting_times
 from face_perception.ros.goal_server import conclude_goal
-from face_perception.ros.rclpy_compat import RCLError
+from face_perception.ros.requests import answering, check_face, send_feedback
 from face_perception.ros.tf_frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 from face_perception.types import Camera, Face, FloatArray, Gaze
@@ -76,9 +75,9 @@ class GazeCalibration:
         self._last_image = -np.inf  # monotonic
         self._frame_id = ""
         node.on_end(self._frames.destroy)
-        node.serve(LinkFace, "~/link_face", self._answering(self._link))
-        node.serve(ListCalibrations, "~/list_calibrations", self._answering(self._list))
-        node.serve(DeleteCalibration, "~/delete_calibration", self._answering(self._delete))
+        node.serve(LinkFace, "~/link_face", answering(self._link))
+        node.serve(ListCalibrations, "~/list_calibrations", answering(self._list))
+        node.serve(DeleteCalibration, "~/delete_calibration", answering(self._delete))
         node.timer(_REFRESH_PERIOD, self._refresh_people)
         self._timer = node.timer(_CHECK_PERIOD, self._check_goals)
         self._timer.cancel()  # until there is a goal
@@ -86,7 +85,7 @@ class GazeCalibration:
     @property
     def busy(self) -> bool:
         """Whether images are needed: for a calibration, or to end a link when its face is lost."""
-        return bool(self._goals or self._people.linked_persons())
+        return bool(self._goals) or self._people.follows_links
 
     def update(
         self, header: Any, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
@@ -192,9 +191,7 @@ class GazeCalibration:
             progress=float(progress.done),
             hint=progress.hint,
         )
-        # A reliable publisher raises while one of its readers stalls; the next feedback will do.
-        with contextlib.suppress(RCLError):
-            goal.handle.publish_feedback(feedback)
+        send_feedback(goal.handle, feedback)
 
     def _finish(self, goal: _Goal, failure: str = "") -> None:
         """Concludes a goal: stores its calibration, or aborts it because of ``failure``."""
@@ -220,29 +217,14 @@ class GazeCalibration:
 
     # The services.
 
-    def _answering(self, answer: Callable[[Any, Any], None]) -> Callable[[Any, Any], Any]:
-        """Returns a service callback; an error of ``answer`` becomes a response without success."""
-
-        def answering(request: Any, response: Any) -> Any:
-            try:
-                response.success = True
-                answer(request, response)
-            except (ValueError, OSError) as error:
-                response.success, response.message = False, str(error)
-            return response
-
-        return answering
-
     def _link(self, request: Any, response: Any) -> None:
         face_id, person_id = request.face_id, request.person_id
         if not person_id:
             self._people.link(face_id, "")
             response.message = f"{one_line(face_id, 80)} is linked to nobody"
             return
-        recent = time.monotonic() - self._last_image < _RECENT
-        if recent and face_id and face_id not in self._people.faces:
-            seen = ", ".join(self._people.faces) or "nobody"
-            raise InputError(f"there is no face {shortened(face_id)}; seen: {one_line(seen)}")
+        if time.monotonic() - self._last_image < _RECENT:
+            check_face(face_id, self._people.faces)
         response.calibrated = self._people.link(face_id, person_id)
         how = "calibrated" if response.calibrated else "not calibrated for this estimator"
         response.message = f"{one_line(face_id, 80)} is linked to {person_id}, {how}"

@@ -9,7 +9,7 @@ from hri_msgs.msg import IdsMatch
 from face_perception.hri import PersonLinks
 from face_perception.ros import messages
 from face_perception.ros.result_kinds import Result
-from face_perception.types import Attention
+from face_perception.types import Attention, Face
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
@@ -20,19 +20,29 @@ _REPEAT = 500_000_000  # time after which a match is published again, by the sta
 class CandidateMatches:
     """Publishes the faces that are linked to persons: when that changes, and every half second.
 
-    A link comes from a person (gaze/link_face, a calibration), so its confidence is 1. A link that
-    has ended is published once with confidence 0. Make it in the ``setup`` of a node.
+    A link that somebody made (gaze/link_face, a calibration) has confidence 1, that of a recognised
+    face the confidence of its recognition. A link that has ended is published once with confidence
+    0. Make it in the ``setup`` of a node.
     """
 
     def __init__(self, node: PerceptionNode[Any]) -> None:
         self._node = node
         self._publisher = node.publisher(IdsMatch, "/humans/candidate_matches")
         self._links = PersonLinks()
+        self._recognised: dict[tuple[str, str], float] = {}  # confidence by face and person
         self._published_at = 0  # by the stamps, nanoseconds
 
     def wanted(self) -> bool:
         """Returns whether anybody listens."""
         return self._node.has_subscribers(self._publisher)
+
+    def note_faces(self, faces: Result[Face]) -> None:
+        """Notes which faces of an image were recognised."""
+        self._recognised = {
+            (face.face_id, face.person_id): face.person_confidence
+            for face in faces.values
+            if face.person_id
+        }
 
     def take(self, attention: Result[Attention]) -> None:
         """Takes the attention of the faces of an image."""
@@ -43,13 +53,14 @@ class CandidateMatches:
         if links == before and 0 <= now - self._published_at < _REPEAT:
             return
         self._published_at = now
-        for confidence, pairs in ((0.0, ended), (1.0, sorted(links.items()))):
-            for face_id, person_id in pairs:
-                match = IdsMatch(
-                    id1=face_id,
-                    id1_type=IdsMatch.FACE,
-                    id2=person_id,
-                    id2_type=IdsMatch.PERSON,
-                    confidence=confidence,
-                )
-                self._node.publish(self._publisher, match)
+        matches = [(*pair, 0.0) for pair in ended]
+        matches += [(*pair, self._recognised.get(pair, 1.0)) for pair in sorted(links.items())]
+        for face_id, person_id, confidence in matches:
+            match = IdsMatch(
+                id1=face_id,
+                id1_type=IdsMatch.FACE,
+                id2=person_id,
+                id2_type=IdsMatch.PERSON,
+                confidence=confidence,
+            )
+            self._node.publish(self._publisher, match)

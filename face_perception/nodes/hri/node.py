@@ -84,7 +84,8 @@ class HriNode(PerceptionNode[HriParameters]):
 
             self._faces = FaceTopics(self, values)
             self._voices = VoiceTopics(self)
-            self._of_attention.append(CandidateMatches(self))
+            self._matches = CandidateMatches(self)
+            self._of_attention.append(self._matches)
             if values.publish_persons:
                 persons = PersonTopics(self)
                 self._of_attention.append(persons)
@@ -136,7 +137,7 @@ class HriNode(PerceptionNode[HriParameters]):
 
     def _wants_faces(self) -> bool:
         return (self._frames is not None and self._frames.wanted()) or (
-            self._faces is not None and self._faces.ids.any_wanted()
+            self._faces is not None and (self._faces.ids.any_wanted() or self._matches.wanted())
         )
 
     def _on_faces(self, faces: Result[Face]) -> None:
@@ -144,6 +145,7 @@ class HriNode(PerceptionNode[HriParameters]):
         self._count = len(faces.values)
         if self._faces is not None:
             self._faces.on_faces(faces)
+            self._matches.note_faces(faces)
         if self._frames is not None and self._frames.wanted():
             self._frames.add("faces", faces)
 
