@@ -4,7 +4,6 @@ from face_perception.affect.action_units import LandmarkActionUnits
 from face_perception.affect.blendshapes import BlendshapesNet
 from face_perception.affect.estimator import AffectEstimator, CropAffect, load_affect
 from face_perception.affect.expression import (
-    EXPRESSION_NETWORKS,
     SMOOTHING,
     ExpressionNet,
     ExpressionSmoother,
@@ -24,7 +23,6 @@ from face_perception.affect.valence_arousal import derive_valence_arousal
 
 __all__ = [
     "AFFECT_NETWORKS",
-    "EXPRESSION_NETWORKS",
     "SMOOTHING",
     "AffectEstimator",
     "BlendshapesNet",

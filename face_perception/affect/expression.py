@@ -13,7 +13,7 @@ from face_perception import faces
 from face_perception.affect.confidence import entropy_confidence
 from face_perception.affect.valence_arousal import derive_valence_arousal
 from face_perception.errors import InputError, shortened
-from face_perception.inference import Card, Model, ModelError, Purpose, infer_batch
+from face_perception.inference import Card, Model, ModelError, infer_batch
 from face_perception.types import Expression, FaceCrop, FloatArray, ValenceArousal
 
 _CROP = (160, 160, 3)
@@ -23,9 +23,6 @@ _VALENCE_AROUSAL = "valence_arousal"
 def is_expression_network(model: Card | Model) -> bool:
     """Whether the inputs and outputs are those of an expression network (see ``ExpressionNet``)."""
     return "face" in model.inputs and "probability" in model.outputs
-
-
-EXPRESSION_NETWORKS = Purpose(is_expression_network, "`face-perception import onnx`")
 
 
 class ExpressionNet:

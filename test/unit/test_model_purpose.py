@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from face_perception.affect import AFFECT_NETWORKS, EXPRESSION_NETWORKS
+from face_perception.affect import AFFECT_NETWORKS
 from face_perception.gaze import GAZE_NETWORKS, SMALL_GAZE, load_gaze
 from face_perception.inference import ANY_NETWORK, ModelError, Purpose, catalogue, find_card, load
 from face_perception.motion import MIMAMO_NETWORKS, load_mimamo
@@ -25,7 +25,7 @@ def offered(error: ModelError) -> set[str]:
     [
         (load_gaze, GAZE_NETWORKS),
         (lambda name: Perception.load(gaze=name), GAZE_NETWORKS),
-        (lambda name: Perception.load(affect=name), EXPRESSION_NETWORKS),
+        (lambda name: Perception.load(affect=name), AFFECT_NETWORKS),
         (load_mimamo, MIMAMO_NETWORKS),
         (load, ANY_NETWORK),
     ],
@@ -45,13 +45,12 @@ def test_an_unknown_name_gets_the_names_that_can_be_used(
     ("purpose", "there", "missing"),
     [
         (GAZE_NETWORKS, {"geometric", SMALL_GAZE}, {"astronaut", "face_mesh", "expression"}),
-        (EXPRESSION_NETWORKS, {"expression", "expression_fer"}, {"astronaut", "blendshapes"}),
         (AFFECT_NETWORKS, {"expression", "expression_fer"}, {"astronaut", "blendshapes"}),
         (MIMAMO_NETWORKS, set(), {"astronaut", "expression"}),
         (MOUTH_NETWORKS, {"bands", "trained"}, {"astronaut", "expression"}),
         (ANY_NETWORK, {"expression", "face_mesh"}, {"astronaut", "grace_hopper"}),
     ],
-    ids=["gaze", "expression", "affect", "motion", "mouth", "any network"],
+    ids=["gaze", "affect", "motion", "mouth", "any network"],
 )
 def test_the_names_of_a_purpose(purpose: Purpose, there: set[str], missing: set[str]) -> None:
     with pytest.raises(ModelError) as caught:
