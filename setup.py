@@ -45,6 +45,7 @@ setup(
         *find_packages(include=["face_perception", "face_perception.*"]),
         "face_perception.config",
         "face_perception.resources",
+        "face_perception.resources.affect",
         "face_perception.resources.gaze",
         "face_perception.resources.models",
         "face_perception.resources.speech",
@@ -53,6 +54,7 @@ setup(
     package_dir={
         "face_perception.config": "config",
         "face_perception.resources": "resources",
+        "face_perception.resources.affect": "resources/affect",
         "face_perception.resources.gaze": "resources/gaze",
         "face_perception.resources.models": "resources/models",
         "face_perception.resources.speech": "resources/speech",
@@ -62,6 +64,7 @@ setup(
         "face_perception": ["py.typed"],
         "face_perception.config": ["*.yaml", "*.xml"],
         "face_perception.resources": ["*.html"],
+        "face_perception.resources.affect": ["*.yaml", "*.onnx", "*.npz"],
         "face_perception.resources.gaze": ["*.yaml", "*.onnx", "*.npz"],
         "face_perception.resources.models": ["*.yaml", "*.npz", "NOTICE"],
         "face_perception.resources.speech": ["*.wav", "*.txt", "*.yaml", "*.onnx", "*.npz"],

@@ -70,6 +70,9 @@ VIEWS: dict[str, View] = {
     "head_right": turned(25, 0, 0),
     "head_up": turned(0, 15, 0),
     "head_rolled": turned(0, 0, 15),
+    # New views come last: the number of a view is part of its seed.
+    "nose_wrinkled": showing(au9=0.9),
+    "corners_down": showing(au15=0.9),
 }
 
 

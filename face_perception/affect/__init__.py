@@ -1,6 +1,11 @@
 """Estimates action units, expression, valence and arousal of faces. No ROS, no torch."""
 
 from face_perception.affect.action_units import LandmarkActionUnits
+from face_perception.affect.appearance_units import (
+    AppearanceActionUnits,
+    appearance_units_card,
+    load_appearance_units,
+)
 from face_perception.affect.blendshapes import BlendshapesNet
 from face_perception.affect.estimator import AffectEstimator, CropAffect, load_affect
 from face_perception.affect.expression import (
@@ -25,6 +30,7 @@ __all__ = [
     "AFFECT_NETWORKS",
     "SMOOTHING",
     "AffectEstimator",
+    "AppearanceActionUnits",
     "BlendshapesNet",
     "CropAffect",
     "ExpressionNet",
@@ -37,9 +43,11 @@ __all__ = [
     "MultitaskSequence",
     "RateLimitedExpressions",
     "SequenceSettings",
+    "appearance_units_card",
     "derive_valence_arousal",
     "expression_input",
     "load_affect",
+    "load_appearance_units",
     "load_multitask",
     "measure_face",
     "median_measures",

@@ -80,7 +80,7 @@ class MultitaskDecoder:
     """
 
     def __init__(self, model: Model) -> None:
-        facts = _Facts(model)
+        facts = CardFacts(model)
         self.source = model.name
         self.codes = facts.numbers("au", int, model.outputs["au_logits"].shape[-1])
         self.thresholds = facts.numbers("au_thresholds", float, len(self.codes))
@@ -143,7 +143,7 @@ class MultitaskNet:
     """
 
     def __init__(self, model: Model) -> None:
-        _check_ports(model, "face", _LOGITS)
+        check_ports(model, "face", _LOGITS)
         self.models = (model,)
         self._model = model
         self._decoder = MultitaskDecoder(model)
@@ -239,8 +239,8 @@ class MultitaskSequence(Generic[T]):
             raise InputError(f"look_ahead must be from 0 to window - 1, not {look_ahead}")
         if not max_gap > 0:
             raise InputError(f"max_gap must be positive seconds, not {max_gap}")
-        _check_ports(trunk, "face", ("features",))
-        _check_ports(heads, "features", _LOGITS)
+        check_ports(trunk, "face", ("features",))
+        check_ports(heads, "features", _LOGITS)
         self.models = (trunk, heads)
         self._trunk, self._heads = trunk, heads
         self._decoder = MultitaskDecoder(heads)
@@ -361,7 +361,7 @@ def load_multitask(
     )
 
 
-def _check_ports(model: Model, input_name: str, outputs: Sequence[str]) -> None:
+def check_ports(model: Model, input_name: str, outputs: Sequence[str]) -> None:
     if set(model.inputs) != {input_name} or not set(outputs) <= set(model.outputs):
         raise ModelError(
             f"model {model.name} has input {', '.join(model.inputs)} and output "
@@ -370,7 +370,7 @@ def _check_ports(model: Model, input_name: str, outputs: Sequence[str]) -> None:
         )
 
 
-class _Facts:
+class CardFacts:
     """Reads the facts of a model's card and checks each."""
 
     def __init__(self, model: Model) -> None:

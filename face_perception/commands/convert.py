@@ -112,8 +112,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         )
         command.set_defaults(run=_published, dataset=name)
     rendered = add_command(sets, "rendered", "Convert rendered people (docs/rendered_people.md).")
-    rendered.add_argument("source", type=Path, help="folder of rendered people")
+    rendered.add_argument(
+        "source", type=Path, nargs="+", help="folders of rendered people, with different seeds"
+    )
     rendered.add_argument("out", type=Path, help="new folder to write")
+    rendered.add_argument(
+        "--for",
+        dest="recipe",
+        choices=("small_gaze", "small_action_units"),
+        default="small_gaze",
+        help="recipe that will read the data set; default: small_gaze",
+    )
     rendered.set_defaults(run=_rendered)
 
 
@@ -138,7 +147,9 @@ def _rendered(args: argparse.Namespace) -> int:
 
     with extra("converting", "pip install '.[training]' in the source tree"):
         module = importlib.import_module("face_perception.learning.data.rendered_people")
-        counts = module.convert(args.source, args.out, tracker=load_tracker(), report=_report)
+        counts = module.convert(
+            args.source, args.out, tracker=load_tracker(), recipe=args.recipe, report=_report
+        )
     return _counted(counts)
 
 

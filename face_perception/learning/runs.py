@@ -15,6 +15,7 @@ from face_perception.learning.mimamo import runs as mimamo_runs
 from face_perception.learning.mouth import runs as mouth_runs
 from face_perception.learning.multitask import runs as multitask_runs
 from face_perception.learning.recipe import recipe_file, task_of
+from face_perception.learning.small_action_units import runs as small_action_units_runs
 from face_perception.learning.small_gaze import runs as small_gaze_runs
 
 # Task of a recipe -> the module with its ``train`` and ``evaluate``.
@@ -24,6 +25,7 @@ TASKS: dict[str, ModuleType] = {
     "multitask": multitask_runs,
     "mimamo": mimamo_runs,
     "mouth": mouth_runs,
+    "small_action_units": small_action_units_runs,
     "small_gaze": small_gaze_runs,
 }
 _DEFAULT_TASK = "geddnet"  # of a recipe that names no task

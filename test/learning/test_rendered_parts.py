@@ -20,6 +20,7 @@ from face_perception.learning.synthesis.rendered.expression import (
     lid_units,
     units_of,
 )
+from face_perception.learning.synthesis.rendered.folds import fold_shade
 from face_perception.learning.synthesis.rendered.person import Eyes, draw_person
 from face_perception.learning.synthesis.rendered.sensor import Sensor, take_picture
 from face_perception.learning.synthesis.rendered.surface import Subdivision
@@ -32,6 +33,7 @@ from face_perception.learning.synthesis.rendered.surroundings import (
 from face_perception.learning.synthesis.rendered.view import (
     FACE_WIDTH,
     angles,
+    draw_expression_view,
     draw_gaze_view,
     rotation,
     simple_view,
@@ -265,3 +267,39 @@ def test_views_for_gaze_networks_show_open_eyes_that_look_anywhere() -> None:
     yaw, pitch = np.degrees(looks).T
     assert yaw.min() < -20 < 20 < yaw.max()
     assert pitch.min() < -15 < 12 < pitch.max()
+
+
+def test_views_for_action_units_show_single_strong_units_on_the_whole_face() -> None:
+    shown = dict.fromkeys(FACS, 0)
+    alone = 0
+    for number in range(60):
+        person = draw_person(_NoTargets(), number)  # type: ignore[arg-type]
+        view = draw_expression_view(person, 1, number, size=176)
+        assert view.worn.mask is None
+        assert view.worn.glasses is None or view.worn.glasses.transmission >= 0.3
+        # The face, from the brows to the chin, is in the picture.
+        pixel = -view.position[2] / view.focal
+        up = view.position[1] / pixel
+        assert up + 0.04 / pixel < 88
+        assert up - 0.12 / pixel > -88
+        strong = [code for code in FACS if view.expression.action_units[code] > 0.5]
+        alone += len(strong) == 1
+        for code in strong:
+            shown[code] += 1
+    wanted = (1, 2, 4, 6, 9, 12, 15, 17, 20, 26)
+    assert min(shown[code] for code in wanted) >= 1
+    assert alone >= 10
+
+
+def test_a_fold_is_darker_than_at_rest_and_a_ridge_is_not() -> None:
+    grid = np.array([[0.01 * x, 0.01 * y, 0.0] for y in range(9) for x in range(9)])
+    corner = np.array([9 * y + x for y in range(8) for x in range(8)])
+    surface = Subdivision(corner[:, None] + [0, 1, 10, 9], 1)
+    assert fold_shade(surface, surface(grid), grid) == pytest.approx(1)
+    bent = grid.copy()
+    bent[:, 2] = 0.015 * np.sin(2 * np.pi * grid[:, 0] / 0.08)  # a ridge, then a fold
+    points = surface(bent)
+    shade = fold_shade(surface, points, grid)
+    inside = np.abs(points[:, 1] - 0.04) < 0.02
+    assert shade[inside & (points[:, 2] < -0.012)].max() < 0.9
+    assert shade[inside & (points[:, 2] > 0.012)].min() == pytest.approx(1)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rendered_folder import write_rendered_folder
 
 from face_perception.errors import InputError
 from face_perception.faces import load_tracker
@@ -34,7 +33,6 @@ from face_perception.learning.small_gaze.network import SMALL_SIZE, SmallGaze
 from face_perception.learning.small_gaze.recipe import GazeSamples, SmallGazeRecipe
 from face_perception.types import Face, Frame
 
-RENDERED = Path(__file__).parents[1] / "data" / "rendered_people"
 RECIPE = SmallGazeRecipe(seed=0, epochs=12, batch=16, rate=3e-3, decay=0.0)
 
 
@@ -176,16 +174,8 @@ def test_it_needs_data(tmp_path: Path) -> None:
 
 def test_rendered_people_become_samples_with_true_gaze(tmp_path: Path) -> None:
     """Committed pictures of one person: the truth of each, crops and measures of landmarks."""
-    names = ("a_lens", "a_look_right", "a_look_up")
-    truths = json.loads((RENDERED / "truth.json").read_text())
-    people = tmp_path / "rendered"
-    (people / "people").mkdir(parents=True)
-    lines = [json.dumps({"file": f"{name}.jpg", **truths[f"{name}.jpg"]}) for name in names]
-    (people / "people" / "000000.jsonl").write_text("\n".join(lines) + "\n")
-    (people / "settings.json").write_text(json.dumps({"seed": 7}))
-    for name in names:
-        shutil.copy(RENDERED / f"{name}.jpg", people)
-    counts = rendered_people.convert(people, tmp_path / "set", tracker=load_tracker())
+    people = write_rendered_folder(tmp_path / "rendered", "a_lens", "a_look_right", "a_look_up")
+    counts = rendered_people.convert([people], tmp_path / "set", tracker=load_tracker())
     assert counts == {"written": 3}
     found = read(tmp_path / "set", recipes.NEEDS)
     assert found.licence == "CC0 1.0"

@@ -9,6 +9,7 @@ from typing import Any
 from face_perception.affect import (
     AFFECT_NETWORKS,
     SMOOTHING,
+    AppearanceActionUnits,
     BlendshapesNet,
     ExpressionNet,
     ExpressionSettings,
@@ -18,6 +19,7 @@ from face_perception.affect import (
     MultitaskSequence,
     RateLimitedExpressions,
     SequenceSettings,
+    appearance_units_card,
     load_multitask,
 )
 from face_perception.inference import NetworkSettings
@@ -46,7 +48,8 @@ class _Networks(NetworkSettings):
     action_units: str = setting(
         "network",
         "Source of action units. network: the model if it estimates them, else landmarks. "
-        "landmarks: landmarks only. both: separate messages from the model and from landmarks.",
+        "landmarks: landmarks only. both: separate messages from landmarks and from the model, or "
+        "from `small_action_units` if the model estimates none.",
         choices=("network", "landmarks", "both"),
     )
     blendshapes: bool = setting(
@@ -76,6 +79,10 @@ class AffectNode(PerceptionNode[AffectParameters]):
         self._models = tuple(self._multitask.models) if self._multitask else (network,)
         self._by_network = self._multitask is not None and values.action_units != "landmarks"
         self._by_landmarks = not self._by_network or values.action_units == "both"
+        self._by_appearance: AppearanceActionUnits | None = None
+        if self._multitask is None and values.action_units == "both":
+            self._by_appearance = AppearanceActionUnits(load(appearance_units_card()))
+            self._models = (*self._models, self._by_appearance.model)
         self._smooth = ExpressionSmoother(self._smoothing(values))
         if self._multitask is None:
             self._expressions_of = RateLimitedExpressions(
@@ -162,7 +169,8 @@ class AffectNode(PerceptionNode[AffectParameters]):
 
     def _wants_crops(self) -> bool:
         return self.has_subscribers(self._expressions, self._affects) or (
-            self._by_network and self.has_subscribers(self._units)
+            (self._by_network or self._by_appearance is not None)
+            and self.has_subscribers(self._units)
         )
 
     def _on_crops(self, crops: Result[FaceCrop]) -> None:
@@ -182,6 +190,8 @@ class AffectNode(PerceptionNode[AffectParameters]):
         stamp = messages.seconds(header.stamp)
         self._count = len(crops)
         if self._multitask is None:
+            if self._by_appearance is not None:
+                self._publish_units(header, self._by_appearance.estimate(crops))
             found = self._expressions_of.estimate_affect(crops, stamp)
             self._publish_affect(header, [e for e, _ in found], [affect for _, affect in found])
         elif isinstance(self._multitask, MultitaskSequence):

@@ -29,14 +29,20 @@ def main() -> int:
     ):
         value = getattr(default, name)
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{text}; default: {value}")
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
         "--gaze", action="store_true", help="close and quick pictures, to train gaze networks"
+    )
+    kind.add_argument(
+        "--expressions",
+        action="store_true",
+        help="quick pictures of strong expressions, to train networks for action units",
     )
     parser.add_argument("--processes", type=int, default=1, help="processes; default: 1")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet to this file")
     args = parser.parse_args()
     settings = DatasetSettings(
-        args.seed, args.images, args.views, args.size, args.samples, args.gaze
+        args.seed, args.images, args.views, args.size, args.samples, args.gaze, args.expressions
     )
     began = time.monotonic()
     first: list[int] = []

@@ -24,7 +24,12 @@ from face_perception.learning.synthesis.rendered.human_parts import HumanParts, 
 from face_perception.learning.synthesis.rendered.packages import need_renderer
 from face_perception.learning.synthesis.rendered.person import draw_person
 from face_perception.learning.synthesis.rendered.scene import Studio
-from face_perception.learning.synthesis.rendered.view import draw_gaze_view, draw_view
+from face_perception.learning.synthesis.rendered.view import (
+    View,
+    draw_expression_view,
+    draw_gaze_view,
+    draw_view,
+)
 
 Progress = Callable[[int, int], None]
 _SETTINGS, _PEOPLE, _IMAGES = "settings.json", "people", "images"
@@ -38,7 +43,8 @@ class DatasetSettings:
     ``images`` is the number of all pictures, ``views`` that of each person. ``size`` is the side of
     a picture in pixels, ``samples`` the number of light paths for each pixel.
 
-    With ``gaze``, the pictures are for the training of gaze networks (``draw_gaze_view``), and
+    With ``gaze``, the pictures are for the training of gaze networks (``draw_gaze_view``); with
+    ``expressions``, for that of networks for action units (``draw_expression_view``). Both are
     sketched, which takes a tenth of the time (``Studio``).
     """
 
@@ -48,10 +54,18 @@ class DatasetSettings:
     size: int = 224
     samples: int = 12
     gaze: bool = False
+    expressions: bool = False
 
     @property
     def people(self) -> int:
         return -(-self.images // self.views)
+
+    @property
+    def draw(self) -> Callable[..., View]:
+        """The function that draws a view of a person."""
+        if self.gaze:
+            return draw_gaze_view
+        return draw_expression_view if self.expressions else draw_view
 
 
 def render_dataset(
@@ -119,23 +133,25 @@ def _views(settings: DatasetSettings, person: int) -> int:
 
 
 @cache
-def _studio(wheel: Path, samples: int, sketch: bool, processes: int) -> tuple[HumanParts, Studio]:
+def _studio(
+    wheel: Path, samples: int, sketch: bool, folds: bool, processes: int
+) -> tuple[HumanParts, Studio]:
     if processes > 1:
         # One thread each: the processes share the cores already.
         importlib.import_module("drjit").set_thread_count(1)
     parts = HumanParts(wheel)
-    return parts, Studio(parts, samples, sketch=sketch)
+    return parts, Studio(parts, samples, sketch=sketch, folds=folds)
 
 
 def _render_person(job: tuple[Path, DatasetSettings, Path, int, int]) -> int:
     """Renders all views of a person, and returns their number."""
     out, settings, wheel, number, processes = job
-    parts, studio = _studio(wheel, settings.samples, settings.gaze, processes)
+    sketch = settings.gaze or settings.expressions
+    parts, studio = _studio(wheel, settings.samples, sketch, settings.expressions, processes)
     person = draw_person(parts, settings.seed * 1_000_000 + number)
     lines = []
     for index in range(_views(settings, number)):
-        draw = draw_gaze_view if settings.gaze else draw_view
-        view = draw(person, settings.seed, index, size=settings.size)
+        view = settings.draw(person, settings.seed, index, size=settings.size)
         image, truth = studio.photograph(person, view)
         file = f"{_IMAGES}/{number:06d}_{index:02d}.jpg"
         _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG])

@@ -7,6 +7,7 @@ counts. Units without a counterpart in the table (the jaw to a side, for example
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,6 +123,33 @@ def draw_expression(random: np.random.Generator) -> Expression:
                                   "mouthRollLower", "jawLeft", "cheekPuff"]))  # fmt: skip
         units[name] = max(units.get(name, 0.0), float(random.uniform(0.1, 0.6)))
     return Expression(units, act.expression, act.valence, act.arousal)
+
+
+# Action units of the upper and the lower face. Those that part the lips are not drawn together with
+# those that close them.
+_UPPER, _LOWER = (1, 2, 4, 6, 7, 9), (10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 26, 27, 28)
+_PARTING, _CLOSING = {10, 16, 22, 26, 27}, {17, 24, 28}
+
+
+def draw_units(random: np.random.Generator) -> Expression:
+    """Draws a neutral face (15 %), an expression of ``draw_expression`` (30 %), or any units.
+
+    The units of an expression come together. Units that are drawn by themselves tell a network
+    which part of the face belongs to which unit.
+    """
+    chance = random.random()
+    if chance < 0.15:
+        return Expression()
+    if chance < 0.45:
+        return draw_expression(random)
+    upper = random.choice(_UPPER, int(random.integers(0, 4)), replace=False)
+    lower = random.choice(_LOWER, int(random.integers(0, 3)), replace=False)
+    codes = {int(code) for code in (*upper, *lower)}
+    if codes & _PARTING:
+        codes -= _CLOSING
+    shown = {code: float(random.uniform(0.15, 1.0)) for code in sorted(codes)}
+    units = units_of(shown, float(np.clip(random.normal(0, 0.2), -0.8, 0.8)))
+    return Expression(units, "mixed", math.nan, math.nan)
 
 
 def named_expression(name: str, intensity: float = 1.0) -> Expression:

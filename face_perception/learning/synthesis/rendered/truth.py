@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ class Truth:
     first; ``eye_axes`` [2, 3] are the axes of the eyeballs, which differ from where they look by
     angle kappa. ``head`` is yaw, pitch and roll. ``face_box`` is x0, y0, x1, y1 in pixels, from
     the brows to the chin. ``action_units`` are intensities from 0 to 1; a blink of 1 is closed.
+    ``valence`` and ``arousal`` are NaN for units that were drawn one by one.
     """
 
     camera: dict[str, float]
@@ -70,8 +72,8 @@ class Truth:
             "action_units": {str(k): round(v, 3) for k, v in self.action_units.items() if v},
             "face_units": {k: round(v, 3) for k, v in self.units.items() if v},
             "expression": self.expression,
-            "valence": round(self.valence, 3),
-            "arousal": round(self.arousal, 3),
+            "valence": None if math.isnan(self.valence) else round(self.valence, 3),
+            "arousal": None if math.isnan(self.arousal) else round(self.arousal, 3),
             "person": self.person,
             "worn": self.worn,
         }

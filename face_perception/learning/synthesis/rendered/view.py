@@ -15,7 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.learning.synthesis.rendered.accessories import Worn, draw_worn
-from face_perception.learning.synthesis.rendered.expression import Expression, both, draw_expression
+from face_perception.learning.synthesis.rendered.expression import (
+    Expression,
+    both,
+    draw_expression,
+    draw_units,
+)
 from face_perception.learning.synthesis.rendered.person import Person
 from face_perception.learning.synthesis.rendered.sensor import Sensor, draw_sensor
 from face_perception.learning.synthesis.rendered.surroundings import KINDS
@@ -168,6 +173,39 @@ def draw_gaze_view(person: Person, seed: int, index: int, *, size: int = 200) ->
         expression=_open_eyed(random, view.expression),
         worn=replace(view.worn, mask=None, glasses=None if hidden else view.worn.glasses),
         blink=float(random.uniform(0, 0.25)) if random.random() < 0.1 else 0.0,
+        sensor=draw_sensor(random, face),
+    )
+
+
+def draw_expression_view(person: Person, seed: int, index: int, *, size: int = 176) -> View:
+    """Draws view ``index`` of a person for the training of networks for action units.
+
+    The face is in the middle of the picture, and only clear glasses cover a part of it. Expressions
+    are strong (``draw_units``).
+    """
+    view = draw_view(person, seed, index, size=size)
+    random = np.random.default_rng([seed, person.seed, index, 5])
+    distance = float(np.exp(random.uniform(np.log(0.5), np.log(3.0))))
+    face = float(random.uniform(0.50, 0.62)) * size
+    pixel = FACE_WIDTH / face  # metres at the face
+    position = np.array([random.normal(0, 0.03), random.normal(0.11, 0.02), 0]) * size * pixel
+    position[2] = -distance
+    to_camera = angles(-position)
+    head = (
+        to_camera[0] + float(np.clip(random.normal(0, 0.20), -0.6, 0.6)),
+        to_camera[1] + float(np.clip(random.normal(0, 0.12), -0.4, 0.4)),
+        float(random.normal(0, 0.07)),
+    )
+    hidden = view.worn.glasses is not None and view.worn.glasses.transmission < 0.3
+    return replace(
+        view,
+        focal=distance / pixel,
+        position=(float(position[0]), float(position[1]), float(position[2])),
+        head=head,
+        target=_draw_target(random, position, head),
+        expression=draw_units(random),
+        worn=replace(view.worn, mask=None, glasses=None if hidden else view.worn.glasses),
+        blink=float(random.uniform(0, 1)) if random.random() < 0.1 else 0.0,
         sensor=draw_sensor(random, face),
     )
 
