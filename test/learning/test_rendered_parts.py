@@ -50,6 +50,8 @@ EYES = Eyes(
     visual_axis=(0.08, -0.02),
     droop=0.1,
     seed=3,
+    rise=0.001,
+    advance=0.0,
 )
 
 
