@@ -191,7 +191,10 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain values, and refuses numbers of more than 100 digits."""
+    """Reads plain values, and refuses numbers of more than 100 digits.
+
+    Reads 1e-05 as a number, as YAML 1.2 and other programs do. For PyYAML it is a text.
+    """
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         if len(node.value) > _LONGEST_NUMBER:
@@ -200,6 +203,11 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+\Z"),
+    list("-+.0123456789"),
+)
 
 
 def _check_brackets(text: str) -> None:

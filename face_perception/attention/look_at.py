@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 from face_perception.settings import check, setting
 from face_perception.types import Attention, Engagement
 
@@ -49,8 +49,8 @@ def check_look_at(settings: LookAtSettings) -> None:
     named = policy.startswith(PERSON) and policy[len(PERSON) :].strip()
     if policy not in (ENGAGED_FIRST, NEAREST, SPEAKER) and not named:
         raise InputError(
-            f"look_at_policy: {policy!r} is unknown: use {ENGAGED_FIRST}, {NEAREST}, {SPEAKER}, or "
-            f"{PERSON}NAME"
+            f"look_at_policy: {shortened(policy)} is unknown: use {ENGAGED_FIRST}, {NEAREST}, "
+            f"{SPEAKER}, or {PERSON}NAME"
         )
 
 

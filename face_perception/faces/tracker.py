@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 from face_perception.faces.appearance import appearance_similarity
 from face_perception.faces.detector import (
     WHOLE_IMAGE,
@@ -197,7 +197,9 @@ class FaceTracker:
         """
         check(settings)
         if not settings.id_prefix[:1].isalpha():
-            raise InputError(f"id_prefix must start with a letter, not {settings.id_prefix!r}")
+            raise InputError(
+                f"id_prefix must start with a letter, not {shortened(settings.id_prefix)}"
+            )
         self._detector.min_score = settings.min_detection_score
         self._max_faces = settings.max_faces
         self._detect_every = settings.detect_every

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lips_scene import Lips, face_with_lips, heard, recorded, speaking_lips, still_lips
+from node_handlers import NodeHandlers
 from node_processes import NodeProcess, Peer
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParametersAtomically
@@ -169,6 +170,16 @@ def test_who_speaks_what_they_look_at_and_who_was_here(start: Start, peer: Peer)
     assert float(gone["bert"]["x"]) == pytest.approx(0.4)
     assert float(gone["anna"]["last_seen"]) == pytest.approx(BEGIN + seconds, abs=0.1)
     peer.until(lambda: speakers[-1].data == "", why="for silence")
+
+
+@pytest.mark.parametrize("topic", ["sound direction", "1st_direction", "direction/"])
+def test_a_wrong_direction_topic_is_named(
+    topic: str, domain: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RuntimeError, match=f"direction_topic '{topic}' is not a ROS name"):
+        NodeHandlers(
+            "attention", monkeypatch.setattr, parameters={"direction_topic": topic}, timeout=1.0
+        )
 
 
 def test_wrong_targets_are_refused_while_it_runs(start: Start, peer: Peer) -> None:

@@ -119,6 +119,16 @@ def test_a_stand_in_has_a_fix_of_its_own() -> None:
         refuse_stand_in(b"version https://git-lfs.github.com/spec/v1\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-05", 1e-5), ("-2E3", -2000.0), (".5e+1", 5.0), ("1.5e5", 1.5e5), ("1.0e-05", 1e-5),
+     ("1e", "1e"), ("e5", "e5"), ("1e5x", "1e5x"), ("'1e5'", "1e5"), ("1.2.3e4", "1.2.3e4")],
+)  # fmt: skip
+def test_numbers_with_an_exponent_are_numbers(text: str, value: float | str) -> None:
+    """Other programs write 1e-05 into calibrations and settings."""
+    assert parse_yaml(f"a: [{text}]") == {"a": [value]}
+
+
 def test_messages_quote_no_more_than_a_line() -> None:
     loop: list[object] = []
     loop.append(loop)

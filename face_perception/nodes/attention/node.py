@@ -24,6 +24,7 @@ from face_perception.attention import (
     eyes_midpoint,
     parse_targets,
 )
+from face_perception.bringup.ros_names import check_topic
 from face_perception.nodes.attention.people_topics import PeopleTopics
 from face_perception.nodes.attention.sound_input import SoundInput, SoundInputSettings
 from face_perception.nodes.attention.target_input import TargetInput
@@ -84,6 +85,8 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._who = WhoSpeaks(self.values)
         self._speaker_choice = SpeakerChoice(self.values)
         parse_targets(self.values.targets)  # refuses wrong ones before the node is active
+        if self.values.direction_topic:
+            check_topic("direction_topic", self.values.direction_topic)
         self._guarded_update = self.guarded(self._update)
         self._join = StampJoin("faces", self.values.gaze_wait)
         self._attention = self.publisher(result_kinds.ATTENTION, "attention")
