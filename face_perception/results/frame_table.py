@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yields the line of each face of each frame: the line's keys, and ``face``.
 
     ``path`` is a file of results, or the folder of a session. ``face`` is None in the row of a
-    frame without a face. Raises InputError, which names the file and the line, if it is not a line
-    of results, OSError if the file cannot be read, and what ``session_lines`` raises.
+    frame without a face. Empty lines are left out. Raises InputError, which names the file and the
+    line, if it is not a line of results, or if the numbers of the frames do not increase, OSError
+    if the file cannot be read, and what ``session_lines`` raises.
     """
     lines = session_lines(path) if is_session(Path(path)) else _lines(path)
     for found in lines:
@@ -48,23 +50,42 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 def _lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yields the lines of a file of results. Raises what ``read_rows`` raises."""
     with open_regular(path) as file:
-        number = 0
+        number, last = 0, -1
         while line := file.readline(_LONGEST + 1):
             number += 1
             with one_error(f"{os.fspath(path)}, line {number}", FIX):
                 if len(line) > _LONGEST:
                     raise InputError(f"it has more than {_LONGEST} bytes")
-                found = json.loads(line)
+                if not line.strip():
+                    continue
+                found = json.loads(line, parse_constant=_refuse_constant)
                 if not isinstance(found, dict) or not isinstance(found["faces"], list):
                     raise InputError("it is not a line of results")
                 for name in ("frame", *(f.name for f in LINE_FIELDS)):
                     found[name]  # raises KeyError, which names it
+                last = _frame_after(last, found)
                 faces = [dict(face) for face in found["faces"]]
                 for face in faces:
                     missing = {f.name for f in FACE_FIELDS} - face.keys()
                     if missing:
                         raise InputError(f"a face has no {min(missing)!r}")
             yield {**found, "faces": faces}
+
+
+def _refuse_constant(name: str) -> None:
+    raise InputError(f"it has the number {name}, which is not JSON")
+
+
+def _frame_after(last: int, line: Mapping[str, Any]) -> int:
+    """Returns the number of the frame of a line, which must be larger than ``last``."""
+    frame, stamp = line["frame"], line["stamp"]
+    if type(frame) is not int or type(stamp) not in (int, float) or not math.isfinite(stamp):
+        raise InputError("its frame or its stamp is not a number")
+    if frame <= last:
+        raise InputError(
+            f"it has frame {frame} after frame {last}, so the file has the results of two runs"
+        )
+    return frame
 
 
 def frame_columns(

@@ -130,6 +130,23 @@ def test_a_clip_without_faces_has_no_columns_of_action_units(tmp_path: Path) -> 
             "no 'action_unit_confidence'",
         ),
         ("\x00\x01", "line 2"),
+        (
+            '{"faces": [], "frame": 0, "stamp": 9, "camera": null}',
+            "frame 0 after frame 0.*two runs",
+        ),
+        (
+            '{"faces": [], "frame": "1", "stamp": 9, "camera": null}',
+            "its frame or its stamp is not",
+        ),
+        (
+            '{"faces": [], "frame": 1, "stamp": null, "camera": null}',
+            "its frame or its stamp is not",
+        ),
+        (
+            '{"faces": [], "frame": 1, "stamp": 1e999, "camera": null}',
+            "its frame or its stamp is not",
+        ),
+        ('{"faces": [], "frame": 1, "stamp": NaN, "camera": null}', "the number NaN"),
     ],
 )
 def test_what_is_not_a_result_is_named(results: Path, line: str, reason: str) -> None:
@@ -137,6 +154,14 @@ def test_what_is_not_a_result_is_named(results: Path, line: str, reason: str) ->
     results.write_text(f"{first}\n{line}\n")
     with pytest.raises(InputError, match=rf"clip\.jsonl.*{reason}"):
         frame_columns([results])
+
+
+def test_empty_lines_are_left_out(results: Path) -> None:
+    """Editors add them."""
+    wanted = frame_columns([results])
+    before = list(frame_rows(results, wanted))
+    results.write_text("\n" + results.read_text().replace("\n", "\r\n\r\n"))
+    assert list(frame_rows(results, wanted)) == before
 
 
 def test_a_value_of_another_kind_is_named(results: Path) -> None:
