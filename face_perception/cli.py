@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from face_perception.errors import FacePerceptionError, error_text
+from face_perception.standard_streams import replace_closed_streams
 
 # Name on the command line: module in face_perception/commands, in the order of --help.
 COMMANDS = {
@@ -41,7 +42,7 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (default: ``sys.argv``) and returns the exit code."""
-    _replace_closed_streams()
+    replace_closed_streams()
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
         # Only the command that is asked for is loaded, which saves up to half a second. It is
@@ -71,14 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     return code
-
-
-def _replace_closed_streams() -> None:
-    """Replaces standard streams that are closed (None), as of a service, by ones that drop all."""
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (open until the end)
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _parser(command: str = "") -> argparse.ArgumentParser:

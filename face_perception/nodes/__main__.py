@@ -9,9 +9,12 @@ import os
 import signal
 import sys
 
+from face_perception.standard_streams import replace_closed_streams
+
 
 def main(arguments: list[str]) -> int:
     """Runs the nodes that ``arguments`` name. Returns the exit code of the process."""
+    replace_closed_streams()
     # Without these handlers, Ctrl-C during the imports below prints a traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -29,7 +29,7 @@ BASE = {
     "optional_modules",
 }
 # What a process and the parent that watches it agree on.
-PROCESS = {"exit_codes", "heartbeat"}
+PROCESS = {"exit_codes", "heartbeat", "standard_streams"}
 SENSES = {"gaze", "people", "affect", "motion", "attention", "speech", "avatar"}
 
 # For each folder or top-level module: what else of the package it may import. There is no cycle.
@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "exit_codes": set(),
     "heartbeat": set(),
+    "standard_streams": set(),
     "files": {"errors"},
     "outside_files": {"errors", "files"},
     "geometry": {"errors"},
@@ -75,7 +76,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"sessions", "web"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
     | {"report", "bringup", "ros", "nodes", "learning", "exit_codes"},
-    "cli": {"commands", "errors"},
+    "cli": {"commands", "errors", "standard_streams"},
 }  # fmt: skip
 
 # The folders that know ROS and the messages.

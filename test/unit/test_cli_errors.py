@@ -5,6 +5,7 @@ traceback.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,21 @@ def test_a_pipe_that_nobody_reads_is_refused_and_one_that_is_read_is_written(
             file.write("line\n")
             file.flush()
         assert reader.read() == "line\n"
+
+
+def test_closed_standard_streams_are_replaced(tmp_path: Path) -> None:
+    """rclpy's executor enables faulthandler, which needs ``sys.stderr``."""
+    code = (
+        "import faulthandler, os, pathlib\n"
+        "from face_perception.standard_streams import replace_closed_streams\n"
+        "replace_closed_streams()\n"
+        "faulthandler.enable()\n"
+        "names = [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]\n"
+        "pathlib.Path('streams').write_text(' '.join(names))\n"
+    )
+    closed = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} 0<&- 1>&- 2>&-"
+    subprocess.run(["sh", "-c", closed], cwd=tmp_path, check=True)
+    assert (tmp_path / "streams").read_text() == "/dev/null /dev/null /dev/null"
 
 
 @pytest.mark.parametrize("closed", ["1", "2"])
