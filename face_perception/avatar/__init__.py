@@ -38,6 +38,7 @@ from face_perception.avatar.musetalk.lip_sync import LipSync
 from face_perception.avatar.musetalk.prepare_avatar import (
     MAX_PICTURES,
     contact_sheet,
+    followed_face,
     framed_pictures,
     idle_pictures,
     prepare_avatar,
@@ -112,6 +113,7 @@ __all__ = [
     "cut_face",
     "direction_to",
     "face_box",
+    "followed_face",
     "framed_pictures",
     "idle_pictures",
     "import_command",

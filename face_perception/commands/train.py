@@ -22,8 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     train.add_argument(
         "recipe",
-        help="name of a recipe (dilated_net, geddnet, mimamo, mouth, multitask, "
-        "small_action_units, small_gaze), or its YAML file",
+        help="name of a recipe (dilated_net, geddnet, mimamo, mouth, multitask, musetalk, "
+        "musetalk_stage2, small_gaze, syncnet), or its YAML file",
     )
     train.add_argument(
         "--data", type=Path, help="folder of the data set; default: synthetic people"

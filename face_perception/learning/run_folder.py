@@ -13,7 +13,7 @@ import yaml
 from face_perception.errors import InputError
 from face_perception.files import check_writable, write_atomically
 from face_perception.learning.data import dataset
-from face_perception.learning.data.dataset import Dataset
+from face_perception.learning.data.dataset import Dataset, DataSource
 from face_perception.learning.recipe import read_settings
 from face_perception.learning.training_loop import LAST, has_checkpoint
 from face_perception.outside_files import MOST_TEXT, one_error, read_bytes
@@ -96,7 +96,7 @@ def data_or_painted(
 def begin_training(
     out: Path,
     recipe: Any,
-    data: Dataset,
+    data: DataSource,
     images: int,
     *,
     resume: bool,
@@ -134,7 +134,7 @@ def trained_recipe(kind: type[_Recipe], out: Path) -> _Recipe:
     return read_settings(kind, out / SETTINGS)
 
 
-def provenance(out: Path, data: Dataset) -> dict[str, str]:
+def provenance(out: Path, data: DataSource) -> dict[str, str]:
     """Returns ``trained_on`` and ``licence`` of a network that the run in ``out`` trained.
 
     The licence is that of the package if ``data`` was painted for the run.
@@ -145,7 +145,7 @@ def provenance(out: Path, data: Dataset) -> dict[str, str]:
     }
 
 
-def _licence(out: Path, data: Dataset) -> str:
+def _licence(out: Path, data: DataSource) -> str:
     if data.folder.resolve() == (out / SYNTHETIC_DATA).resolve():
         return "Apache-2.0"
     return f"that of the data set {data.name}: {data.licence}"

@@ -14,6 +14,8 @@ from face_perception.learning.geddnet import runs as geddnet_runs
 from face_perception.learning.mimamo import runs as mimamo_runs
 from face_perception.learning.mouth import runs as mouth_runs
 from face_perception.learning.multitask import runs as multitask_runs
+from face_perception.learning.musetalk import runs as musetalk_runs
+from face_perception.learning.musetalk import syncnet_runs
 from face_perception.learning.recipe import recipe_file, task_of
 from face_perception.learning.small_action_units import runs as small_action_units_runs
 from face_perception.learning.small_gaze import runs as small_gaze_runs
@@ -25,8 +27,9 @@ TASKS: dict[str, ModuleType] = {
     "multitask": multitask_runs,
     "mimamo": mimamo_runs,
     "mouth": mouth_runs,
-    "small_action_units": small_action_units_runs,
+    "musetalk": musetalk_runs,
     "small_gaze": small_gaze_runs,
+    "syncnet": syncnet_runs,
 }
 _DEFAULT_TASK = "geddnet"  # of a recipe that names no task
 

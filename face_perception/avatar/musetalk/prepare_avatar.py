@@ -70,7 +70,7 @@ def framed_pictures(
     for picture in pictures:
         small = limit_size(picture)
         if crop is None:
-            face = _followed_face(tracker, small, None)
+            face = followed_face(tracker, small, None)
             if face is None:
                 continue
             crop = crop_around(small.shape[1], small.shape[0], face.landmarks, size, whole)
@@ -128,7 +128,7 @@ def prepare_avatar(
                 f"{source} has more than {MAX_PICTURES} pictures: shorten the clip, ten seconds "
                 "are enough"
             )
-        face = _followed_face(tracker, picture, landmarks)
+        face = followed_face(tracker, picture, landmarks)
         if face is None or not lips_visible(picture, face):
             continue
         landmarks = face.landmarks
@@ -185,7 +185,7 @@ def contact_sheet(avatar: Avatar, columns: int = 4) -> Image:
     return sheet
 
 
-def _followed_face(
+def followed_face(
     tracker: FaceTracker, picture: Image, before: npt.NDArray[np.floating] | None
 ) -> Face | None:
     """Returns the face closest to the landmarks ``before``, or the largest if they are None."""

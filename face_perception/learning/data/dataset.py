@@ -48,17 +48,23 @@ class DatasetError(InputError):
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DataSource:
+    """What a data set says about itself: its name, its licence, and how it was made."""
+
+    folder: Path
+    name: str
+    licence: str
+    made_by: str
+
+
+@dataclass(frozen=True)
+class Dataset(DataSource):
     """Samples of a data set.
 
     ``columns`` [N] by name are float64, with NaN for a missing number, or object, with None for a
     missing text.
     """
 
-    folder: Path
-    name: str
-    licence: str
-    made_by: str
     columns: Mapping[str, npt.NDArray[Any]]
 
     def __len__(self) -> int:
@@ -124,7 +130,7 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
     Raises DatasetError that names the file and what was expected in it.
     """
     pyarrow = _pyarrow()
-    about = _read_about(folder / ABOUT)
+    about = read_about(folder, f"{ABOUT}, {TABLE} and {IMAGES}/ (docs/training.md)")
     path = folder / TABLE
     if not path.exists():
         raise DatasetError(f"{path} is missing: a table of samples was expected (docs/training.md)")
@@ -142,7 +148,7 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
         )
     columns = {name: _column(path, name, value) for name, value in values.items()}
     _check_splits(path, columns["subject"], columns["split"])
-    return Dataset(folder, columns=columns, **{name: about[name] for name in _STATED})
+    return Dataset(about.folder, about.name, about.licence, about.made_by, columns)
 
 
 def _check_table(file: Any, size: int) -> None:
@@ -168,11 +174,14 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _read_about(path: Path) -> dict[str, str]:
+def read_about(folder: Path, has: str) -> DataSource:
+    """Returns what a data set says about itself in ``dataset.yaml``.
+
+    Raises DatasetError if the file is missing or incomplete; ``has`` says what such a set has.
+    """
+    path = folder / ABOUT
     if not path.exists():
-        raise DatasetError(
-            f"{path} is missing: a data set has {ABOUT}, {TABLE} and {IMAGES}/ (docs/training.md)"
-        )
+        raise DatasetError(f"{path} is missing: a data set has {has}")
     with one_error(f"data set {path}", "see docs/training.md", DatasetError):
         about = read_yaml(path)
     if not isinstance(about, dict) or about.get("format") != FORMAT:
@@ -181,7 +190,14 @@ def _read_about(path: Path) -> dict[str, str]:
     for name in _STATED:
         if not isinstance(about.get(name), str) or not about[name]:
             raise DatasetError(f"{path}: {name} is missing, a text was expected")
-    return about
+    return DataSource(folder, *(about[name] for name in _STATED))
+
+
+def write_about(folder: Path, *, name: str, licence: str, made_by: str) -> None:
+    """Writes ``dataset.yaml`` into the folder of a data set."""
+    about = {"format": FORMAT, "name": name, "licence": licence, "made_by": made_by}
+    text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True)
+    (folder / ABOUT).write_text(text, encoding="utf-8")
 
 
 def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
@@ -239,7 +255,7 @@ class Writer:
         self._pyarrow = _pyarrow()
         self._folder = folder
         self._part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-        self._about = {"format": FORMAT, "name": name, "licence": licence, "made_by": made_by}
+        self._about = {"name": name, "licence": licence, "made_by": made_by}
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> Writer:
@@ -282,8 +298,7 @@ class Writer:
                 # pyarrow would take a name with a colon for an address.
                 with open(self._part / TABLE, "wb") as file:
                     self._pyarrow.parquet.write_table(table, file)
-                text = yaml.safe_dump(self._about, sort_keys=False, allow_unicode=True)
-                (self._part / ABOUT).write_text(text, encoding="utf-8")
+                write_about(self._part, **self._about)
                 os.rename(self._part, self._folder)
         finally:
             shutil.rmtree(self._part, ignore_errors=True)

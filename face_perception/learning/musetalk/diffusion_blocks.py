@@ -105,7 +105,8 @@ class Upsample(nn.Module):
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     """Returns scaled dot-product attention of [N, Q, C] to [N, K, C] with ``heads`` heads.
 
-    Written in basic operators, because the exporter adds needless casts to PyTorch's own function.
+    An exported graph gets basic operators, because the exporter adds needless casts to PyTorch's
+    own function. That function is faster, and saves the weights [Q, K] of each head in training.
     """
     batch, _, channels = query.shape
     depth = channels // heads
@@ -113,5 +114,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     def split(x: Tensor) -> Tensor:
         return x.reshape(batch, -1, heads, depth).transpose(1, 2)
 
+    if not torch.onnx.is_in_onnx_export():
+        found = F.scaled_dot_product_attention(split(query), split(key), split(value))
+        return found.transpose(1, 2).reshape(batch, -1, channels)
     weights = torch.softmax(split(query * depth**-0.5) @ split(key).transpose(-1, -2), dim=-1)
     return (weights @ split(value)).transpose(1, 2).reshape(batch, -1, channels)
