@@ -21,9 +21,8 @@ from face_perception.learning.data.dataset import SPLITS, DatasetError, write_ab
 from face_perception.learning.mouth.data import SpeechClip, make_clips, random_requests
 from face_perception.learning.synthesis.espeak import SPEECH_RATE, speak
 from face_perception.learning.synthesis.synthetic_people import synthetic_person
-from face_perception.learning.synthesis.visemes import FRAME_RATE
 from face_perception.media import write_mp4
-from face_perception.speech import MouthShape, to_int16
+from face_perception.speech import ARTICULATION_RATE, MouthShape, to_int16
 
 FPS = 25  # images a second
 _SIDE = 320  # pixels of a film
@@ -87,7 +86,7 @@ def write_talking_film(film: Path, portrait: PortraitRenderer, clip: SpeechClip,
     frames = []
     for k in range(count):
         # The nearest of 100 shapes a second.
-        shape = clip.weights[min(k * FRAME_RATE // FPS, len(clip.weights) - 1)]
+        shape = clip.weights[min(k * ARTICULATION_RATE // FPS, len(clip.weights) - 1)]
         state = animator.state_at(k / FPS, MouthShape(*map(float, shape)), True)
         frames.append((k / FPS, portrait.render(state)))
     write_mp4(film, frames, [(0.0, to_int16(clip.samples))], SPEECH_RATE)
