@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ from face_perception.bringup.watched_process import end_with_parent
 from face_perception.errors import MissingDependencyError
 from face_perception.media import FilmError, image_from_compressed, write_mp4
 from face_perception.ros import messages
-from face_perception.speech import Recording
+from face_perception.ros.phoneme_messages import phonemes_to_msg
+from face_perception.speech import Phone, Recording
 
 _CHUNK = 0.02  # seconds of speech in a message
 _BEFORE, _AFTER = 1.0, 1.0  # seconds recorded before and after the speech
@@ -45,9 +46,10 @@ Sample = npt.NDArray[np.int16]
 class _DemoClient(Node):
     """Sends speech to the talking face, and records its images and sound."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, phonemes: Sequence[Sequence[Phone]]) -> None:
         super().__init__("avatar_demo")
-        self._recording = recording
+        self._recording, self._sentences = recording, phonemes
+        self._phonemes = self.create_publisher(msg.Phonemes, "speech_phonemes", 100)
         self._speech = self.create_publisher(msg.Audio, "speech", QoSProfile(depth=100))
         self.keeping = True
         self.frames: list[CompressedImage] = []
@@ -77,6 +79,8 @@ class _DemoClient(Node):
         """Sends the recording in real time. Returns at its end, or when ``stop`` is set."""
         begin = time.monotonic()
         stamp = self.get_clock().now().nanoseconds * 1e-9
+        for sentence in self._sentences:
+            self._phonemes.publish(phonemes_to_msg(sentence, stamp))
         for k, piece in enumerate(self._recording.pieces(_CHUNK)):
             if stop.wait(max(0.0, begin + k * _CHUNK - time.monotonic())):
                 return
@@ -105,6 +109,7 @@ class _DemoClient(Node):
 def run_avatar_demo(
     recording: Recording,
     *,
+    phonemes: Sequence[Sequence[Phone]] = (),
     portrait: str,
     output: Path,
     port: int = 0,
@@ -116,6 +121,7 @@ def run_avatar_demo(
     Repeats the recording for ``duration`` seconds. If that is 0, repeats it until Ctrl-C on a
     machine with a display, and speaks it once on a machine without. Writes ``avatar.mp4`` and
     ``avatar.log`` to the folder ``output``. ``port`` is that of the web page, 0 for a free one.
+    ``phonemes`` are those of each sentence of the recording, if they are known.
     """
     end_with_parent()
     output.mkdir(parents=True, exist_ok=True)
@@ -133,7 +139,7 @@ def run_avatar_demo(
     # rclpy's own signal handler would shut the context down while the speaker thread uses it.
     stop_requested = stop_requested_by_signals()
     speaker_stop = threading.Event()
-    client = _DemoClient(recording)
+    client = _DemoClient(recording, phonemes)
     executor = SingleThreadedExecutor()
     executor.add_node(client)
     begin = time.monotonic()

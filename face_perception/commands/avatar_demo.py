@@ -15,7 +15,7 @@ from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 
 if TYPE_CHECKING:
-    from face_perception.speech import Recording
+    from face_perception.speech import Phone, Recording
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -75,8 +75,9 @@ def run(args: argparse.Namespace) -> int:
     from face_perception.avatar import load_portrait
     from face_perception.speech import read_wav
 
+    phonemes: list[tuple[Phone, ...]] = []
     if args.text:
-        recording = spoken(args.text, args.voice)
+        recording, phonemes = spoken(args.text, args.voice)
     else:
         recording = read_wav(args.wav or paths.resource("resources/speech/hello.wav"))
     portrait = args.portrait
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
     return run_avatar_demo(
         recording,
+        phonemes=phonemes,
         portrait=portrait,
         output=args.output,
         port=args.port,
@@ -96,15 +98,26 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def spoken(text: str, voice: str) -> Recording:
-    """Returns the speech of a text.
+def spoken(text: str, voice: str) -> tuple[Recording, list[tuple[Phone, ...]]]:
+    """Returns the speech of a text, and the phonemes of each sentence with times from its start.
 
     ``voice`` is ENGINE or ENGINE:VOICE (``open_voice``); empty means the default voice.
     """
     import numpy as np
 
-    from face_perception.speech import DEFAULT_VOICE, Recording, open_voice, speak_text, to_int16
+    from face_perception.speech import (
+        DEFAULT_VOICE,
+        Recording,
+        Utterance,
+        open_voice,
+        speak_text,
+        to_int16,
+    )
 
-    pieces = [piece for piece, _ in speak_text(open_voice(voice or DEFAULT_VOICE), text)]
-    samples = to_int16(np.concatenate([piece.samples for piece in pieces]))
-    return Recording(pieces[0].rate, samples[:, None])
+    utterance = Utterance()
+    for sentence, left in speak_text(open_voice(voice or DEFAULT_VOICE), text):
+        utterance.append(sentence, left)
+    chunks = utterance.take_all()
+    samples = to_int16(np.concatenate([chunk.samples for chunk in chunks]))
+    recording = Recording(chunks[0].rate, samples[:, None])
+    return recording, [chunk.phones for chunk in chunks if chunk.phones]

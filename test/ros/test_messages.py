@@ -24,7 +24,9 @@ from face_perception.errors import InputError
 from face_perception.faces import project_points
 from face_perception.media import ImageOrder
 from face_perception.ros import messages
+from face_perception.ros.phoneme_messages import phonemes_from_msg, phonemes_to_msg
 from face_perception.ros.result_kinds import FACE_CROPS, FACES, Result
+from face_perception.speech import Phone
 
 RNG = np.random.default_rng(3)
 
@@ -421,3 +423,12 @@ def test_stamps() -> None:
     assert messages.nanoseconds(stamp) == 1_700_000_000_250_000_000
     assert messages.time(math.nan) == messages.time(-1.0) == messages.time(0.0)
     assert messages.time(0.9999999999).sec == 1, "rounded up to a whole second"
+
+
+def test_phonemes_keep_their_times() -> None:
+    said = [Phone("m", 0.25, 0.5), Phone("", 0.5, 1.0)]
+    message = phonemes_to_msg(said, 1000.0)
+    assert phonemes_from_msg(message) == [Phone("m", 1000.25, 1000.5), Phone("", 1000.5, 1001.0)]
+    message.ends.pop()
+    with pytest.raises(InputError, match="2 phonemes, 2 starts and 1 ends"):
+        phonemes_from_msg(message)

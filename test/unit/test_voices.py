@@ -234,7 +234,8 @@ class TestHibari:
 
     def test_the_demo_speaks_without_espeak(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "")
-        recording = spoken("Hello. I am here.", "hibari:heart")
+        recording, (first, second) = spoken("Hello. I am here.", "hibari:heart")
+        assert 0 < second[-1].end - first[-1].end < recording.duration
         assert recording.samples.dtype == np.int16
         assert recording.samples.shape[1] == 1
         assert recording.duration > 1

@@ -23,7 +23,6 @@ from face_perception.avatar import (
     WebScreen,
     WindowScreen,
 )
-from face_perception.errors import InputError
 from face_perception.inference import load
 from face_perception.nodes.talking_face.renderer_choice import RendererChoice, RendererParameters
 from face_perception.nodes.talking_face.speech_warnings import SpeechWarnings
@@ -32,6 +31,7 @@ from face_perception.nodes.talking_face.topic_screen import TopicScreen
 from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.phoneme_messages import phonemes_from_msg
 from face_perception.settings import setting
 from face_perception.speech import (
     MOUTH_NETWORKS,
@@ -39,7 +39,6 @@ from face_perception.speech import (
     BandMouth,
     Mouth,
     NeuralMouth,
-    Phone,
 )
 from face_perception.web import WebSettings
 
@@ -308,20 +307,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self.performer.push_speech(chunk)
 
     def _on_phonemes(self, message: msg.Phonemes) -> None:
-        if not len(message.symbols) == len(message.starts) == len(message.ends):
-            raise InputError(
-                f"speech_phonemes has {len(message.symbols)} symbols, {len(message.starts)} starts "
-                f"and {len(message.ends)} ends: send one of each for each phoneme"
-            )
-        zero = messages.seconds(message.header.stamp)
-        self.performer.announce_phonemes(
-            [
-                Phone(symbol, zero + start, zero + end)
-                for symbol, start, end in zip(
-                    message.symbols, message.starts, message.ends, strict=True
-                )
-            ]
-        )
+        self.performer.announce_phonemes(phonemes_from_msg(message))
 
     def _on_interrupt(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = True

@@ -13,6 +13,7 @@ from std_srvs.srv import Trigger
 from face_perception import msg
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.phoneme_messages import phonemes_to_msg
 from face_perception.ros.rclpy_compat import RCLError
 from face_perception.speech import UtteranceChunk, to_int16
 
@@ -88,12 +89,7 @@ class SpeechOutput:
         """Sends the next chunks of the utterance."""
         for chunk in chunks:
             if chunk.phones:
-                phonemes = msg.Phonemes(
-                    symbols=[phone.name for phone in chunk.phones],
-                    starts=[phone.start for phone in chunk.phones],
-                    ends=[phone.end for phone in chunk.phones],
-                )
-                phonemes.header.stamp = messages.time(self._zero)
+                phonemes = phonemes_to_msg(chunk.phones, self._zero)
                 self._node.publish(self._phonemes, phonemes)
             audio = msg.Audio(sample_rate=chunk.rate, channels=1)
             audio.samples.frombytes(to_int16(chunk.samples).tobytes())

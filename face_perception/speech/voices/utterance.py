@@ -97,6 +97,13 @@ class Utterance:
                 self._sent = due[-1].start + len(due[-1].samples) / due[-1].rate
             return due
 
+    def take_all(self) -> list[UtteranceChunk]:
+        """Returns all chunks that wait, whatever the time."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            self._sent = self._made
+            return waiting
+
     def finished(self, now: float) -> bool:
         """Returns whether the whole text was made, sent and heard."""
         with self._lock:
