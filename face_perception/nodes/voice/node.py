@@ -82,7 +82,8 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
         self._output.start(self._on_face_interrupted)
         self.on_end(self._end_all, "the voice node was deactivated")
         self.subscribe(String, "say_text", self._on_text, depth=10, expected=False)
-        self.timer(_PERIOD, self._advance)
+        self._timer = self.timer(_PERIOD, self._advance)
+        self._timer.cancel()  # until there is a text
         self.thread(self._make_speech)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
@@ -116,6 +117,7 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
             self._conclude(text, f"{_MOST_WAITING} texts wait to be said already: say less at once")
             return
         self._waiting.append(text)
+        self._timer.reset()
         self._advance()
 
     def _on_interrupt(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -150,7 +152,10 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
             self._conclude(text, "canceled", interrupted=True)
         current = self._current
         if current is None:
-            self._begin_next()
+            if self._waiting:
+                self._begin_next()
+            else:
+                self._timer.cancel()
             return
         now = time.monotonic()
         if current.is_canceled:
@@ -167,7 +172,7 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
             current.send_feedback(now)
 
     def _begin_next(self) -> None:
-        if not self._waiting or not self._output.ready():
+        if not self._output.ready():
             return
         text = self._waiting.popleft()
         if not self._output.heard:
