@@ -9,14 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 from face_perception.speech.articulation import ARTICULATION_RATE, articulation
 from face_perception.speech.mouth_shape_track import MouthShapeTrack
 from face_perception.speech.mouth_shapes import MouthShape
 from face_perception.speech.voices.voice import Phone
 
 _LONGEST = 60.0  # seconds of one sentence
-_MOST = 4000  # phonemes of one sentence
+_MOST = 1000  # phonemes of one sentence
+_LETTERS = 8  # of one phoneme
 _KEPT = 100  # sentences
 _LOUD = 0.5  # jaw of the mouth that follows the sound, in a stressed syllable
 _LEAST = 0.2  # share of the jaw in the weakest syllables
@@ -52,12 +53,18 @@ class PhonemeMouth:
         """Adds the phonemes of a sentence, in order.
 
         Raises InputError if a time is not finite, a phoneme begins before the one before it, or the
-        sentence has more than 4000 phonemes or takes more than 60 s.
+        sentence has more than 1000 phonemes, one of more than 8 letters, or takes more than 60 s.
         """
         if not phones:
             return
         if len(phones) > _MOST:
             raise InputError(f"a sentence has {len(phones)} phonemes: send at most {_MOST}")
+        longest = max((phone.name for phone in phones), key=len)
+        if len(longest) > _LETTERS:
+            raise InputError(
+                f"a phoneme is {shortened(longest)}: send each one for itself, of at most "
+                f"{_LETTERS} letters"
+            )
         times = np.array([(phone.start, phone.end) for phone in phones])
         if not np.isfinite(times).all():
             raise InputError("the times of phonemes are NaN or infinite: send finite ones")
