@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument(
         "recipe",
         help="name of a recipe (dilated_net, geddnet, mimamo, mouth, multitask, musetalk, "
-        "musetalk_stage2, small_gaze, syncnet), or its YAML file",
+        "musetalk_stage2, small_action_units, small_gaze, syncnet), or its YAML file",
     )
     train.add_argument(
         "--data", type=Path, help="folder of the data set; default: synthetic people"

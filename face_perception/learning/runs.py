@@ -28,6 +28,7 @@ TASKS: dict[str, ModuleType] = {
     "mimamo": mimamo_runs,
     "mouth": mouth_runs,
     "musetalk": musetalk_runs,
+    "small_action_units": small_action_units_runs,
     "small_gaze": small_gaze_runs,
     "syncnet": syncnet_runs,
 }

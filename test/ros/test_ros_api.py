@@ -28,6 +28,7 @@ from face_perception.people import (
     EnrolledStore,
     FaceTemplates,
 )
+from face_perception.ros import qos
 from tools.sros2_policy import permissions
 
 websockets_client = pytest.importorskip("websockets.sync.client")
