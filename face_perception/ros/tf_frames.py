@@ -30,8 +30,8 @@ class Frames:
             import tf2_ros
         except ImportError as error:
             raise UnknownNameError(
-                f"a point in the frame {frame} needs tf2_ros, which is not installed: run "
-                "`rosdep install`, or give the point in the frame of the image"
+                f"a point in the frame {one_line(frame, 80)} needs tf2_ros, which is not "
+                "installed: run `rosdep install`, or give the point in the frame of the image"
             ) from error
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, self._node, spin_thread=False)
@@ -60,7 +60,8 @@ class Frames:
             found = self._buffer.lookup_transform(target, frame, time).transform
         except Exception as error:  # tf2's classes cannot be named where it is not installed
             raise UnknownNameError(
-                f"no transform from {one_line(frame, 80)} to {target}: {one_line(error)}"
+                f"no transform from {one_line(frame, 80)} to {one_line(target, 80)}: "
+                f"{one_line(error)}"
             ) from error
         q, t = found.rotation, found.translation
         rotation = geometry.rotation_matrix(q.x, q.y, q.z, q.w)

@@ -77,6 +77,10 @@ def test_points_are_transformed(tf2: None) -> None:
     assert frames.transformed(POINT, "base_link", "camera") == pytest.approx([0, 1, 2])
     with pytest.raises(LookupError, match=r"no transform from map to camera: .* does not exist"):
         frames.transformed(POINT, "map", "camera")
+    for long in (("x" * 5000, "camera"), ("map", "x" * 5000)):
+        with pytest.raises(LookupError) as error:
+            frames.transformed(POINT, *long)
+        assert len(str(error.value)) < 500
     frames.destroy()
 
 
@@ -188,5 +192,8 @@ def test_the_image_frame_needs_no_tf2(monkeypatch: pytest.MonkeyPatch) -> None:
     assert frames.transformed(POINT, "camera", "camera") is POINT
     with pytest.raises(LookupError, match="base_link needs tf2_ros, which is not installed"):
         frames.transformed(POINT, "base_link", "camera")
+    with pytest.raises(LookupError) as error:
+        frames.transformed(POINT, "x" * 5000, "camera")
+    assert len(str(error.value)) < 500
     assert not frames.listening
     frames.destroy()

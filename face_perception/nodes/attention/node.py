@@ -25,6 +25,7 @@ from face_perception.attention import (
     parse_targets,
 )
 from face_perception.bringup.ros_names import check_topic
+from face_perception.errors import one_line
 from face_perception.nodes.attention.people_topics import PeopleTopics
 from face_perception.nodes.attention.sound_input import SoundInput, SoundInputSettings
 from face_perception.nodes.attention.target_input import TargetInput
@@ -207,7 +208,8 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
             return self._frames.transformed(point, frame, image_frame, header.stamp)
         except LookupError as error:
             self.warn_throttled(
-                f"robot_point is in {frame} (robot_frame), but {error}: nobody's target is known",
+                f"robot_point is in {one_line(frame, 80)} (robot_frame), but {error}: nobody's "
+                "target is known",
                 key="robot_frame",
             )
             return np.full(3, np.nan)
