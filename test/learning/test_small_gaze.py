@@ -15,6 +15,7 @@ from face_perception.errors import InputError
 from face_perception.faces import load_tracker
 from face_perception.gaze import (
     GAZE_MEASURES,
+    NETWORK_PRIOR,
     NetworkGaze,
     make_gaze_crops,
     measure_gaze,
@@ -170,6 +171,31 @@ def test_without_measures_the_gaze_is_not_valid_and_says_why(
 def test_it_needs_data(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="render people and convert them"):
         runs.train("small_gaze", None, tmp_path, resume=False, name="x", report=lambda line: None)
+
+
+def test_the_prior_that_a_recipe_names_goes_into_the_card(card: Path, tmp_path: Path) -> None:
+    assert RECIPE.read_prior() is None
+    assert NetworkGaze(load(card)).prior == NETWORK_PRIOR
+    file = tmp_path / "prior.yaml"
+    file.write_text("pitch: {gain: 1.6}")
+    prior = replace(RECIPE, prior=str(file)).read_prior()
+    made = recipes.model_build(
+        "with_prior",
+        SmallGaze().eval(),
+        RECIPE,
+        drawn_samples(1),
+        trained_on="nothing",
+        licence="none",
+        prior=prior,
+    )
+    install_model(made, tmp_path)
+    assert NetworkGaze(load(tmp_path / "with_prior.yaml")).prior.pitch.gain == 1.6
+    file.write_text("noise: much")
+    with pytest.raises(InputError, match=r"prior\.yaml: noise must be a finite number"):
+        replace(RECIPE, prior=str(file)).read_prior()
+    file.unlink()
+    with pytest.raises(InputError, match=r"prior\.yaml"):
+        replace(RECIPE, prior=str(file)).read_prior()
 
 
 def test_rendered_people_become_samples_with_true_gaze(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from face_perception import paths
 from face_perception.gaze import GAZE_NETWORKS, NETWORK_PRIOR, SMALL_GAZE, AxisPrior, EstimatorPrior
 from face_perception.gaze.card_prior import (
     PRIOR_FACT,
@@ -16,6 +17,7 @@ from face_perception.gaze.card_prior import (
     prior_values,
 )
 from face_perception.inference import Card, ModelError, find_card
+from face_perception.outside_files import read_yaml
 
 MEASURED = EstimatorPrior(yaw=AxisPrior(gain=0.98), pitch=AxisPrior(gain=1.5, cross=0), noise=0.04)
 
@@ -29,6 +31,7 @@ def card(**facts: Any) -> Card:
 
 def test_the_bundled_network_has_a_measured_prior_and_a_retrained_one_has_not() -> None:
     measured = prior_of_card(find_card(SMALL_GAZE, GAZE_NETWORKS))
+    assert measured == prior_from_values(read_yaml(paths.resource("resources/gaze/prior.yaml")))
     assert measured != NETWORK_PRIOR
     assert measured.pitch.gain > 1.2  # looks up and down are underestimated
     assert prior_of_card(card()) == NETWORK_PRIOR
