@@ -9,7 +9,7 @@ from typing import Any
 from std_srvs.srv import Trigger
 
 from face_perception import faces, inference
-from face_perception.ros import result_kinds
+from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageInput, ImageParameters
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
@@ -38,7 +38,8 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         self._size = ""
         self._unstamped = ""
         self._reset_requested = False
-        self._persons: dict[str, Recognition] = {}  # by face id
+        # The stamp of the last recognitions, and those that name a person, by face id.
+        self._persons: tuple[float, dict[str, Recognition]] = (0.0, {})
 
     def setup(self) -> None:
         self._tracker = faces.load_tracker(self.values, **NetworkLoader(self).arguments())
@@ -47,7 +48,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         self.serve(Trigger, "~/reset", self._on_reset)
 
     def start(self) -> None:
-        self._persons = {}
+        self._persons = (0.0, {})
         self.subscribe(
             result_kinds.RECOGNITIONS,
             "recognitions",
@@ -78,11 +79,17 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
             self.count("dropped")
 
     def _on_recognitions(self, result: Result[Recognition]) -> None:
-        self._persons = {one.face_id: one for one in result.values if one.person_id}
+        stamp = messages.seconds(result.header.stamp)
+        self._persons = stamp, {one.face_id: one for one in result.values if one.person_id}
 
-    def _named(self, tracked: Sequence[Face]) -> list[Face]:
-        """Returns faces with the persons that the node people has recognised."""
-        persons = self._persons
+    def _named(self, tracked: Sequence[Face], stamp: float) -> list[Face]:
+        """Returns faces with the persons that the node people has recognised.
+
+        It says so for every image, so that its names expire as ids do, if it ends.
+        """
+        recognised_at, persons = self._persons
+        if faces.id_expired(recognised_at, stamp):
+            persons = {}
         named = []
         for face in tracked:
             found = persons.get(face.face_id)
@@ -103,7 +110,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         if self._reset_requested:
             self._reset_requested = False
             self._tracker.reset()
-            self._persons = {}
+            self._persons = (0.0, {})
         if frame.stamp < self._last_stamp:
             self.warn_throttled(
                 f"stamps went back by {self._last_stamp - frame.stamp:.2f} s (a bag that loops, "
@@ -122,7 +129,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         if self._unstamped:
             self.warn_throttled(self._unstamped)
         self._last_stamp = frame.stamp
-        tracked = self._named(self._tracker.track(frame))
+        tracked = self._named(self._tracker.track(frame), frame.stamp)
         self._count = len(tracked)
         header = message.header
         self.publish(self._faces, Result(header, tracked, frame.camera), header)

@@ -167,5 +167,27 @@ def test_a_person_is_known_after_a_restart_until_forgotten(
     assert camera.call(ListPersons, "list_persons").person_ids == []
 
 
+def test_names_expire_when_the_node_that_gave_them_ends(start: Start, peer: Peer) -> None:
+    start("face_tracker")
+    camera = Camera(peer)
+    recognitions = peer.publisher(msg.RecognitionArray, "recognitions")
+    camera.until(lambda: len(camera.face_ids()) == 2, "no two faces")
+    left, _ = camera.face_ids()
+
+    def persons() -> dict[str, str]:
+        return {face.face_id: face.person_id for face in camera.faces[-1].faces}
+
+    def recognised() -> bool:
+        header = Header(stamp=messages.time(camera.now))
+        named = msg.Recognition(face_id=left, person_id="anna", confidence=0.9)
+        recognitions.publish(msg.RecognitionArray(header=header, recognitions=[named]))
+        return persons().get(left) == "anna"
+
+    camera.until(recognised, "the face has no person")
+    begin = camera.now
+    camera.until(lambda: persons().get(left) == "", "the person stays for ever")
+    assert camera.now - begin > 1.0
+
+
 def test_without_the_model_the_node_says_how_to_fetch_it(start: Start, empty_models: Path) -> None:
     start("people").wait_for_log("face-perception models fetch dlib_face_recognition")

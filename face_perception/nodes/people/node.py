@@ -52,6 +52,7 @@ class PeopleNode(PerceptionNode[PeopleParameters]):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("people", PeopleParameters, **kwargs)
         self._action: GoalServer | None = None
+        self._naming = False  # whether the last recognitions name anybody
 
     def setup(self) -> None:
         values = self.values
@@ -69,6 +70,7 @@ class PeopleNode(PerceptionNode[PeopleParameters]):
 
     def start(self) -> None:
         self.on_end(self._enrolment.cancel_goals)
+        self._naming = False
         self._join = StampJoin("faces", _WAIT)
         self._worker = self.worker(self._recognise)
         self._faces, self._crops = (
@@ -96,7 +98,8 @@ class PeopleNode(PerceptionNode[PeopleParameters]):
         return "; ".join(filter(None, problems)), {**persons, **models}
 
     def _wanted(self) -> bool:
-        return self._people.busy
+        # After the last person is forgotten, one more image takes the names away.
+        return self._people.busy or self._naming
 
     def _refresh(self) -> None:
         try:
@@ -131,4 +134,5 @@ class PeopleNode(PerceptionNode[PeopleParameters]):
                 self.get_logger().warning(text)
             else:
                 self.get_logger().info(text)
+        self._naming = any(one.person_id for one in found.recognitions)
         self.publish(self._recognitions, Result(header, found.recognitions), header)
