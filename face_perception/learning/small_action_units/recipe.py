@@ -32,6 +32,7 @@ from face_perception.learning.small_action_units.network import (
     small_faces,
 )
 from face_perception.settings import check, setting
+from face_perception.statistics import auc
 from face_perception.types import FloatArray
 
 LABELS = tuple(f"au_{code}" for code in CODES)
@@ -167,16 +168,9 @@ def evaluate(network: SmallActionUnits, data: FaceSamples) -> dict[str, float]:
         figures[f"{label}_correlation"] = (
             float(np.corrcoef(seen, true)[0, 1]) if varies else math.nan
         )
-        figures[f"{label}_auc"] = _auc(seen[true >= _SHOWN], seen[true == 0])
+        clear = (true >= _SHOWN) | (true == 0)
+        figures[f"{label}_auc"] = auc(seen[clear], true[clear] > 0)
     return {key: round(value, 3) for key, value in figures.items()}
-
-
-def _auc(shown: FloatArray, absent: FloatArray) -> float:
-    """Probability that a face that shows a unit scores above one that does not; ties count half."""
-    if not len(shown) or not len(absent):
-        return math.nan
-    difference = shown[:, None] - absent
-    return float((difference > 0).mean() + (difference == 0).mean() / 2)
 
 
 def model_build(
