@@ -29,8 +29,7 @@ _MAX_ENLARGED = 3.0
 _MOST_TURNED = np.radians(60)  # largest roll of the head in the picture
 # Yaw or pitch of the head, with the focal length by face size. Above the first, the far side of the
 # mouth and the far eye move wrongly; above the second, the mouth is drawn on the cheek. Seen in
-# portraits of 9 press photographs with 21 to 50 degrees. In 211 such photographs, 5 are above the
-# first and 1 above the second.
+# portraits of 9 press photographs with 21 to 50 degrees.
 _TURNED, _PROFILE = np.radians(25), np.radians(40)
 # Visibility of the eyes (faces/eye_visibility.py). An eye below the first, or both below the
 # second, are hidden: by dark glasses in the 4 of 211 press photographs to which this applies.
