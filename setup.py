@@ -88,6 +88,8 @@ setup(
         "polars": ["polars>=1.0"],
         # To draw the figures of a report.
         "report": ["matplotlib>=3.9"],
+        # To analyse clips on several machines.
+        "ray": listed("tools/ray.txt"),
         # To read rosbag2 recordings.
         "bags": listed("tools/bags.txt"),
         # To exchange numbers and markers of a session with Lab Streaming Layer.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from face_perception.commands.clip_analysis import ClipTask
 
 # Options of ``run`` that change no line of the results.
-_NO_EFFECT = {"input", "output", "annotated", "jobs", "threads", "resume", "people", "run"}
+_NO_EFFECT = {"input", "output", "annotated", "jobs", "threads", "resume", "ray", "people", "run"}
 
 
 def result_settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 
 if TYPE_CHECKING:
+    from face_perception.commands.clip_progress import ClipProgress
+
+if TYPE_CHECKING:
     from face_perception.commands.clip_analysis import ClipTask
 
 
@@ -56,6 +59,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=1,
         metavar="N",
         help="processes that analyse several files at the same time; default: 1",
+    )
+    parser.add_argument(
+        "--ray",
+        default="",
+        metavar="ADDRESS",
+        help="analyse several files on the machines of the Ray cluster at this address, one CPU a "
+        "file; auto: the cluster that this machine belongs to; local: one that lasts for this run",
     )
     parser.add_argument(
         "--resume",
@@ -170,14 +180,25 @@ def run(args: argparse.Namespace) -> int:
                     task, shown.print, functools.partial(shown.update, task.input)
                 )
             return 0
-        from face_perception.commands.clip_jobs import analyse_clips
-
-        failed = analyse_clips(args, waiting, shown) if waiting else {}
+        failed = _analyse_several(args, waiting, shown) if waiting else {}
     for name, reason in failed.items():
         shown.print(f"face-perception: {reason if name in reason else f'{name}: {reason}'}")
     if waiting:
         shown.print(f"{len(waiting) - len(failed)} of {len(waiting)} files analysed")
     return int(bool(failed))
+
+
+def _analyse_several(
+    args: argparse.Namespace, tasks: list[ClipTask], progress: ClipProgress
+) -> dict[str, str]:
+    """Returns why some of the files failed, by name."""
+    if args.ray:
+        from face_perception.commands.clip_cluster import analyse_on_cluster
+
+        return analyse_on_cluster(args, tasks, progress)
+    from face_perception.commands.clip_jobs import analyse_clips
+
+    return analyse_clips(args, tasks, progress)
 
 
 def _not_done(args: argparse.Namespace, tasks: list[ClipTask]) -> list[ClipTask]:
@@ -208,6 +229,11 @@ def _tasks(args: argparse.Namespace) -> list[ClipTask]:
     from face_perception.commands.clip_analysis import ClipTask
     from face_perception.media import is_bag, result_stem
 
+    if args.ray and (args.jobs > 1 or len(args.input) == 1):
+        raise InputError(
+            "--ray is for several files, and takes the place of --jobs: leave out "
+            + ("--jobs" if args.jobs > 1 else "--ray")
+        )
     if args.image and not any(is_bag(Path(name)) for name in args.input):
         raise InputError(f"--image {args.image}: none of the files is a bag: leave it out")
     several = len(args.input) > 1

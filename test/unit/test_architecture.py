@@ -109,6 +109,7 @@ RESERVED: dict[str, set[str]] = {
     "onnxruntime": {"inference"},
     "tensorrt": {"inference"},
     "mediapipe": set(),
+    "ray": {"commands"},
     "soxr": {"speech", "learning"},
     "espeakng_loader": {"learning"},
     "hibari": {"speech"},
