@@ -100,7 +100,7 @@ def recognition_from_msg(found: Any) -> types.Recognition:
 
 
 def _probability(value: float) -> float:
-    """Returns a probability of a message; 0 if it is none."""
+    """Returns a probability of a message; 0 if it is not from 0 to 1."""
     return value if 0 <= value <= 1 else 0.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -68,8 +69,11 @@ def session_markers(path: str | os.PathLike[str]) -> list[tuple[float, str]]:
     with one_error(f"{file}", "correct or remove it"):
         text = read_bytes(file, _MOST_MARKERS).decode()
         rows = csv.DictReader(io.StringIO(text, newline=""))
-        # A label that a spreadsheet would take for a formula was written with an apostrophe.
-        return sorted((float(row["stamp"]), row["label"].removeprefix("'")) for row in rows)
+        # SessionFolder puts an apostrophe before what a spreadsheet would take for a formula.
+        found = [(float(row["stamp"]), row["label"].removeprefix("'")) for row in rows]
+        if not all(math.isfinite(stamp) for stamp, _ in found):
+            raise InputError("a stamp is not a number")
+        return sorted(found)
 
 
 def _topics(reader: BagReader) -> dict[str, str]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from face_perception.errors import one_line
 from face_perception.ros import qos
 
 if TYPE_CHECKING:
     from rclpy.qos import QoSProfile
 
     from face_perception.ros.driver import PerceptionNode
+
+
+_KIND = re.compile(r"[A-Za-z]\w*/msg/[A-Za-z]\w*", re.ASCII)
 
 
 class RawTopics:
@@ -99,6 +104,10 @@ def message_class(kind: str) -> type[Any]:
 
     Raises LookupError, with the fix, if its package is not installed here.
     """
+    if not _KIND.fullmatch(kind):  # anybody on the network may publish one
+        raise LookupError(
+            f"its type {one_line(kind, 80)} is not that of a message: remap the topic"
+        )
     package, _, name = kind.split("/")
     try:
         found: type[Any] = getattr(importlib.import_module(f"{package}.msg"), name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from face_perception.errors import MissingDependencyError
+from face_perception.errors import MissingDependencyError, one_line
 from face_perception.files import named_errors
 from face_perception.optional_modules import extra
 
@@ -61,15 +61,21 @@ class BagWriter:
         """Adds a topic; ``kind`` is its type, such as std_msgs/msg/String.
 
         ``definitions`` has the text of the .msg file of that type and of all types in its fields.
+        Raises LookupError if rosbags cannot read them.
         """
-        found: dict[str, Any] = {}
-        for name, text in definitions.items():
-            found |= self._typesys.get_types_from_msg(text, name)
-        new = {name: fields for name, fields in found.items() if name not in self._types.types}
-        self._types.register(new)
-        self._connections[topic] = self._writer.add_connection(
-            topic, kind, typestore=self._types, offered_qos_profiles=[self._qos(qos)]
-        )
+        try:
+            found: dict[str, Any] = {}
+            for name, text in definitions.items():
+                found |= self._typesys.get_types_from_msg(text, name)
+            new = {name: fields for name, fields in found.items() if name not in self._types.types}
+            self._types.register(new)
+            self._connections[topic] = self._writer.add_connection(
+                topic, kind, typestore=self._types, offered_qos_profiles=[self._qos(qos)]
+            )
+        except Exception as error:  # such as TypesysError and SyntaxError
+            raise LookupError(
+                f"rosbags cannot read the definition of its type {kind}: {one_line(error)}"
+            ) from error
 
     def _qos(self, qos: TopicQos) -> Any:
         of = self._interfaces
@@ -92,13 +98,16 @@ class BagWriter:
             self._writer.write(self._connections[topic], nanoseconds, data)
 
     def flush(self) -> None:
-        """Puts on the disk what was written so far."""
+        """Puts on the disk what was written so far.
+
+        Raises FileNotFoundError if the file was removed or moved: the system writes on without it.
+        """
         with named_errors(self._file):
             if self._storage.chunk.bio.tell():
                 self._storage.close_chunk()
             self._storage.bio.flush()
             os.fsync(self._storage.bio.fileno())
-            self.size = self._storage.bio.tell()
+            self.size = self._file.stat().st_size
 
     def close(self) -> None:
         """Writes the end of the file, and the list of files."""

@@ -28,7 +28,9 @@ _LABEL = re.compile(r"[A-Za-z0-9_-]{0,60}")
 _LONGEST_MARKER, _LONGEST_CONSENT = 200, 10_000  # characters
 _MOST_NAMES = 100
 # What a spreadsheet would read as a formula at the start of a cell.
-_FORMULA = ("=", "+", "-", "@", "\t")
+_FORMULA = ("=", "+", "-", "@")
+# Written before such a label, and before one that begins so itself: readers remove one.
+_ESCAPE = "'"
 
 VIDEO = ("off", "pixelated", "full")
 
@@ -154,8 +156,12 @@ class SessionFolder:
         }
         self._markers = self.path / _MARKERS
         self.marker_count = 0
-        self._append("stamp", "label", "source")
-        self.write_record()
+        try:
+            self._append("stamp", "label", "source")
+            self.write_record()
+        except OSError:
+            self.remove()
+            raise
 
     def remove(self) -> None:
         """Removes the folder, if nothing could be recorded. Raises nothing."""
@@ -169,8 +175,8 @@ class SessionFolder:
     def add_marker(self, marker: Marker) -> None:
         """Adds a line to markers.csv. Raises OSError."""
         label = marker.label
-        if label.startswith(_FORMULA):
-            label = f"'{label}"
+        if label.startswith((*_FORMULA, _ESCAPE)):
+            label = f"{_ESCAPE}{label}"
         self._append(f"{marker.stamp:.6f}", label, marker.source)
         self.marker_count += 1
 

@@ -7,6 +7,7 @@ other on the network, and share a clock.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -64,7 +65,8 @@ class LabStreams:
 
     ``find`` connects to streams of the type Markers, other than this one, and ``markers`` returns
     what they have sent since. Their times are corrected for the difference of the clocks, which
-    liblsl measures all the time.
+    liblsl measures all the time. ``refused`` counts those whose text is not UTF-8, or whose time is
+    not a number.
 
     Raises MissingDependencyError without pylsl, and RuntimeError if liblsl is not installed.
     """
@@ -73,6 +75,7 @@ class LabStreams:
         with extra("Lab Streaming Layer", "pip install pylsl"):
             import pylsl
         self._lsl: Any = pylsl
+        self.refused = 0
         # Looks for streams in the background.
         self._resolver: Any = pylsl.ContinuousResolver(prop="type", value="Markers")
         self._inlets: dict[str, tuple[str, Any]] = {}  # by uid: name and inlet
@@ -135,9 +138,15 @@ class LabStreams:
                 except RuntimeError:  # pylsl.util.LostError
                     del self._inlets[uid]
                     break
+                except UnicodeDecodeError:  # pylsl knows only UTF-8
+                    self.refused += 1
+                    continue
                 if sample is None:
                     break
-                found.append(StreamedMarker(self._lsl.local_clock() - at, str(sample[0]), name))
+                if math.isfinite(age := self._lsl.local_clock() - at):
+                    found.append(StreamedMarker(age, str(sample[0]), name))
+                else:
+                    self.refused += 1
         return found
 
     def close(self) -> None:

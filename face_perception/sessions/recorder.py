@@ -111,6 +111,8 @@ class SessionRecorder:
                     self._writer.close()
                 except OSError as error:
                     self._fail(f"the session was cut off: {error_text(error)}")
+                except Exception as error:  # a fault, which must not end the process
+                    self._fail(f"the session was cut off by a fault: {error!r}")
         facts: dict[str, Any] = {
             "messages": self.messages,
             "dropped": self.dropped,
@@ -148,6 +150,7 @@ class SessionRecorder:
 
     def _fail(self, text: str) -> None:
         self._ended = True
+        self._waiting.clear()
         self.failure = self.failure or text
         with contextlib.suppress(OSError):
             self._writer.abort()

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from face_perception.errors import InputError, MissingDependencyError
+from face_perception.results.session_reading import session_markers
 from face_perception.sessions import (
     CHANNELS,
     FacePixelation,
@@ -167,6 +168,67 @@ def test_a_fault_ends_the_session_and_is_named(tmp_path: Path) -> None:
     assert "stopped by a fault: KeyError('/unknown')" in made.failure
 
 
+def test_a_fault_at_the_end_is_named_too(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    made.put("/unknown", 1, string("x"))
+    made.close("it was stopped", START)
+    assert "cut off by a fault: KeyError('/unknown')" in made.failure
+    record = yaml.safe_load((made.folder.path / "session.yaml").read_text())
+    assert record["reason"] == made.failure
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_folder_that_disappears_ends_the_session(tmp_path: Path, moved: bool) -> None:
+    """The system lets a program write into a file that has no name any more."""
+    made = recorder(tmp_path / "sessions")
+    put(made, 0, 3)
+    made.write()
+    assert made.failure == ""
+    if moved:
+        made.folder.path.rename(tmp_path / "elsewhere")
+    else:
+        made.folder.remove()
+    made.write()
+    assert "bag.mcap: No such file" in made.failure
+
+
+def test_a_folder_in_which_nothing_can_be_written_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from face_perception.sessions import folder as module
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_atomically", full)
+    with pytest.raises(OSError, match="No space left"):
+        SessionFolder(tmp_path, "test", START)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_definition_that_cannot_be_read_leaves_the_topic_out(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    with pytest.raises(LookupError, match=r"definition of its type x_msgs/msg/Odd"):
+        made.add_topic("/odd", "x_msgs/msg/Odd", TopicQos(), {"x_msgs/msg/Odd": "this is not it"})
+    with pytest.raises(LookupError):  # it is there already
+        made.add_topic(TOPIC, KIND, TopicQos(latched=True, depth=1), DEFINITION)
+    made.close("", START)
+
+
+@pytest.mark.parametrize("label", ["=begin", "'tis", "''", "it's", "-1"])
+def test_the_label_of_a_marker_comes_back_as_it_was(label: str, tmp_path: Path) -> None:
+    folder = SessionFolder(tmp_path, "test", START)
+    folder.add_marker(Marker(START, label, "service"))
+    assert session_markers(folder.path) == [(START, label)]
+
+
+def test_a_marker_without_a_time_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "markers.csv").write_text("stamp,label,source\nnan,begin,service\n")
+    with pytest.raises(InputError, match="a stamp is not a number: correct or remove it"):
+        session_markers(tmp_path)
+
+
 def test_a_slow_disk_drops_and_counts(tmp_path: Path) -> None:
     made = recorder(tmp_path, buffer=100)
     put(made, 0, 10)
@@ -302,6 +364,8 @@ class Inlet:
         found = self.waiting.pop(0)
         if found is None:
             raise LostError
+        if isinstance(found, Exception):
+            raise found
         return found  # type: ignore[no-any-return]
 
     def open_stream(self, timeout: float) -> None:
@@ -358,6 +422,10 @@ def test_markers_of_other_programs_come_with_their_age(lsl: SimpleNamespace) -> 
         ("", 9.0, "stimuli"),
     ]
     assert streams.markers() == []
+    latin = UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "invalid")
+    INLETS[0].waiting += [latin, (["later"], float("nan")), (["next"], 95.0)]
+    assert [m.label for m in streams.markers()] == ["next"]
+    assert streams.refused == 2
     INLETS[0].waiting.append(None)  # the program has ended
     assert streams.markers() == []
     assert streams.find() == ["stimuli"]
