@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from node_processes import NodeProcess, Peer
 from overlay_scene import face
 from sensor_msgs.msg import Image
@@ -20,6 +23,7 @@ from std_srvs.srv import Trigger
 
 from face_perception import msg, srv
 from face_perception.cli import main
+from face_perception.nodes.session import video_recording
 from face_perception.ros import messages, qos
 from face_perception.ros.result_kinds import FACES, Result
 from face_perception.types import Camera
@@ -145,3 +149,73 @@ def test_the_disk_is_watched(start: Start, peer: Peer, tmp_path: Path) -> None:
     assert list(tmp_path.glob("2*")) == []
     heard = peer.listen(DiagnosticArray, "/diagnostics")
     peer.until(lambda: any("GB left (warn_below" in m.status[0].message for m in heard))
+
+
+def change(peer: Peer, transition: int) -> None:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    assert peer.call(ChangeState, "session/change_state", request).success
+
+
+def test_an_inactive_node_refuses_and_its_session_has_ended(
+    start: Start, peer: Peer, tmp_path: Path
+) -> None:
+    start(
+        "session",
+        folder=str(tmp_path / "s"),
+        topics="session/markers, chat, chat, pictures",
+        stop_below=0.0,
+        autostart=False,
+    )
+    change(peer, Transition.TRANSITION_CONFIGURE)
+    mark = srv.MarkSession.Request(label="begin")
+    assert "not active: run `ros2 lif" in peer.call(srv.MarkSession, "session/mark", mark).message
+    assert "not active: run `ros2 lifecycle set /session activate`" in begin(peer).message
+
+    change(peer, Transition.TRANSITION_ACTIVATE)
+    pictures = peer.publisher(Image, "pictures")
+    chat = peer.publisher(String, "chat")
+    folder = Path(begin(peer).folder)
+    heard = statuses(peer)
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.until(chat.get_subscription_count)
+    assert peer.call(srv.MarkSession, "session/mark", mark).success
+    peer.until(lambda: any("/pictures is left out" in m.status[0].message for m in diagnostics))
+    assert not pictures.get_subscription_count()
+    change(peer, Transition.TRANSITION_DEACTIVATE)
+    peer.until(lambda: heard and not heard[-1].recording)
+    assert (heard[-1].folder, heard[-1].markers) == (str(folder), 1)
+    reader = BagReader(folder)
+    assert (reader.counts["/session/markers"], "/pictures" in reader.topics) == (1, False)
+    reader.close()
+
+
+def test_a_wrong_name_in_topics_is_refused(start: Start, peer: Peer, tmp_path: Path) -> None:
+    start("session", folder=str(tmp_path), topics="faces,a b", stop_below=0.0).wait_for_log(
+        "topics: 'a b' is not a ROS name"
+    )
+
+
+def test_a_late_image_does_not_get_into_the_next_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first session has full video, the next one pixelated: no open face may get into it."""
+    waiting: list[Any] = []
+    written: list[str] = []
+    seen = SimpleNamespace(status="", topic="/image", pixels=lambda message: message.pixels)
+    monkeypatch.setattr(video_recording, "ImageInput", lambda *_, **__: seen)
+    monkeypatch.setattr(video_recording, "add_topic", lambda *_: None)
+    node: Any = SimpleNamespace(
+        worker=lambda work: SimpleNamespace(put=waiting.append),
+        subscribe=lambda *_, **__: SimpleNamespace(status=""),
+        count=lambda what: None,
+        get_clock=lambda: SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=1)),
+    )
+    video = video_recording.VideoRecording(node, SimpleNamespace(compressed=False, qos="auto"))
+    for name, mode in (("first", "full"), ("second", "pixelated")):
+        recorder: Any = SimpleNamespace(put=lambda *_, name=name: written.append(name))
+        video.begin(recorder, mode, 10.0)
+        if mode == "full":
+            image = SimpleNamespace(header=header(0), pixels=np.zeros((8, 8, 3), np.uint8))
+            video._on_image(image)
+            video.end()
+    (item,) = waiting
+    video._record(item)
+    assert written == ["first"]

@@ -81,7 +81,16 @@ class LabStreaming:
                 for name in self._streams.find():
                     self._node.get_logger().info(f"markers of the stream {name} are taken")
             looks += 1
-            for found in self._streams.markers():
+            refused = self._streams.refused
+            markers = self._streams.markers()
+            if self._streams.refused > refused:
+                self._node.count("refused")
+                self._node.warn_throttled(
+                    "a marker of Lab Streaming Layer was not taken: its text must be UTF-8, and "
+                    "its time a number",
+                    key="lsl marker",
+                )
+            for found in markers:
                 label = "".join(c if c.isprintable() else " " for c in found.label)[:200]
                 try:
                     check_marker(label)

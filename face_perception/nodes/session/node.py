@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,11 @@ from face_perception.nodes.session.surroundings import (
     models,
     versions,
 )
-from face_perception.nodes.session.topic_recording import TopicRecording, add_topic
+from face_perception.nodes.session.topic_recording import (
+    TopicRecording,
+    add_topic,
+    topic_names,
+)
 from face_perception.nodes.session.video_recording import VideoRecording
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
@@ -61,7 +64,8 @@ class SessionParameters(SessionSettings, ImageParameters):
     topics: str = setting(
         _TOPICS,
         "Topics to record, separated by commas, of any type that is installed. Names without a "
-        "leading / are in the namespace of the node. Video is set by the parameter video.",
+        "leading / are in the namespace of the node. Topics with pictures are left out, unless the "
+        "session has video full.",
         dynamic=True,
     )
     lsl: bool = setting(
@@ -92,28 +96,37 @@ class SessionNode(PerceptionNode[SessionParameters]):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("session", SessionParameters, **kwargs)
         self._session: _Session | None = None
-        self._last = ""  # folder of the last session
-        self._last_started = 0.0
+        self._last: _Session | None = None  # which may have ended
         self._why_ended = ""  # if the last session ended by itself
         self._marking = threading.Lock()
+        self._lsl: LabStreaming | None = None
 
     def setup(self) -> None:
+        topic_names(self.values.topics)  # refuses wrong ones before the node is active
         self._status = self.publisher(msg.SessionStatus, "session/status", depth=1, latched=True)
         self._marked = self.publisher(msg.SessionMarker, _MARKERS)
         self.serve(srv.StartSession, "~/start", self._on_start)
         self.serve(Trigger, "~/stop", self._on_stop)
         self.serve(srv.MarkSession, "~/mark", self._on_mark)
 
+    def change_values(self, values: SessionParameters) -> None:
+        topic_names(values.topics)
+        if (session := self._session) is not None:
+            session.recorder.stop_below = values.stop_below * _GB
+
     def start(self) -> None:
-        self._lsl: LabStreaming | None = None
         self._video = VideoRecording(self, self.values)
         if self.values.lsl:
             self._lsl = LabStreaming(self, self.values.lsl_name, self._mark)
         self.subscribe(String, "session/marker", self._on_marker, depth=100, expected=False)
+        self.publish_at_end(self._status, self._status_message)
         self.on_end(self._end_session, "the node was deactivated")
         self.thread(self._write)
         self.timer(_LOOK_PERIOD, self._look)
         self._publish_status()
+
+    def stop(self) -> None:
+        self._lsl = None
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         session = self._session
@@ -129,8 +142,9 @@ class SessionNode(PerceptionNode[SessionParameters]):
             recorder = session.recorder
             if recorder.dropped:
                 problems.append(
-                    f"{recorder.dropped} messages were not recorded: the disk is too slow; record "
-                    "fewer topics, or set buffer to a larger value"
+                    f"{recorder.dropped} messages were not recorded: the disk is too slow, "
+                    "or a message is larger than buffer; record fewer topics, or set buffer to a "
+                    "larger value"
                 )
             problems += session.topics.subscriptions.problems.values()
             values |= {
@@ -197,9 +211,10 @@ class SessionNode(PerceptionNode[SessionParameters]):
 
     def _set_marker(self, marker: Marker) -> None:
         """Stores, publishes and streams a marker. Raises InputError and OSError."""
+        self._require_active()
         check_marker(marker.label)
-        if self._lsl is not None and not marker.source.startswith("lsl "):
-            self._lsl.send_marker(marker)
+        if (lsl := self._lsl) is not None and not marker.source.startswith("lsl "):
+            lsl.send_marker(marker)
         message = msg.SessionMarker(
             header=Header(stamp=messages.time(marker.stamp)),
             label=marker.label,
@@ -214,13 +229,19 @@ class SessionNode(PerceptionNode[SessionParameters]):
         now = self.get_clock().now().nanoseconds
         session.recorder.put(self._marked.topic_name, now, serialize_message(message))
 
+    def _require_active(self) -> None:
+        if not self.active:
+            raise InputError(
+                "the session node is not active: run `ros2 lifecycle set "
+                f"{self.get_fully_qualified_name()} activate`"
+            )
+
     # The session.
 
     def _begin(self, label: str, consent: str, video: str) -> str:
         """Starts a session and returns its folder. Raises InputError, OSError and LookupError."""
         values = self.values
-        if not self.active:
-            raise InputError("the node is not active")
+        self._require_active()
         if self._session is not None:
             raise InputError(
                 f"{self._session.recorder.folder.path} is recorded since "
@@ -229,6 +250,7 @@ class SessionNode(PerceptionNode[SessionParameters]):
         video = video or values.video
         if video not in VIDEO:
             raise InputError(f"video {shortened(video)}: use {', '.join(VIDEO)}, or nothing")
+        names = [self.resolve_topic_name(name) for name in topic_names(values.topics)]
         root = sessions_dir(values.folder)
         free = free_space(root)
         if free < values.stop_below * _GB:
@@ -248,18 +270,20 @@ class SessionNode(PerceptionNode[SessionParameters]):
             recorder = SessionRecorder(
                 folder, buffer=values.buffer * _MB, stop_below=values.stop_below * _GB
             )
-        except (FacePerceptionError, OSError):
+            add_topic(recorder, self._marked.topic_name, _MARKER_KIND, TopicQos())
+            self._video.begin(recorder, video, values.video_rate)
+        except (FacePerceptionError, OSError, LookupError):
             folder.remove()
             raise
-        names = [name.strip() for name in values.topics.split(",")]
+        # What this node writes itself is not recorded a second time: the images of others would
+        # show the faces that are pixelated in its own.
+        own = {self._marked.topic_name, *([self._video.topic] if video != "off" else [])}
         topics = TopicRecording(
-            self, recorder, [self.resolve_topic_name(name) for name in names if name]
+            self, recorder, [name for name in names if name not in own], pictures=video == "full"
         )
-        add_topic(recorder, self._marked.topic_name, _MARKER_KIND, TopicQos())
-        self._video.begin(recorder, video, values.video_rate)
-        self._why_ended, self._last, self._last_started = "", str(folder.path), now
+        self._why_ended = ""
         session = _Session(recorder, topics, now, video)
-        self._session = session
+        self._session = self._last = session
         session.reading = ParameterReading(self, session.parameters.__setitem__)
         topics.subscriptions.look()
         self.get_logger().info(f"recording into {folder.path}")
@@ -273,10 +297,13 @@ class SessionNode(PerceptionNode[SessionParameters]):
             return
         self._video.end()
         session.topics.subscriptions.end()
-        self._store_surroundings(session)
+        try:
+            self._store_surroundings(session)
+        except Exception as error:  # the recording is closed in any case
+            self.log_exception(error)
         session.recorder.close(reason, time.time())
         self.get_logger().info(f"{session.recorder.folder.path}: {reason}")
-        self._publish_status(session)
+        self._publish_status()
 
     def _store_surroundings(self, session: _Session) -> None:
         """Puts the parameters and models into the record, which is written next time or at once."""
@@ -287,12 +314,13 @@ class SessionNode(PerceptionNode[SessionParameters]):
         record = session.recorder.folder.record
         record["parameters"] = session.parameters
         record["models"] = models(session.parameters)
-        record["camera"] = self._camera(session.topics.first)
+        record["camera"] = self._camera(session)
 
-    def _camera(self, first: Mapping[str, bytes]) -> dict[str, Any]:
+    def _camera(self, session: _Session) -> dict[str, Any]:
         """Returns the camera of the first faces, empty without any."""
-        data = first.get(self.resolve_topic_name("faces"))
-        if data is None:
+        topic = self.resolve_topic_name("faces")
+        data = session.topics.first.get(topic)
+        if data is None or session.topics.subscriptions.kinds[topic] is not msg.FaceArray:
             return {}
         faces = deserialize_message(data, msg.FaceArray)
         try:
@@ -324,21 +352,23 @@ class SessionNode(PerceptionNode[SessionParameters]):
             if (session := self._session) is not None:
                 session.recorder.write()
 
-    def _publish_status(self, ended: _Session | None = None) -> None:
-        session = self._session
+    def _publish_status(self) -> None:
+        self.publish(self._status, self._status_message())
+
+    def _status_message(self) -> msg.SessionStatus:
+        """Returns the status of the session that is recorded, else of the last one."""
         status = msg.SessionStatus(
             header=Header(stamp=self.get_clock().now().to_msg()),
-            recording=session is not None,
-            folder=self._last,
-            started=messages.time(self._last_started),
+            recording=self._session is not None,
             free_space=free_space(sessions_dir(self.values.folder)),
-            problem=self._why_ended,
         )
-        if (shown := session or ended) is not None:
-            recorder = shown.recorder
+        if (session := self._last) is not None:
+            recorder = session.recorder
+            status.folder = str(recorder.folder.path)
+            status.started = messages.time(session.started)
             status.messages = recorder.messages
             status.dropped = recorder.dropped
             status.bytes = recorder.size
             status.markers = recorder.folder.marker_count
             status.problem = recorder.failure
-        self.publish(self._status, status)
+        return status

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ament_index_python.packages import PackageNotFoundError, get_package_share_path
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
+from face_perception.bringup.ros_names import check_topic
 from face_perception.ros.raw_topics import RawTopics, message_class
 from face_perception.sessions import SessionRecorder, TopicQos
 
@@ -19,22 +20,36 @@ if TYPE_CHECKING:
 _DEPTH = 100  # messages that wait for the executor
 _TYPE = re.compile(r"\b(\w+)/(\w+)\b")
 _HEADER = "std_msgs/Header"
+# Types of messages that show people.
+_PICTURES = (
+    "sensor_msgs/msg/Image",
+    "sensor_msgs/msg/CompressedImage",
+    "face_perception/msg/FaceCrops",
+)
 
 
 class TopicRecording:
     """Records the ``topics`` of a node (full names) until ``subscriptions.end`` is called.
 
-    ``first`` has the first message of each topic.
+    Topics with pictures are left out, unless ``pictures`` is true. ``first`` has the first message
+    of each topic.
     """
 
     def __init__(
-        self, node: PerceptionNode[Any], recorder: SessionRecorder, topics: Iterable[str]
+        self,
+        node: PerceptionNode[Any],
+        recorder: SessionRecorder,
+        topics: Iterable[str],
+        *,
+        pictures: bool,
     ) -> None:
-        self._node, self._recorder = node, recorder
+        self._node, self._recorder, self._pictures = node, recorder, pictures
         self.first: dict[str, bytes] = {}
         self.subscriptions = RawTopics(node, topics, self._keep, depth=_DEPTH, found=self._add)
 
     def _add(self, topic: str, publisher: Any) -> None:
+        if publisher.topic_type in _PICTURES and not self._pictures:
+            raise LookupError("it has pictures: record them by starting a session with video full")
         offered = TopicQos(
             publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE,
             publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
@@ -45,6 +60,17 @@ class TopicRecording:
     def _keep(self, topic: str, data: bytes) -> None:
         self.first.setdefault(topic, data)
         self._recorder.put(topic, self._node.get_clock().now().nanoseconds, data)
+
+
+def topic_names(text: str) -> list[str]:
+    """Returns the names in a text that are separated by commas.
+
+    Raises InputError if one cannot be the name of a topic.
+    """
+    names = [name for part in text.split(",") if (name := part.strip())]
+    for name in names:
+        check_topic("topics:", name)
+    return names
 
 
 def add_topic(recorder: SessionRecorder, topic: str, kind: str, offered: TopicQos) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rclpy.serialization import serialize_message
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 _KIND = "sensor_msgs/msg/CompressedImage"
 _WAIT = 1.0  # seconds for the faces of an image
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """An image for the recording of one session; no ``faces``: it is recorded as it is."""
+
+    recorder: SessionRecorder
+    image: Any
+    faces: Result[Face] | None
+    pixelation: FacePixelation
 
 
 class VideoRecording:
@@ -51,7 +62,7 @@ class VideoRecording:
             hint="start face_tracker: without it no pixelated video can be made",
             wanted=lambda: self._mode == "pixelated",
         )
-        self._topic = f"{self._input.topic.removesuffix('/compressed')}/compressed"
+        self.topic = f"{self._input.topic.removesuffix('/compressed')}/compressed"
 
     @property
     def status(self) -> str:
@@ -65,7 +76,7 @@ class VideoRecording:
         self._pixelation = FacePixelation()
         self._rate = rate
         if mode != "off":
-            add_topic(recorder, self._topic, _KIND, TopicQos(reliable=True, depth=1))
+            add_topic(recorder, self.topic, _KIND, TopicQos(reliable=True, depth=1))
         self._recorder, self._mode = recorder, mode
 
     def end(self) -> None:
@@ -79,7 +90,7 @@ class VideoRecording:
             return
         self._last = stamp
         if self._mode == "full":
-            self._node.count("dropped" if self._worker.put((message, None)) else "input")
+            self._hand_over(message, None)
         else:
             self._add("image", message)
 
@@ -92,18 +103,23 @@ class VideoRecording:
             if "faces" not in group:  # nobody knows where the faces are
                 self._node.count("dropped")
                 continue
-            dropped = self._worker.put((group["image"], group["faces"]))
-            self._node.count("dropped" if dropped else "input")
+            self._hand_over(group["image"], group["faces"])
 
-    def _record(self, item: tuple[Any, Result[Face] | None]) -> None:
-        message, faces = item
-        recorder = self._recorder
-        image = self._input.pixels(message)
-        if image is None or recorder is None:
+    def _hand_over(self, message: Any, faces: Result[Face] | None) -> None:
+        # The image belongs to the session of now. When the worker takes it, the next session may
+        # have begun, which may want its faces pixelated.
+        if (recorder := self._recorder) is not None:
+            item = _Recorded(recorder, message, faces, self._pixelation)
+            self._node.count("dropped" if self._worker.put(item) else "input")
+
+    def _record(self, item: _Recorded) -> None:
+        image = self._input.pixels(item.image)
+        if image is None:
             return
-        if faces is not None:
-            stamp = messages.seconds(message.header.stamp)
-            image = self._pixelation.cover(image, stamp, faces.values)
+        if item.faces is not None:
+            stamp = messages.seconds(item.image.header.stamp)
+            image = item.pixelation.cover(image, stamp, item.faces.values)
         out = images.to_compressed(image)
-        out.header = message.header
-        recorder.put(self._topic, self._node.get_clock().now().nanoseconds, serialize_message(out))
+        out.header = item.image.header
+        now = self._node.get_clock().now().nanoseconds
+        item.recorder.put(self.topic, now, serialize_message(out))
