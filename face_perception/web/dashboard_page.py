@@ -13,6 +13,7 @@ import json
 import math
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
 _LARGEST_MESSAGE = 16_384  # bytes: a consent text is the longest
+_MOST_ANSWERS = 100  # that wait for a browser
 _LENGTH = struct.Struct("<I")
 # The texts of each command.
 COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -63,7 +65,8 @@ class _Viewer(Client):
     def __init__(self, connection: ServerConnection) -> None:
         super().__init__(connection)
         self.update: _Update | None = None
-        self.answers: list[str] = []
+        # A program that takes no answers gets the newest.
+        self.answers: deque[str] = deque(maxlen=_MOST_ANSWERS)
 
 
 class DashboardPage(PageServer[_Viewer]):
@@ -129,7 +132,7 @@ class DashboardPage(PageServer[_Viewer]):
 
     async def send(self, client: _Viewer) -> None:
         while client.answers:
-            await client.connection.send(client.answers.pop(0))
+            await client.connection.send(client.answers.popleft())
         update = client.update
         if update is not None and client.is_ready:
             client.update = None
@@ -157,6 +160,9 @@ def _checked(found: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     for key, text in texts.items():
         if not isinstance(text, str):
             raise InputError(f"{key} is not a text")
+        # ROS cuts a text at a NUL, and cannot send half of a surrogate pair.
+        if not all(letter.isprintable() or letter in "\n\t" for letter in text):
+            raise InputError(f"{key} has a character that cannot be shown: remove it")
     return name, texts
 
 

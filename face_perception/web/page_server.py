@@ -231,7 +231,9 @@ class PageServer(ABC, Generic[C]):
         path = asked.path
         if path not in ("/", STREAM):
             return connection.respond(404, f"not found: this server has / and {STREAM}\n")
-        if self._token and not hmac.compare_digest(given.encode(), self._token.encode()):
+        if self._token and not hmac.compare_digest(
+            given.encode(errors="replace"), self._token.encode()
+        ):
             self.refused += 1
             return connection.respond(401, "add ?token=… to the address: the node's log has it\n")
         if path == "/":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 from face_perception.settings import setting
 from face_perception.web.access import read_web_token
+
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,18 @@ class WebSettings:
 
     @property
     def origins(self) -> list[str]:
-        """The origins as a list."""
-        return [text.strip() for text in self.web_origins.split(",") if text.strip()]
+        """The origins as a list.
+
+        Raises InputError for one that no browser sends, such as an address with a path.
+        """
+        found = [text.strip() for text in self.web_origins.split(",") if text.strip()]
+        for origin in found:
+            if not _ORIGIN.fullmatch(origin):
+                raise InputError(
+                    f"web_origins: {shortened(origin)} is not an origin: write it as "
+                    "https://kiosk.local or http://10.0.0.5:3000, without a / at its end"
+                )
+        return found
 
     def token(self) -> str:
         """Returns the password that was chosen, empty if none was.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import queue
 import re
 import struct
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -15,13 +17,18 @@ import numpy as np
 import pytest
 from node_processes import NodeProcess, Peer
 from overlay_scene import everything, face
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from face_perception import srv
+from face_perception import msg, srv
+from face_perception.nodes.dashboard import shown_values
+from face_perception.nodes.dashboard.commands import Commands
+from face_perception.nodes.dashboard.graph_state import GraphState
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.result_kinds import Result
 from face_perception.types import Camera
+from face_perception.web import Command
 
 websockets_client = pytest.importorskip("websockets.sync.client")
 Start = Callable[..., NodeProcess]
@@ -136,7 +143,11 @@ def test_a_browser_sees_the_people_and_presses_buttons(start: Start, peer: Peer)
     assert linked[-1] == ("face_1", "ada")
     missing = answer('{"command": "mark", "label": "x", "number": 8}')
     assert missing["text"] == "there is no session/mark: start the session node"
-    for wrong in ("[]", "no JSON", '{"command": "reboot"}', '{"command": "mark", "label": 3}'):
+    wrong_ones = (
+        *("[]", "no JSON", '{"command": "reboot"}', '{"command": "mark", "label": 3}'),
+        *(r'{"command": "mark", "label": "\ud800"}', r'{"command": "mark", "label": "a\u0000b"}'),
+    )
+    for wrong in wrong_ones:
         assert "the command cannot be read" in answer(wrong)["text"]
 
     browser.close()
@@ -150,3 +161,67 @@ def test_a_page_for_other_computers_has_a_password(start: Start) -> None:
         urllib.request.urlopen(bare)
     with urllib.request.urlopen(f"{bare}?{url.partition('?')[2]}") as page:
         assert page.status == 200
+
+
+def node_stub() -> Any:
+    return SimpleNamespace(
+        resolve_topic_name=lambda name: f"/{name}",
+        count=lambda what: None,
+        count_publishers=lambda topic: 0,
+        log_exception=lambda error: None,
+    )
+
+
+def test_images_without_a_stamp_are_shown() -> None:
+    graph = GraphState(node_stub(), "/image")
+    graph._topics.kinds["/image"] = Image
+    for topic, message in (("/faces", msg.FaceArray()), ("/image", Image(width=3))):
+        graph._keep(topic, serialize_message(message))
+    found = graph.snapshot()
+    assert (found.image.width, found.results) == (3, {})
+    assert np.isnan(found.stamp)
+
+
+@pytest.mark.parametrize("topic", ["/faces", "/image", "/session/status"])
+def test_a_topic_of_another_type_is_left_out(topic: str) -> None:
+    graph = GraphState(node_stub(), "/image")
+    with pytest.raises(LookupError, match=r"its type is std_msgs/msg/String, not .*: remap it"):
+        graph._check(topic, SimpleNamespace(topic_type="std_msgs/msg/String"))
+
+
+def test_who_is_silent_is_not_shown_as_well() -> None:
+    status = SimpleNamespace(values=[], message="active", level=b"\0")
+    rows = shown_values.nodes({"a": (status, 1.0), "b": (status, 19.0)}, now=20.0)
+    assert [(row["text"], row["level"]) for row in rows] == [("silent for 19 s", 2), ("active", 0)]
+    recording = msg.SessionStatus(recording=True, folder="/s/today")
+    assert "silent" not in shown_values.session(recording, 0.6)
+    assert "but the session node is silent for 9 s" in shown_values.session(recording, 9.0)
+    assert "silent" not in shown_values.session(msg.SessionStatus(), 9.0)  # which is latched
+
+
+def test_a_calibration_can_start_after_the_gaze_node_was_started_again() -> None:
+    commands = Commands.__new__(Commands)
+    commands._goal, commands.hint = object(), "50 %"
+    commands._calibration = SimpleNamespace(server_is_ready=lambda: False)
+    answers: list[Any] = []
+    commands._cancel(Command("cancel", {}, lambda *answer: answers.append(answer)))
+    assert answers == [(False, "there is no gaze/calibrate: start the gaze node")]
+    assert (commands._goal, commands.hint) == (None, "")
+    commands._goal = object()
+    commands._canceled(Command("cancel", {}, lambda *_: None), SimpleNamespace(goals_canceling=[]))
+    assert commands._goal is None
+
+
+def test_every_command_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise UnicodeEncodeError("utf-8", "x", 0, 1, "no")
+
+    commands = Commands.__new__(Commands)
+    monkeypatch.setattr(Commands, "_call", broken)
+    commands._node, commands._waiting = node_stub(), queue.SimpleQueue()
+    answers: list[str] = []
+    for _ in range(40):
+        commands.put(Command("stop", {}, lambda success, text: answers.append(text)))
+    commands.work()
+    assert len(answers) == 40
+    assert sum("too many commands at once" in text for text in answers) == 8

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
 _CALIBRATE = "gaze/calibrate"
+_MOST_WAITING = 32  # commands; more can only come from a program
 
 
 class Commands:
@@ -47,30 +48,38 @@ class Commands:
 
     def put(self, command: Command) -> None:
         """Takes a command."""
+        if self._waiting.qsize() >= _MOST_WAITING:
+            command.answer(False, "too many commands at once: wait a moment")
+            return
         self._waiting.put(command)
 
     def work(self) -> None:
         """Starts the commands that wait."""
         while not self._waiting.empty():
             command = self._waiting.get()
-            texts = command.texts
-            if command.name == "start":
-                self._call(command, "session/start", srv.StartSession.Request(**texts))
-            elif command.name == "stop":
-                self._call(command, "session/stop", Trigger.Request())
-            elif command.name == "mark":
-                age = time.monotonic() - command.at
-                self._call(command, "session/mark", srv.MarkSession.Request(**texts, age=age))
-            elif command.name == "link":
-                self._call(command, "gaze/link_face", srv.LinkFace.Request(**texts))
-            elif command.name == "forget":
-                self._call(
-                    command, "gaze/delete_calibration", srv.DeleteCalibration.Request(**texts)
-                )
-            elif command.name == "calibrate":
-                self._calibrate(command)
-            else:
-                self._cancel(command)
+            try:
+                self._start(command)
+            except Exception as error:  # the browser waits for an answer
+                self._node.log_exception(error)
+                command.answer(False, f"{type(error).__name__}: {error}")
+
+    def _start(self, command: Command) -> None:
+        texts = command.texts
+        if command.name == "start":
+            self._call(command, "session/start", srv.StartSession.Request(**texts))
+        elif command.name == "stop":
+            self._call(command, "session/stop", Trigger.Request())
+        elif command.name == "mark":
+            age = time.monotonic() - command.at
+            self._call(command, "session/mark", srv.MarkSession.Request(**texts, age=age))
+        elif command.name == "link":
+            self._call(command, "gaze/link_face", srv.LinkFace.Request(**texts))
+        elif command.name == "forget":
+            self._call(command, "gaze/delete_calibration", srv.DeleteCalibration.Request(**texts))
+        elif command.name == "calibrate":
+            self._calibrate(command)
+        else:
+            self._cancel(command)
 
     def _call(self, command: Command, name: str, request: Any) -> None:
         client = self._clients[name]
@@ -108,9 +117,16 @@ class Commands:
     def _cancel(self, command: Command) -> None:
         if self._goal is None:
             command.answer(False, "no calibration runs that was started here")
+        elif not self._calibration.server_is_ready():
+            self._goal, self.hint = None, ""
+            command.answer(False, _missing(_CALIBRATE))
         else:
-            self._goal.cancel_goal_async()
-            command.answer(True, "stopping the calibration")
+            _when_done(self._goal.cancel_goal_async(), command, self._canceled)
+
+    def _canceled(self, command: Command, answer: Any) -> None:
+        if not answer.goals_canceling:  # the gaze node was started again meanwhile
+            self._goal, self.hint = None, ""
+        command.answer(True, "stopping the calibration")
 
 
 def _answered(command: Command, response: Any) -> None:

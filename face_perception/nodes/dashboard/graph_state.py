@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
 
 from face_perception import msg
 from face_perception.ros import result_kinds
-from face_perception.ros.raw_topics import RawTopics
+from face_perception.ros.raw_topics import RawTopics, message_class
 from face_perception.ros.result_kinds import Result, ResultKind
 from face_perception.sessions import header_stamp
 
@@ -37,7 +40,10 @@ _SAME = 1e-6  # seconds between two stamps of one image
 
 @dataclass
 class Snapshot:
-    """What is known about one image. ``results`` are by topic; ``image`` is a message, or None."""
+    """What is known about one image. ``results`` are by topic; ``image`` is a message, or None.
+
+    ``stamp`` is in seconds, NaN if the image has none.
+    """
 
     stamp: float
     image: Any
@@ -58,11 +64,18 @@ class GraphState:
             image: deque(maxlen=_IMAGES),
         }
         self._session_topic = node.resolve_topic_name(_SESSION)
-        self._session: bytes | None = None
-        self.diagnostics: dict[str, Any] = {}  # status of each node
-        topics = [*self._names, _DIAGNOSTICS, self._session_topic, *filter(None, [image])]
+        self._session: tuple[float, bytes] | None = None  # when it was received, and the message
+        # By the name of a node: its status, and when that was received (monotonic, seconds).
+        self.diagnostics: dict[str, tuple[DiagnosticStatus, float]] = {}
+        self._received = time.monotonic()  # when the last image or faces came
+        self._types: dict[str, tuple[type[Any], ...]] = {
+            **{full: (_KINDS[topic].message_type,) for full, topic in self._names.items()},
+            _DIAGNOSTICS: (DiagnosticArray,),
+            self._session_topic: (msg.SessionStatus,),
+            **({image: (Image, CompressedImage)} if image else {}),
+        }
         # Of all but the diagnostics, only the newest counts.
-        self._topics = RawTopics(node, topics, self._keep, depth=_IMAGES)
+        self._topics = RawTopics(node, self._types, self._keep, depth=_IMAGES, found=self._check)
 
     def look(self) -> None:
         """Subscribes to what has publishers now."""
@@ -74,13 +87,21 @@ class GraphState:
         for messages in self._messages.values():
             messages.clear()
         self._session = None
+        self._received = time.monotonic()
         self.diagnostics.clear()
 
     @property
-    def session(self) -> Any:
-        """The last SessionStatus; None without a session node."""
-        data = self._session
-        return None if data is None else deserialize_message(data, msg.SessionStatus)
+    def session(self) -> tuple[Any, float]:
+        """The last SessionStatus, None without a session node, and its age in seconds."""
+        if (found := self._session) is None:
+            return None, 0.0
+        received, data = found
+        return deserialize_message(data, msg.SessionStatus), time.monotonic() - received
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last image or the last faces."""
+        return time.monotonic() - self._received
 
     @property
     def problems(self) -> list[str]:
@@ -94,8 +115,8 @@ class GraphState:
         """
         images = tuple(self._messages[self._image]) if self._image else ()
         faces = tuple(self._messages["faces"])
-        known = {round(stamp / _SAME) for stamp, _ in faces}
-        with_faces = [one for one in images if round(one[0] / _SAME) in known]
+        known = {_rounded(stamp) for stamp, _ in faces}
+        with_faces = [one for one in images if _rounded(one[0]) in known]
         chosen = (with_faces or images or faces or ((0.0, b""),))[-1]
         image = None
         if images:
@@ -115,13 +136,30 @@ class GraphState:
     def _refuse(self, error: ValueError) -> None:
         self._node.count("refused")
 
+    def _check(self, topic: str, publisher: Any) -> None:
+        """Raises LookupError if a topic has another type than the one that is read from it."""
+        wanted = self._types[topic]
+        if message_class(publisher.topic_type) not in wanted:
+            names = " or ".join(one.__name__ for one in wanted)
+            raise LookupError(
+                f"its type is {publisher.topic_type}, not {names}: remap it to a topic of that type"
+            )
+
     def _keep(self, topic: str, data: bytes) -> None:
+        now = time.monotonic()
         if topic == _DIAGNOSTICS:
             for status in deserialize_message(data, DiagnosticArray).status:
                 if status.hardware_id == "face_perception":
-                    self.diagnostics[status.name] = status
+                    self.diagnostics[status.name] = status, now
         elif topic == self._session_topic:
-            self._session = data
+            self._session = now, data
         else:
             self._node.count("input")
+            if topic == self._image or self._names[topic] == "faces":
+                self._received = now
             self._messages[self._names.get(topic, topic)].append((header_stamp(data), data))
+
+
+def _rounded(stamp: float) -> float:
+    """Returns a stamp in steps of ``_SAME``; NaN, which equals nothing, without a stamp."""
+    return round(stamp / _SAME) if math.isfinite(stamp) else math.nan

@@ -109,8 +109,9 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
             "picture": picture is not None,
             **shown_values.shapes(found.results, scale),
             "people": shown_values.people(found.results),
-            "nodes": shown_values.nodes(dict(self._graph.diagnostics)),
-            "session": shown_values.session(self._graph.session),
+            "silence": self._graph.silence,
+            "nodes": shown_values.nodes(dict(self._graph.diagnostics), time.monotonic()),
+            "session": shown_values.session(*self._graph.session),
             "hint": self._commands.hint,
         }
         jpeg = b""

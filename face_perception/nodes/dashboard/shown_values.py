@@ -13,6 +13,9 @@ from face_perception.types import ActionUnits, Attention, Engagement, Face, Gaze
 
 _UNITS = 4  # action units that are shown for a face
 _LEAST = 0.15  # intensity from which an action unit is shown
+_SILENT = 5.0  # seconds without diagnostics after which a node is shown as silent; it sends 1 Hz
+_SESSION_SILENT = 3.0  # the same for the status of a session that is recorded, which comes at 2 Hz
+_BAD = 2  # level of an error
 
 
 def shapes(results: Mapping[str, Result[Any]], scale: float) -> dict[str, Any]:
@@ -98,16 +101,21 @@ def _units(found: ActionUnits | None) -> str:
     return ", ".join(f"AU{code} {intensity:.2f}" for intensity, code in strong[:_UNITS])
 
 
-def nodes(diagnostics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns a row for each node, from its last diagnostics."""
+def nodes(diagnostics: Mapping[str, tuple[Any, float]], now: float) -> list[dict[str, Any]]:
+    """Returns a row for each node, from its last diagnostics and when they were received.
+
+    ``now`` and these times are in seconds of one clock.
+    """
     rows = []
-    for name, status in sorted(diagnostics.items()):
+    for name, (status, received) in sorted(diagnostics.items()):
         values = {pair.key: pair.value for pair in status.values}
+        silent = now - received > _SILENT
+        level = min(3, int.from_bytes(status.level, "little"))
         rows.append(
             {
                 "name": name,
-                "text": status.message,
-                "level": min(3, int.from_bytes(status.level, "little")),
+                "text": f"silent for {now - received:.0f} s" if silent else status.message,
+                "level": max(_BAD, level) if silent else level,
                 "input": values.get("input rate (Hz)", ""),
                 "output": values.get("output rate (Hz)", ""),
                 "p50": _known(values.get("latency p50 (ms)", "")),
@@ -122,8 +130,11 @@ def _known(text: str) -> str:
     return "" if text == "nan" else text
 
 
-def session(status: Any) -> str:
-    """Returns in words whether a session is recorded; ``status`` is a SessionStatus or None."""
+def session(status: Any, age: float) -> str:
+    """Returns in words whether a session is recorded.
+
+    ``status`` is a SessionStatus that was received ``age`` seconds ago, or None.
+    """
     if status is None:
         return "(the session node does not run)"
     if not status.recording:
@@ -131,6 +142,8 @@ def session(status: Any) -> str:
     name = status.folder.rpartition("/")[2]
     text = f"{name}: {status.messages} messages, {status.markers} marker(s), "
     text += f"{status.bytes / 1e6:.1f} MB"
+    if age > _SESSION_SILENT:
+        text += f", but the session node is silent for {age:.0f} s"
     return f"{text}, {status.problem}" if status.problem else text
 
 
