@@ -30,18 +30,15 @@ def check_topic(what: str, topic: str) -> None:
     _check(f"{what} {topic!r}", topic.removeprefix("~/").removeprefix("/"))
 
 
-def check_text(what: str, text: str) -> None:
+def check_text(what: str, text: str, fix: str = "rename the file, or give a link to it") -> None:
     """Raises InputError if ``text`` cannot be given to ROS, which knows only UTF-8.
 
-    Names of files may have any bytes. ``what`` names the option.
+    Names of files, and what is typed, may have any bytes. ``what`` names the option.
     """
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InputError(
-            f"{what} {text!r} is not UTF-8 text, which ROS needs: rename the file, or give a link "
-            "to it"
-        ) from error
+        raise InputError(f"{what} {text!r} is not UTF-8 text, which ROS needs: {fix}") from error
 
 
 def _check(what: str, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,8 @@ def _labels(words: Sequence[str], started: float) -> Iterator[tuple[str, float]]
     if words:
         yield " ".join(words), started
         return
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # one wrong line does not end the others
     for line in sys.stdin:
         if label := line.strip():
             yield label, time.monotonic()

@@ -96,6 +96,8 @@ def test_a_session_with_markers_and_pixelated_video(
     peer.until(lambda: heard and heard[-1].markers >= 2 and heard[-1].messages >= 8)
     assert main(["session", "status"]) == 0
     assert f"recording into {folder}" in capsys.readouterr().out
+    assert main(["session", "mark", "caf\udce9"]) == 1
+    assert "is not UTF-8 text, which ROS needs: type it" in capsys.readouterr().err
     assert main(["session", "stop"]) == 0
     assert "2 markers" in capsys.readouterr().out
     assert not peer.call(Trigger, "session/stop", Trigger.Request()).success

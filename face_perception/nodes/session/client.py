@@ -10,16 +10,24 @@ from typing import Any
 
 from std_srvs.srv import Trigger
 
+from face_perception.bringup.ros_names import check_text
+from face_perception.errors import InputError
 from face_perception.msg import SessionStatus
 from face_perception.ros.service_call import call_service, last_message, service
 from face_perception.srv import MarkSession, StartSession
 
 _NODE = "session"
+_FIX = "type it in a terminal that uses UTF-8"
 Answer = tuple[bool, str]  # success, and what the node says
 
 
 def start_session(namespace: str, label: str, consent: str, video: str) -> Answer:
-    """Starts a session; the arguments are those of StartSession.srv. Raises TimeoutError."""
+    """Starts a session; the arguments are those of StartSession.srv.
+
+    Raises TimeoutError, and InputError for a text that is not UTF-8.
+    """
+    check_text("label", label, _FIX)
+    check_text("consent", consent, _FIX)
     request = StartSession.Request(label=label, consent=consent, video=video)
     return _answer(call_service(namespace, StartSession, f"{_NODE}/start", request, node=_NODE))
 
@@ -39,6 +47,10 @@ def marking(namespace: str) -> Iterator[Callable[[str, float], Answer]]:
     with service(namespace, MarkSession, f"{_NODE}/mark", node=_NODE) as call:
 
         def mark(label: str, at: float) -> Answer:
+            try:
+                check_text("marker", label, _FIX)
+            except InputError as error:
+                return False, str(error)
             return _answer(
                 call(lambda: MarkSession.Request(label=label, age=time.monotonic() - at))
             )
