@@ -49,6 +49,9 @@ _FIRST_LEAD = 0.03  # assumed render time before the first frame has been measur
 # How much of a resampler's initial delay counts as time that the speech has already waited.
 _RESAMPLER_WAIT = 0.02
 _ROUNDING = 1e-6
+# How far the phonemes of an utterance may begin before it. Those that begin earlier belong to other
+# speech, which was interrupted or ended too early.
+_EARLY_PHONEMES = 0.05
 _MOST_STAMPS = 1000
 _WINDOW = 5.0  # window over which rates are computed
 
@@ -252,9 +255,9 @@ class Performer:
         self._events: deque[_SpeechEvent | _ForgetEvent | _AnimatorEvent] = deque()
         self._speech_start = 0.0  # the mouth's time zero, in seconds of all enqueued speech
         self._phonemes = PhonemeMouth()  # on the clock of the stamps of the speech
-        # Pairs of a time in seconds of all enqueued speech, and its stamp. In between, both advance
-        # alike.
-        self._stamps: deque[tuple[float, float]] = deque(maxlen=_MOST_STAMPS)
+        # Triples of a time in seconds of all enqueued speech, its stamp, and the stamp at which its
+        # utterance began. Between two triples, time and stamp advance alike.
+        self._stamps: deque[tuple[float, float, float]] = deque(maxlen=_MOST_STAMPS)
         self._state, self._since = PerformerState.IDLE, now()
         self._closed_at = -np.inf  # monotonic time of the last interruption
         # Monotonic time at which the current utterance arrived. The first is None once its first
@@ -286,8 +289,9 @@ class Performer:
     def announce_phonemes(self, phones: Sequence[Phone]) -> None:
         """Tells when phonemes of speech are said, on the clock of the stamps of its chunks.
 
-        The mouth then follows them instead of the sound. Call it before the chunks are pushed.
-        Raises InputError as ``PhonemeMouth.add`` does.
+        The mouth then follows them instead of the sound. Call it before the chunks are pushed, in
+        the order of the sentences. Phonemes that begin before the utterance that is played do not
+        count, and ``interrupt`` forgets all. Raises InputError as ``PhonemeMouth.add`` does.
         """
         with self._lock:
             self._phonemes.add(phones)
@@ -300,6 +304,7 @@ class Performer:
             self._stream.interrupt(now)
             self.playback_queue.cancel()
             self._forget_speech()
+            self._phonemes.clear()
             if speaking:
                 self._closed_at = now
                 self._set_state(PerformerState.INTERRUPTED, now)
@@ -483,9 +488,11 @@ class Performer:
     def _announced_shape(self, speech: float) -> MouthShape | None:
         """Returns the shape for the phonemes at a time of all enqueued speech; None if unknown."""
         with self._lock:
-            for at, stamp in reversed(self._stamps):
+            for at, stamp, began in reversed(self._stamps):
                 if at <= speech + _ROUNDING:
-                    return self._phonemes.shape_at(stamp + speech - at) if stamp > 0 else None
+                    if stamp <= 0:
+                        return None
+                    return self._phonemes.shape_at(stamp + speech - at, began - _EARLY_PHONEMES)
         return None
 
     # The methods below are called with the lock held.
@@ -495,7 +502,7 @@ class Performer:
         for piece in pieces:
             if piece.begins:
                 self._begin_utterance(now)
-                self._note_stamp(piece.stamp)
+                self._note_stamp(piece.stamp, piece.stamp)
             held = piece.held
             sounds = len(piece.samples[self.playback_queue.rate]) > 0
             if self._awaiting_sound_since is None:
@@ -540,12 +547,15 @@ class Performer:
                 at = self.playback_queue.seconds_enqueued
                 self._enqueue(silence, now)
                 if self._stamps and self._stamps[-1][1] > 0:
-                    last, stamp = self._stamps[-1]
-                    self._note_stamp(stamp + at - last)
+                    last, stamp, began = self._stamps[-1]
+                    self._note_stamp(stamp + at - last, began)
 
-    def _note_stamp(self, stamp: float) -> None:
-        """Notes the stamp of the next sample that is enqueued; 0 or less if it is unknown."""
-        self._stamps.append((self.playback_queue.seconds_enqueued, stamp))
+    def _note_stamp(self, stamp: float, began: float) -> None:
+        """Notes the stamp of the next sample that is enqueued, and that of its utterance's first.
+
+        A stamp of 0 or less is unknown.
+        """
+        self._stamps.append((self.playback_queue.seconds_enqueued, stamp, began))
 
     def _enqueue_tail(self, now: float) -> None:
         rates = {MOUTH_RATE, self.playback_queue.rate}

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import webbrowser
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from face_perception.ros.phoneme_messages import phonemes_to_msg
 from face_perception.speech import Phone, Recording
 
 _CHUNK = 0.02  # seconds of speech in a message
+_AHEAD = 1.0  # seconds by which the phonemes of a sentence are sent before it
 _BEFORE, _AFTER = 1.0, 1.0  # seconds recorded before and after the speech
 _PAUSE = 2.0  # seconds between two repetitions
 _TIMEOUT = 60.0  # seconds to wait for the node
@@ -79,9 +81,11 @@ class _DemoClient(Node):
         """Sends the recording in real time. Returns at its end, or when ``stop`` is set."""
         begin = time.monotonic()
         stamp = self.get_clock().now().nanoseconds * 1e-9
-        for sentence in self._sentences:
-            self._phonemes.publish(phonemes_to_msg(sentence, stamp))
+        # Not all at once: the talking face keeps those of the last sentences only.
+        sentences = deque(self._sentences)
         for k, piece in enumerate(self._recording.pieces(_CHUNK)):
+            while sentences and sentences[0][0].start <= k * _CHUNK + _AHEAD:
+                self._phonemes.publish(phonemes_to_msg(sentences.popleft(), stamp))
             if stop.wait(max(0.0, begin + k * _CHUNK - time.monotonic())):
                 return
             self._send(piece, stamp + k * _CHUNK)

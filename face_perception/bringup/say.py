@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import rclpy
@@ -12,6 +13,7 @@ from face_perception.action import Say
 from face_perception.bringup.supervisor import stop_requested_by_signals
 
 _TIMEOUT = 10.0  # seconds to wait for the node
+_LAST = 1.0  # seconds in which a last answer comes after the node has ended
 
 
 def say(
@@ -20,7 +22,7 @@ def say(
     """Returns whether a text was said, and what the voice node answers. Ctrl-C interrupts it.
 
     Empty and 0 stand for the parameters of the node. Raises TimeoutError if the node does not
-    answer.
+    answer, and KeyboardInterrupt on Ctrl-C before there is a node.
     """
     rclpy.init(args=[])
     # rclpy's own signal handler would shut the context down before the goal is canceled.
@@ -32,7 +34,9 @@ def say(
     try:
         end = time.monotonic() + _TIMEOUT
         while not client.server_is_ready():
-            if time.monotonic() > end or stop_requested():
+            if stop_requested():
+                raise KeyboardInterrupt
+            if time.monotonic() > end:
                 raise TimeoutError(
                     f"no voice node within {_TIMEOUT:g} s: start one in this namespace, with `ros2 "
                     "launch face_perception avatar.launch.py voice:=true`"
@@ -44,11 +48,15 @@ def say(
         if not sent.done():
             raise TimeoutError(f"the voice node did not answer within {_TIMEOUT:g} s")
         handle = sent.result()
-        result, canceled = handle.get_result_async(), False
+        result, canceled, end = handle.get_result_async(), False, math.inf
         while not result.done():
             if stop_requested() and not canceled:
                 handle.cancel_goal_async()
-                canceled = True
+                canceled, end = True, time.monotonic() + _TIMEOUT
+            if not client.server_is_ready():
+                end = min(end, time.monotonic() + _LAST)
+            if time.monotonic() > end:
+                raise TimeoutError("the voice node ended before it had said the text: see its log")
             executor.spin_once(timeout_sec=0.05)
         answer = result.result().result
         return bool(answer.success), str(answer.message)

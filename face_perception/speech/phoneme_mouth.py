@@ -50,8 +50,9 @@ class PhonemeMouth:
         self._sentences: deque[tuple[float, float, MouthShapeTrack]] = deque(maxlen=_KEPT)
 
     def add(self, phones: Sequence[Phone]) -> None:
-        """Adds the phonemes of a sentence, in order.
+        """Adds the phonemes of a sentence, in order. Forgets sentences that begin no earlier.
 
+        Those were announced before the speech was replaced, or before the clock went back.
         Raises InputError if a time is not finite, a phoneme begins before the one before it, or the
         sentence has more than 1000 phonemes, one of more than 8 letters, or takes more than 60 s.
         """
@@ -80,11 +81,22 @@ class PhonemeMouth:
         track = MouthShapeTrack(1 / ARTICULATION_RATE)
         for weights in articulation(shifted, math.ceil((end - begin) * ARTICULATION_RATE) + 1):
             track.append(weights)
+        while self._sentences and self._sentences[-1][0] >= begin:
+            self._sentences.pop()
         self._sentences.append((begin, end, track))
 
-    def shape_at(self, time: float) -> MouthShape | None:
-        """Returns the shape at a time in seconds; None if no phonemes are known there."""
+    def clear(self) -> None:
+        """Forgets all phonemes."""
+        self._sentences.clear()
+
+    def shape_at(self, time: float, since: float = -math.inf) -> MouthShape | None:
+        """Returns the shape at a time in seconds; None if no phonemes are known there.
+
+        Sentences that begin before ``since`` do not count.
+        """
         for begin, end, track in reversed(self._sentences):
+            if begin < since:
+                return None
             if begin <= time < end + _AFTER:
                 return track.at(time - begin)
         return None

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import call
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from node_processes import NodeProcess, Peer
-from rclpy.action import ActionClient
+from rclpy.action import ActionClient, ActionServer
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from face_perception import msg
 from face_perception.action import Say
+from face_perception.nodes.voice.speech_output import SpeechOutput
 from face_perception.ros import messages
+from face_perception.speech import UtteranceChunk
 
 # A voice that says letters, 50 ms each, at a level that tells the sentences apart.
 PACKAGE = """
@@ -137,6 +142,7 @@ def test_texts_are_said_and_bad_ones_refused(listen: Callable[..., Listener]) ->
         ("", {}, "nothing to say"),
         ("\U0001f600", {}, "nothing to say"),
         ("Zwölf", {}, "ASCII letters only"),
+        ("One. Zwölf.", {}, "not all of the text can be said: letters says ASCII letters only"),
         ("broken", {}, "letters: failed with RuntimeError: no reason"),
         ("a" * 30_000, {}, "at most 20000"),
         ("a", {"speed": float("nan")}, "speed is nan"),
@@ -207,6 +213,70 @@ def test_a_text_replaces_another_one(listen: Callable[..., Listener]) -> None:
     assert listener.result(first).message == "another text replaced it"
     assert listener.result(first).interrupted
     assert listener.result(second).success
+    # A text that cannot be said interrupts nothing.
+    _, third = listener.begin("three")
+    assert "nothing to say" in listener.say("...").message
+    assert listener.result(third).success
+
+
+class SimulatedNode:
+    """What ``SpeechOutput`` needs of a node, with a clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.stamps: list[float] = []
+        self.on_state: Callable[[msg.AvatarState], None] = lambda state: None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *_, **__: None  # publisher, create_client, on_end
+
+    def ros_seconds(self) -> float:
+        return self.now
+
+    def subscribe_latched(self, _type: Any, _topic: str, callback: Callable[..., None]) -> None:
+        self.on_state = callback
+
+    def publish(self, _: Any, message: Any) -> None:
+        self.stamps.append(messages.seconds(message.header.stamp))
+
+
+def test_a_clock_that_is_slow_or_goes_back() -> None:
+    node, interrupted = SimulatedNode(), []
+    output = SpeechOutput(node)  # type: ignore[arg-type]
+    output.start(lambda: interrupted.append(node.now))
+    chunk = UtteranceChunk(0.0, 16_000, np.zeros(160_000, np.float32))
+    # The clock is half as fast as the sound: the stamps of the second text go on after the first.
+    for now in (100.0, 105.0):
+        node.now = now
+        output.begin("")
+        output.send([chunk])
+    assert node.stamps == [100.0, 110.0]
+    node.on_state(
+        msg.AvatarState(state=msg.AvatarState.STATE_INTERRUPTED, since=messages.time(107.0))
+    )
+    assert interrupted, "during the second text, although its first stamp is later"
+    node.now = 5.0
+    output.begin("")
+    output.send([chunk])
+    assert node.stamps[-1] == 5.0
+
+
+def test_say_ends_when_the_voice_node_does(peer: Peer) -> None:
+    goals: list[Any] = []
+    server = ActionServer(
+        peer.node, Say, "say", lambda handle: Say.Result(), handle_accepted_callback=goals.append
+    )
+    done: list[subprocess.CompletedProcess[str]] = []
+    # The bytes of a terminal that is not UTF-8 reach the node as a question mark.
+    saying = threading.Thread(target=lambda: done.append(call("say", "gr\udcfcn")))
+    saying.start()
+    peer.until(lambda: goals, why="for the goal")
+    assert goals[0].request.text == "gr?n"
+    server.destroy()
+    peer.until(lambda: done, why="for the end of say")
+    saying.join()
+    assert done[0].returncode == 1
+    assert "the voice node ended before it had said the text" in done[0].stderr
 
 
 def test_the_talking_face_says_it_with_closed_lips(

@@ -362,6 +362,38 @@ def test_lips_follow_announced_phonemes(rate: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("interrupted", "after"),
+    [(False, 1.0), (True, 1.0), (True, 3.5)],
+    ids=["it ended too early", "it was interrupted", "a later sentence was interrupted"],
+)
+def test_phonemes_of_speech_that_stopped_do_not_move_the_next(
+    interrupted: bool, after: float
+) -> None:
+    stage = Stage()
+    begin = stage.world.now
+    for start, end in ((0.0, 2.0), (3.0, 5.0)):
+        stage.performer.announce_phonemes([Phone("m", begin + start, begin + end)])
+    stage.say(speech(0.3))
+    stage.run(0.35)
+    if interrupted:
+        stage.performer.interrupt()
+    stage.run(begin + after - stage.world.now)
+    later = stage.say(speech(0.5))
+    stage.run(0.5)
+    assert all(jaw > 0.9 for at, jaw in stage.open_from(later) if at > later + 0.2)
+
+
+def test_phonemes_from_before_the_clock_went_back_are_forgotten() -> None:
+    mouth = PhonemeMouth()
+    for begin in (100.0, 101.0, 50.0):
+        mouth.add([Phone("m", begin, begin + 1.0)])
+    assert mouth.shape_at(100.5) is mouth.shape_at(101.5) is None
+    found = mouth.shape_at(50.5)
+    assert found is not None
+    assert found.press > 0.9
+
+
+@pytest.mark.parametrize(
     ("times", "why"),
     [
         ([(0.0, float("nan"))], "NaN or infinite"),

@@ -82,7 +82,10 @@ def test_sentences_are_made_one_by_one_and_unsayable_ones_left_out() -> None:
     made = speak_text(Letters(), "One two. Zwölf. Three.", 2.0)
     first, left = next(made)
     assert (len(first.samples), left) == (640, len("Zwölf.") + len("Three."))
-    assert [(len(one.samples), left) for one, left in made] == [(480, 0)]
+    third, left = next(made)
+    assert (len(third.samples), left) == (480, 0)
+    with pytest.raises(InputError, match=r"not all of the text can be said: .*ASCII letters only"):
+        next(made)
     with pytest.raises(InputError, match="ASCII letters only"):
         list(speak_text(Letters(), "Zwölf.", 1.0))
 
@@ -119,10 +122,13 @@ def test_an_unknown_engine_is_refused(name: str) -> None:
 def test_a_package_adds_a_voice_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     good = EntryPoint("mine", f"{__name__}:made_voice", "face_perception_voices")
     bad = EntryPoint("broken", "no_such_package:voice", "face_perception_voices")
-    monkeypatch.setattr(opening, "entry_points", lambda group: (good, bad))
+    other = EntryPoint("other", "builtins:str", "face_perception_voices")
+    monkeypatch.setattr(opening, "entry_points", lambda group: (good, bad, other))
     assert open_voice("mine:low").name == "letters low"
     with pytest.raises(InputError, match=r"broken .*no_such_package.*install its package again"):
         open_voice("broken")
+    with pytest.raises(InputError, match=r"other .* no attribute 'name'"):
+        open_voice("other")
 
 
 def made_voice(name: str) -> Letters:
@@ -144,6 +150,8 @@ def test_espeak_gets_text_and_speed(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     said = open_voice("espeak:de+f3").synthesise("-v grüß\udcff".replace("\udcff", ""), 2.0)
     assert (tmp_path / "args").read_text().startswith("-v de+f3 -s 350 -w ")
     assert (tmp_path / "text").read_text() == "-v grüß"
+    open_voice("espeak").synthesise("[[h@l'oU]]", 1.0)
+    assert (tmp_path / "text").read_text() == "[ [h@l'oU]]", "a text, no phonemes"
     assert said.duration > 1
     assert said.phones == ()
     assert np.abs(said.samples).max() <= 1

@@ -13,7 +13,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from face_perception.action import Say
-from face_perception.errors import FacePerceptionError
+from face_perception.errors import FacePerceptionError, one_line
 from face_perception.nodes.voice.said_text import INACTIVE, SaidText, refused_goal, request_of
 from face_perception.nodes.voice.speech_output import SpeechOutput
 from face_perception.ros.driver import PerceptionNode
@@ -216,6 +216,9 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
                 utterance.append(spoken, left)
         except FacePerceptionError as error:
             text.failure = str(error)
+        except Exception as error:  # the thread must go on with the next text
+            self.log_exception(error)
+            text.failure = f"{type(error).__name__}: {one_line(error)}; see the log of the node"
         finally:
             utterance.end()
 

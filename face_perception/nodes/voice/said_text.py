@@ -8,10 +8,10 @@ from typing import Any
 
 from face_perception import types
 from face_perception.action import Say
-from face_perception.errors import shortened
+from face_perception.errors import InputError, shortened
 from face_perception.ros.goal_server import conclude_goal
 from face_perception.ros.rclpy_compat import RCLError
-from face_perception.speech import SPEEDS, Utterance
+from face_perception.speech import SPEEDS, Utterance, split_text
 
 INACTIVE = "the voice node is not active: activate it"
 
@@ -45,6 +45,10 @@ class SaidText:
                 f"unknown expression {shortened(request.expression)}: use one of "
                 f"{', '.join(types.EXPRESSIONS)}"
             )
+        try:
+            split_text(request.text)
+        except InputError as error:
+            return str(error)
         return ""
 
     def send_feedback(self, now: float) -> None:

@@ -31,8 +31,9 @@ class SpeechOutput:
         self._expression = node.publisher(String, "avatar/expression", depth=10)
         self._face = node.create_client(Trigger, "talking_face/interrupt")
         node.on_end(node.destroy_client, self._face)
-        self._zero = 0.0  # ROS time of the first sample of the utterance, seconds
-        self._end_stamp = 0.0  # ROS time of the end of what was sent
+        self._zero = 0.0  # stamp of the first sample of the utterance, seconds
+        self._end_stamp = 0.0  # stamp of the end of what was sent
+        self._began = 0.0  # ROS time at which the utterance began; not later than its first stamp
         self._answer: Any = None  # to the request that the talking face stops
         self._asked_at = self._deaf_since = 0.0  # monotonic
 
@@ -47,7 +48,7 @@ class SpeechOutput:
         def on_state(state: msg.AvatarState) -> None:
             # The stamp tells whether it stopped during this utterance, or before.
             stopped = state.state == msg.AvatarState.STATE_INTERRUPTED
-            if stopped and messages.seconds(state.since) >= self._zero:
+            if stopped and messages.seconds(state.since) >= self._began:
                 interrupted()
 
         self._node.subscribe_latched(msg.AvatarState, "avatar/state", on_state)
@@ -80,8 +81,12 @@ class SpeechOutput:
 
     def begin(self, expression: str) -> None:
         """Begins an utterance. ``expression`` is that of the face meanwhile; empty: unchanged."""
+        now = self._node.ros_seconds()
+        if now < self._began:  # the clock went back, as that of a bag that is played again
+            self._end_stamp = 0.0
+        self._began = now
         # A stamp of 0, as of simulated time before the clock runs, would mean that it is unknown.
-        self._zero = max(self._node.ros_seconds(), self._end_stamp, 1.0)
+        self._zero = max(now, self._end_stamp, 1.0)
         if expression:
             self._node.publish(self._expression, String(data=expression))
 

@@ -48,11 +48,13 @@ class EspeakVoice:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "speech.wav"
             options = ["-v", self._voice, "-s", str(round(_USUAL * speed)), "-w", str(path)]
+            # Double brackets are a notation of espeak-ng for phonemes: here they are not.
+            plain = text.replace("[[", "[ [")
             # Pass the text through standard input, because it may start with a dash.
             try:
                 done = subprocess.run(
                     [self._program, *options, "--stdin"],
-                    input=text.encode(),
+                    input=plain.encode(),
                     capture_output=True,
                     check=False,
                     timeout=_TIMEOUT,

@@ -45,6 +45,7 @@ def open_voice(name: str) -> Voice:
 def _opened(entry: EntryPoint, voice: str) -> Voice:
     try:
         made: Voice = entry.load()(voice)
+        _ = made.name, made.synthesise
     except FacePerceptionError:
         raise
     except Exception as error:  # code of another package

@@ -15,27 +15,33 @@ def speak_text(voice: Voice, text: str, speed: float = 1.0) -> Iterator[tuple[Sp
     """Yields the speech of each sentence, and how many characters of the text are left after it.
 
     Makes a sentence when it is asked for, so that the first can be heard while the second is made.
-    Leaves out sentences in which the voice finds nothing to say. Raises InputError if that is so
-    for all of them, if the speed is not in ``SPEEDS``, and for a text that ``split_text`` refuses.
-    Raises VoiceError if the voice fails, which may come from another package.
+    Leaves out sentences in which the voice finds nothing to say, and raises InputError after the
+    last sentence if there were any. Raises InputError at once if the speed is not in ``SPEEDS``,
+    and for a text that ``split_text`` refuses. Raises VoiceError if the voice fails, which may come
+    from another package.
     """
     if not SPEEDS[0] <= speed <= SPEEDS[1]:
         raise InputError(f"speed is {speed:g}: it must be from {SPEEDS[0]:g} to {SPEEDS[1]:g}")
     sentences = split_text(text)
     left = sum(map(len, sentences))
-    said, refused = False, InputError(f"{voice.name} has nothing to say in {shortened(text)}")
+    said = False
+    refused: InputError | None = None
     for sentence in sentences:
         left -= len(sentence)
         try:
             spoken = _said(voice, sentence, speed)
         except InputError as error:
-            refused = error
+            refused = refused or error
             continue
         if len(spoken.samples):
             said = True
             yield spoken, left
-    if not said:
-        raise refused
+        else:
+            refused = refused or InputError(
+                f"{voice.name} has nothing to say in {shortened(sentence)}: write it in words"
+            )
+    if refused is not None:
+        raise InputError(f"not all of the text can be said: {refused}") if said else refused
 
 
 def _said(voice: Voice, sentence: str, speed: float) -> SpokenText:
