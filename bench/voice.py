@@ -112,7 +112,10 @@ def word_errors(spoken: SpokenText, text: str) -> tuple[int, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--voice", default="hibari:heart")
-    voice = open_voice(parser.parse_args().voice)
+    name = parser.parse_args().voice
+    begin = time.process_time()
+    voice = open_voice(name)
+    print(f"| CPU to load it (s) | {time.process_time() - begin:.1f} |")
     spoken = [next(speak_text(voice, text))[0] for text in SENTENCES]
     print(f"| CPU until the first sound, worst of 5 (ms) | {first_sound(voice) * 1e3:.0f} |")
     begin = time.process_time()

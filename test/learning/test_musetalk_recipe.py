@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from face_perception.learning.musetalk import recipe as recipes
 from face_perception.learning.musetalk import runs as musetalk_runs
 from face_perception.learning.musetalk.autoencoder import Autoencoder
 from face_perception.learning.musetalk.face_figures import ssim
+from face_perception.learning.musetalk.frame_sampling import reference_frame
 from face_perception.learning.musetalk.perceptual_loss import (
     VGGFeatures,
     load_perceptual,
@@ -81,9 +83,9 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> TalkingVideos:
 @pytest.fixture(scope="module")
 def states(videos: TalkingVideos) -> list[np.ndarray]:
     """Speech features of the training clip; random, because whisper takes seconds."""
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     clip = videos.part("train")[0]
-    return [random.normal(size=(2 * len(clip), 5, 384)).astype(np.float32)]
+    return [generator.normal(size=(2 * len(clip), 5, 384)).astype(np.float32)]
 
 
 class Enlarged(Autoencoder):
@@ -251,6 +253,17 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     assert not torch.equal(before["conv_in.weight"], weights[0]["network.conv_in.weight"])
 
 
+def test_frozen_networks_come_back_from_the_device(
+    videos: TalkingVideos, states: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training moves them to the GPU; the figures after it are measured on the CPU."""
+    moved: list[str] = []
+    monkeypatch.setattr(recipes, "fit_module", lambda *_, **__: None)
+    monkeypatch.setattr(AUTOENCODER, "cpu", lambda: moved.append("cpu"))
+    recipes.train(TINY, videos.part("train"), states, Frozen(AUTOENCODER), quiet=True)
+    assert moved == ["cpu"]
+
+
 def test_perceptual_network_is_read_with_its_card(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = VGGFeatures((2, 2, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 6))
@@ -293,9 +306,20 @@ def test_figures_of_generated_faces(videos: TalkingVideos, states: list[np.ndarr
     assert np.isnan(found["lip_distance"])
 
 
+def test_the_reference_of_a_figure_is_another_frame() -> None:
+    """In training it may be the frame itself, which shows the mouth that is to be generated."""
+    points = np.zeros((7, 68, 2))
+    draws = [random.Random(seed) for seed in range(20)]
+    drawn = {frame: [reference_frame(points, frame, 1, draw) for draw in draws] for frame in (0, 6)}
+    assert 0 in drawn[0]
+    assert 6 in drawn[6]
+    for frame in range(7):
+        assert frame not in [face_figures.other_frame(points, frame, draw) for draw in draws]
+
+
 def test_similarity_of_pictures() -> None:
-    random = np.random.default_rng(0)
-    picture = random.integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    generator = np.random.default_rng(0)
+    picture = generator.integers(0, 255, (40, 40, 3)).astype(np.uint8)
     assert ssim(picture, picture) == pytest.approx(1)
     assert ssim(picture, 255 - picture) < 0
     assert 0 < ssim(picture, (picture * 0.5 + 60).astype(np.uint8)) < 1
@@ -355,6 +379,10 @@ def test_from_clips_to_a_rendered_face(
         ),
     )
     assert (second / LAST).exists()
+    (tmp_path / "one" / "weights").rename(tmp_path / "kept")
+    figures = runs.evaluate(second, None, "validation", said.append)
+    assert set(figures) == {"l1", "ssim", "lip_distance", "lips_found"}, "without its first stage"
+    (tmp_path / "kept").rename(tmp_path / "one" / "weights")
     figures = runs.evaluate(first, None, "validation", said.append)
     assert set(figures) == {"l1", "ssim", "lip_distance", "lips_found"}
     command = next(line for line in reversed(said) if "import musetalk" in line)

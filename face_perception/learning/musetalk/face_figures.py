@@ -117,7 +117,7 @@ def _generated(
     points = np.asarray(clip.points, np.float64)
     draw = random.Random(0)
     real = to_tensor([face_image(clip, frame, margin) for frame in range(count)])
-    others = [reference_frame(points, frame, 1, draw) for frame in range(count)]
+    others = [other_frame(points, frame, draw) for frame in range(count)]
     references = to_tensor([face_image(clip, other, margin) for other in others])
     audio = torch.from_numpy(image_windows(states, count, FPS))
     made = []
@@ -126,6 +126,16 @@ def _generated(
         batch = {"faces": real[some], "references": references[some], "audio": audio[some]}
         made.append(generate(unet, autoencoder, batch))
     return real, torch.cat(made).clamp(-1, 1)
+
+
+def other_frame(points: FloatArray, frame: int, draw: random.Random) -> int:
+    """Draws the reference of ``frame``: as in training, but never the frame itself.
+
+    Training draws the frame itself now and then, near both ends of a clip. ``points`` [N, 68, 2]
+    are of at least two frames.
+    """
+    drawn = reference_frame(points, frame, 1, draw)
+    return drawn if drawn != frame else (frame + len(points) // 2) % len(points)
 
 
 def _levels(images: Tensor) -> list[Image]:

@@ -239,6 +239,7 @@ class MuseTalkModule(lightning.LightningModule):
         for name, discriminator in self.discriminators.items():
             real, generated = pairs[name]
             if len(real):
+                # As released, they learn from images of 256 pixels, and judge those of 224.
                 answers = (discriminator(x)[0] for x in (real, generated.detach()))
                 wrong = losses.discriminator_loss(*answers)
                 self.log(f"train/discriminator_{name}", wrong.detach())
@@ -325,6 +326,8 @@ def train(
     module = MuseTalkModule(recipe, clips, states, frozen, start)
     fit_module(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
     network = module.network.cpu().eval()
+    for one in frozen.networks():  # training has moved them to its device
+        one.cpu()
     if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
         raise InputError("the weights are no longer finite: train again with a lower rate")
     return network

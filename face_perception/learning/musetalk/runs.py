@@ -111,7 +111,8 @@ def evaluate(out: Path, data: Path | None, split: str | None, report: _Report) -
     network.load_state_dict(weights)
     videos = _videos(recipe, out, data or run_folder.data_of(out), report)
     autoencoder = read_autoencoder(out / WEIGHTS / "vae.pth")
-    speech = SpeechEncoder(_frozen_files(recipe)["whisper"])
+    # Not that of the recipe: the run that it names may have been trained again.
+    speech = SpeechEncoder(out / WEIGHTS / "whisper.pth")
     syncnet = _syncnet(recipe, report)
     used = split or "test"
     return _figures(network.eval(), recipe, videos, autoencoder, speech, used, syncnet, report)
@@ -247,7 +248,7 @@ def _figures(
     syncnet: SyncNet | None,
     report: _Report,
 ) -> dict[str, float]:
-    clips = videos.part(split)
+    clips = videos.part(split, 2)  # the reference is another frame
     report(f"measuring on {len(clips)} clips of {split}")
     states: list[npt.NDArray[Any]] = list(clip_states(videos, clips, speech, report))
     return face_figures.evaluate(
