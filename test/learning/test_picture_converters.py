@@ -6,6 +6,7 @@ The pictures are the package's sample photographs.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ pytest.importorskip("pyarrow")
 from face_perception.faces import FaceTracker
 from face_perception.inference import sample_photo
 from face_perception.learning.data import affectnet, bp4d, dataset, expw, gaze_capture, raf_db
+from face_perception.learning.data.converting import every_nth
 from face_perception.learning.data.dataset import Dataset, DatasetError
 from face_perception.types import Image
 
@@ -137,6 +139,35 @@ def test_affectnet_has_affect_without_an_expression_of_ours(convert: Convert) ->
         data.labels("valence", "arousal"), [[0.5, -0.25], [np.nan, -0.25]]
     )
     assert data.columns["split"].tolist() == ["train", "test"]
+
+
+def test_a_set_that_names_no_people_has_all_splits_and_labels_in_each(tmp_path: Path) -> None:
+    count = 400
+    expressions = ("angry", "happy", "sad", "surprise")
+    (tmp_path / "label.lst").write_text(
+        "".join(
+            f"{name}_man_{k}.jpg 0 1 1 9 9 50 {(0, 3, 4, 5)[e]}\n"
+            for e, name in enumerate(expressions)
+            for k in range(count // 4)
+        )
+    )
+    table = tmp_path / "EmoLabel" / "list_patition_label.txt"
+    table.parent.mkdir()
+    table.write_text("".join(f"train_{k:05d}.jpg 4\n" for k in range(count)))
+    folder = tmp_path / "train_set" / "annotations"
+    folder.mkdir(parents=True)
+    for k in range(count):
+        for name in ("exp", "val", "aro"):
+            np.save(folder / f"{k}_{name}.npy", np.array("0"))
+    shares = {expw: {"validation": 0.1, "test": 0.2}, raf_db: {"validation": 0.1}}
+    for module, wanted in {**shares, affectnet: {"validation": 0.05}}.items():
+        for every in (1, 2):
+            pictures = list(every_nth(module._pictures(tmp_path), every))
+            splits = Counter(picture.split for picture in pictures)
+            for split, share in wanted.items():
+                assert 0.02 < splits[split] / len(pictures) < 2 * share, (module, split)
+    found = {p.labels["expression"] for p in expw._pictures(tmp_path) if p.split == "test"}
+    assert found == {"angry", "happy", "sad", "surprised"}
 
 
 def test_bp4d_leaves_unknown_units_empty(convert: Convert) -> None:

@@ -15,6 +15,7 @@ from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
     Report,
+    drawn_share,
     every_nth,
     quiet,
     refuse_test,
@@ -38,7 +39,7 @@ _EXPRESSION = "an expression from 0 to 10 was expected"
 _ORDER = ("neutral", "happy", "sad", "surprised", "scared", "disgusted", "angry", *(4 * [None]))
 _UNKNOWN = -2.0  # published valence or arousal of a face without that label
 _PARTS = {"train_set": "train", "val_set": "test"}
-_VALIDATION = 20  # every 20th picture of the training part is for validation
+_VALIDATION = 0.05  # share of the training part that is for validation
 _MOST_BYTES = 1 << 16
 
 
@@ -54,10 +55,11 @@ def convert(
     """Writes the pictures in ``source`` with expression, valence and arousal to ``out``.
 
     The published val_set is the split ``test``, because the labels of the published test set are
-    not public; every 20th picture of train_set is for validation. ``test`` must be empty. People
-    are not known: each picture is a subject. Contempt has valence and arousal only. Returns the
-    number of samples ``written``, and the numbers of those left out, by reason. Every
-    ``every``-th picture is used. Raises DatasetError that names what is missing or odd.
+    not public; a twentieth of train_set, drawn by the name of the picture, is for validation.
+    ``test`` must be empty. People are not known: each picture is a subject. Contempt has valence
+    and arousal only. Returns the number of samples ``written``, and the numbers of those left out,
+    by reason. Every ``every``-th picture is used. Raises DatasetError that names what is missing or
+    odd.
     """
     refuse_test(test, "AffectNet")
     conversion = Conversion(
@@ -77,9 +79,9 @@ def _pictures(source: Path) -> Iterator[LabelledPicture]:
         files = sorted((source / part / "annotations").glob("*_exp.npy"))
         if (source / part).is_dir() and not files:
             raise DatasetError(f"{source / part / 'annotations'} has no labels: {_WANTED}")
-        for number, file in enumerate(files, 1):
+        for file in files:
             name = file.name.removesuffix("_exp.npy")
-            validation = split == "train" and number % _VALIDATION == 0
+            validation = split == "train" and drawn_share(name) < _VALIDATION
             yield LabelledPicture(
                 file=source / part / "images" / f"{name}.jpg",
                 where=str(file),

@@ -16,12 +16,12 @@ from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
     Report,
+    drawn_share,
     every_nth,
     numbers,
     quiet,
     read_rows,
     refuse_test,
-    splits_of,
 )
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.data.labelled_pictures import (
@@ -35,6 +35,7 @@ _ROWS = (
     "top, left, right, bottom, confidence, expression from 0 to 6) were expected"
 )
 _ORDER = ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")
+_TEST, _VALIDATION = 0.2, 0.1  # shares of the pictures
 _FOLDERS = ("image/origin", "origin", "image")
 
 
@@ -49,8 +50,8 @@ def convert(
 ) -> Counter[str]:
     """Writes the faces that ``source`` / label.lst lists to ``out``.
 
-    The set has no published split and names no people: the last fifth of the pictures, by name, is
-    the split ``test``, and the tenth before is ``validation``. ``test`` must be empty. The subject
+    The set has no published split and names no people: a fifth of the pictures, drawn by their
+    names, is the split ``test``, and a tenth is ``validation``. ``test`` must be empty. The subject
     is the picture. Returns the number of samples ``written``, and the numbers of those left out, by
     reason. Every ``every``-th face is used. Raises DatasetError that names what is missing or odd.
     """
@@ -67,8 +68,6 @@ def convert(
 
 def _pictures(source: Path) -> Iterator[LabelledPicture]:
     rows = read_rows(source / "label.lst", _ROWS)
-    names = sorted({row.fields[0] for row in rows})
-    splits = splits_of(names, source, ())
     folder = next((source / f for f in _FOLDERS if (source / f).is_dir()), source / _FOLDERS[0])
     for row in rows:
         name = row.fields[0]
@@ -79,7 +78,16 @@ def _pictures(source: Path) -> Iterator[LabelledPicture]:
             file=folder / name,
             where=row.where,
             subject=name,
-            split=splits[name],
+            split=_split(name),
             labels={"expression": expression_of(label, _ORDER, row.where, _ROWS)},
             box=np.array([left, top, right, bottom]),
         )
+
+
+def _split(name: str) -> str:
+    """Returns the split of a picture.
+
+    Names begin with the emotion that was searched for, so neighbours in the list are alike.
+    """
+    share = drawn_share(name)
+    return "test" if share < _TEST else "validation" if share < _TEST + _VALIDATION else "train"

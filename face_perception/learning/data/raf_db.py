@@ -14,6 +14,7 @@ from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
     Report,
+    drawn_share,
     every_nth,
     numbers,
     quiet,
@@ -34,7 +35,7 @@ _ROWS = (
     "anger, 7 neutral) were expected"
 )
 _ORDER = (None, "surprised", "scared", "disgusted", "happy", "sad", "angry", "neutral")
-_VALIDATION = 10  # every tenth picture of the training part is for validation
+_VALIDATION = 0.1  # share of the training part that is for validation
 
 
 def convert(
@@ -48,10 +49,11 @@ def convert(
 ) -> Counter[str]:
     """Writes the aligned pictures in ``source`` (the folder basic, or the one that has it).
 
-    The split ``test`` is the published one; every tenth picture of the published training part is
-    for validation. ``test`` must be empty. People are not known: each picture is a subject. Returns
-    the number of samples ``written``, and the numbers of those left out, by reason. Every
-    ``every``-th picture is used. Raises DatasetError that names what is missing or odd.
+    The split ``test`` is the published one; a tenth of the published training part, drawn by the
+    name of the picture, is for validation. ``test`` must be empty. People are not known: each
+    picture is a subject. Returns the number of samples ``written``, and the numbers of those left
+    out, by reason. Every ``every``-th picture is used. Raises DatasetError that names what is
+    missing or odd.
     """
     refuse_test(test, "RAF-DB")
     basic = source / "basic" if (source / "basic").is_dir() else source
@@ -66,7 +68,6 @@ def convert(
 
 
 def _pictures(basic: Path) -> Iterator[LabelledPicture]:
-    trained = 0
     for row in read_rows(basic / _LIST, _ROWS):
         name = row.fields[0]
         part, _, rest = name.partition("_")
@@ -76,9 +77,8 @@ def _pictures(basic: Path) -> Iterator[LabelledPicture]:
         expression = expression_of(number, _ORDER, row.where, _ROWS)
         if not expression:
             raise DatasetError(f"{row.where}: {number:g}: {_ROWS}")
-        trained += part == "train"
-        validation = part == "train" and trained % _VALIDATION == 0
         stem = name.removesuffix(".jpg")
+        validation = part == "train" and drawn_share(stem) < _VALIDATION
         yield LabelledPicture(
             file=basic / "Image" / "aligned" / f"{stem}_aligned.jpg",
             where=row.where,
