@@ -11,8 +11,9 @@ import contextlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ MOST_LOOKS = 24  # templates of one person
 _NUMBERS = 128  # of a template
 _LARGEST = 100.0  # number of a template
 _MOST_BYTES = 1 << 18  # of a file; 24 looks take 50 kB
+# Ends of the files of persons, and of what an interrupted ``write_atomically`` leaves of one.
+_FILE, _PART = ".json", re.compile(r"\.[^.]*\.part$")
 _FIX = (
     "move the file away, or forget the person (`face-perception persons forget NAME`), and enrol "
     "the person again"
@@ -55,8 +58,10 @@ class EnrolledPerson:
 
     def __post_init__(self) -> None:
         check_person_id(self.person_id)
-        if not isinstance(self.revision, str) or not self.revision:
-            raise InputError("revision is not a text")
+        if not isinstance(self.revision, str) or not self.revision.isprintable():
+            raise InputError("revision is not a text of printable characters")
+        if not self.revision:
+            raise InputError("revision is empty")
         shape = self.templates.shape
         if len(shape) != 2 or not 1 <= shape[0] <= MOST_LOOKS or shape[1] != _NUMBERS:
             raise InputError(f"templates are {list(shape)}, not 1 to {MOST_LOOKS} of {_NUMBERS}")
@@ -124,6 +129,25 @@ class EnrolledStore(PersonFiles):
         Raises InputError if the earlier file is damaged, because it may hold what somebody still
         needs, and OSError if the file cannot be written.
         """
+        with self.locked():
+            self.get(person.person_id)
+            self._write(person)
+
+    def add_looks(self, person: EnrolledPerson) -> EnrolledPerson:
+        """Stores a person's looks besides the newest earlier ones, and returns what is stored.
+
+        Earlier looks of another revision are dropped. The earlier file is read under the lock: what
+        another process forgets meanwhile does not come back. Raises as ``put`` does.
+        """
+        with self.locked():
+            before = self.get(person.person_id)
+            if before is not None and before.revision == person.revision:
+                looks = np.concatenate([before.templates, person.templates])
+                person = replace(person, templates=looks[-MOST_LOOKS:])
+            self._write(person)
+        return person
+
+    def _write(self, person: EnrolledPerson) -> None:
         content = {
             "version": FILE_VERSION,
             "person_id": person.person_id,
@@ -133,10 +157,7 @@ class EnrolledStore(PersonFiles):
             "templates": [[float(str(v)) for v in row] for row in person.templates],
         }
         text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-        with self.locked():
-            self.get(person.person_id)
-            path = self.file(person.person_id)
-            write_atomically(path, text.encode() + b"\n", private=True)
+        write_atomically(self.file(person.person_id), text.encode() + b"\n", private=True)
 
     def forget(self, person_id: str) -> bool:
         """Removes a person's file, also a damaged one. Returns whether there was one.
@@ -145,26 +166,30 @@ class EnrolledStore(PersonFiles):
         if the file cannot be removed.
         """
         check_person_id(person_id)
-        path = self.file(person_id)
-        return self._remove([path.name]) > 0
+        return self._remove(self.file(person_id).name) > 0
 
     def forget_everybody(self) -> int:
         """Removes the files of all persons, also damaged ones, and returns their number.
 
         Raises OSError if one cannot be removed.
         """
-        return self._remove([path.name for path in self.files()])
+        return self._remove("")
 
-    def _remove(self, names: list[str]) -> int:
-        """Removes files and what an interrupted writing left of them. Returns how many existed."""
+    def _remove(self, only: str) -> int:
+        """Removes the file ``only`` (empty: those of all persons), and its interrupted writings.
+
+        Returns how many persons had a file.
+        """
         if not self.folder.is_dir():
             return 0
+        count = 0
         with self.locked():
-            there = os.listdir(self.folder)
-            for name in there:
-                if any(name == one or _is_part(name, one) for one in names):
+            for name in os.listdir(self.folder):
+                whole = _PART.sub("", name)
+                if whole.endswith(_FILE) and only in ("", whole):
                     _overwrite_and_remove(self.folder / name)
-            return len({*names}.intersection(there))
+                    count += name == whole
+        return count
 
     def _read(self, path: Path) -> EnrolledPerson:
         """Returns the person in a file. Raises InputError with the fix, or OSError."""
@@ -179,6 +204,8 @@ class EnrolledStore(PersonFiles):
                 raise InputError(
                     f"it was written by a newer face_perception (format {shortened(version)})"
                 )
+            if version != FILE_VERSION:
+                raise InputError(f"its version is {shortened(version)}, not {FILE_VERSION}")
             person = _person(content)
             if self.file(person.person_id) != path:
                 raise InputError(f"its name is not that of {shortened(person.person_id)}")
@@ -190,11 +217,6 @@ def _person(content: dict[str, Any]) -> EnrolledPerson:
     return EnrolledPerson(
         content["person_id"], content["revision"], templates, float(content["made"])
     )
-
-
-def _is_part(name: str, of: str) -> bool:
-    """Returns whether ``name`` is what an interrupted ``write_atomically`` leaves of a file."""
-    return name.startswith(f"{of}.") and name.endswith(".part")
 
 
 def _overwrite_and_remove(path: Path) -> None:

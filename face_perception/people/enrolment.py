@@ -144,12 +144,14 @@ class EnrolmentSession:
         """Takes one image at which the faces were looked at.
 
         ``looks`` are the good looks by face id, ``problems`` why other looks were not good, and
-        ``persons`` the templates [K, 128] of all who are enrolled.
+        ``persons`` the templates [K, 128] of all who are enrolled. If ``stamp`` (seconds) goes
+        back, the time begins again.
         """
         if self.finished:
             return
         if math.isnan(self._start) or stamp < self._seen:
             self._start = self._seen = stamp
+            self._last = math.nan
         if stamp - self._start > self._seconds:
             self._fail(
                 f"only {len(self._looks)} of {self._wanted} good looks in {self._seconds:g} s"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from face_perception.errors import InputError, one_line
-from face_perception.people.enrolled_store import MOST_LOOKS, EnrolledPerson, EnrolledStore
+from face_perception.people.enrolled_store import EnrolledPerson, EnrolledStore
 from face_perception.people.enrolment import (
     EnrolmentProgress,
     EnrolmentSession,
@@ -90,7 +88,10 @@ class PeopleRecognition:
             self._recogniser.change_settings(settings)
 
     def refresh(self) -> None:
-        """Reads the store again if its files have changed. Raises OSError if it cannot be read."""
+        """Reads the store again if its files have changed. Raises OSError if it cannot be read.
+
+        Enrolments of persons whom another process has forgotten fail.
+        """
         signature = self.store.signature()
         if signature == self._signature:
             return
@@ -105,6 +106,7 @@ class PeopleRecognition:
                     "use; enrol the person again"
                 )
         with self._lock:
+            self._fail_sessions(self._persons.keys() - persons.keys())
             self._persons = persons
             self._recogniser.set_persons([*persons.values()])
             self._signature = signature
@@ -213,13 +215,9 @@ class PeopleRecognition:
         """
         self.end_session(session)
         templates = session.templates()
-        before = self.store.get(session.person_id)
-        if before is not None and before.revision == self._estimator.revision:
-            templates = np.concatenate([before.templates, templates])[-MOST_LOOKS:]
-        person = EnrolledPerson(
-            session.person_id, self._estimator.revision, templates, made=time.time()
+        person = self.store.add_looks(
+            EnrolledPerson(session.person_id, self._estimator.revision, templates, made=time.time())
         )
-        self.store.put(person)
         self.refresh()
         return person
 
@@ -229,13 +227,18 @@ class PeopleRecognition:
         Enrolments under that name fail. Raises as ``EnrolledStore.forget`` does.
         """
         with self._lock:
-            for session in self._sessions:
-                if person_id in ("", session.person_id):
-                    session.failure = f"{one_line(session.person_id, 80)} was forgotten meanwhile"
+            names = {session.person_id for session in self._sessions}
+            self._fail_sessions({person_id} if person_id else names)
         count = int(self.store.forget(person_id)) if person_id else self.store.forget_everybody()
         self._signature = None
         self.refresh()
         return count
+
+    def _fail_sessions(self, forgotten: Collection[str]) -> None:
+        """Ends the enrolments of forgotten persons. Call it under the lock."""
+        for session in self._sessions:
+            if session.person_id in forgotten:
+                session.failure = f"{one_line(session.person_id, 80)} was forgotten meanwhile"
 
 
 def _look(face: Face, template: Template) -> Look:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +96,14 @@ def test_nothing_is_left_of_everybody(store: EnrolledStore, warnings: list[str])
     left = bytes_of(store.folder)
     assert not any(trace in left for trace in [*traces(LOOKS), *traces(LOOKS + 1), b"version"])
     assert store.load_all() == []
+    # What a process leaves that is killed while it writes a person for the first time.
+    part = store.file("clara").with_name(f"{store.file('clara').name}.123.part")
+    part.write_text(json.dumps(LOOKS.tolist()))
+    other = store.folder / "notes.txt"
+    other.write_text("not a person")
     assert store.forget_everybody() == 0
+    assert not part.exists()
+    assert other.exists()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +113,9 @@ def test_nothing_is_left_of_everybody(store: EnrolledStore, warnings: list[str])
         ('"templates": [[', '"templates": [[[', "cannot be read"),
         ('"templates": [[', '"templates": [[1e9, ', "cannot be read"),
         ('"person_id": "anna"', '"person_id": "ben"', "its name is not that of 'ben'"),
+        ('"version": 1', '"version": 0', "its version is 0, not 1"),
         ('"revision": "net-1"', '"revision": 7', "revision is not a text"),
+        ('"revision": "net-1"', '"revision": "\\u001b[2J"', "revision is not a text"),
         ('"made": 1800000000.0', '"made": NaN', "made is nan"),
         ('{"version"', '["version"', "cannot be read"),
         ('"version"', '"versions"', "version"),
@@ -131,6 +142,41 @@ def test_a_damaged_file_is_named_and_never_changed(
     assert store.forget("anna")
     store.put(person())
     assert [one.person_id for one in store.load_all()] == ["anna", "clara"]
+
+
+def test_new_looks_are_added_to_those_of_the_same_network(store: EnrolledStore) -> None:
+    store.put(person())
+    assert len(store.add_looks(person(looks=LOOKS + 1)).templates) == 6
+    (anna,) = store.load_all()
+    assert np.array_equal(anna.templates, np.concatenate([LOOKS, LOOKS + 1]))
+    many = np.tile(LOOKS, (7, 1))
+    assert np.array_equal(store.add_looks(person(looks=many + 2)).templates[:3], LOOKS + 1)
+    other = EnrolledPerson("anna", "net-2", LOOKS, made=1.8e9)
+    assert store.add_looks(other).templates.shape == (3, 128)
+
+
+def test_earlier_looks_are_read_under_the_lock(
+    store: EnrolledStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else somebody who is forgotten between reading and writing would come back."""
+    locked: list[bool] = []
+    lock, get = store.locked, store.get
+
+    @contextlib.contextmanager
+    def noted_lock() -> Iterator[None]:
+        with lock():
+            locked.append(True)
+            yield
+            locked.clear()
+
+    def noted_get(person_id: str) -> EnrolledPerson | None:
+        assert locked
+        return get(person_id)
+
+    monkeypatch.setattr(store, "locked", noted_lock)
+    monkeypatch.setattr(store, "get", noted_get)
+    store.add_looks(person())
+    assert not locked
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from face_perception.inference import load
 from face_perception.people import (
     EnrolledPerson,
     EnrolledStore,
+    EnrolmentRefused,
     FaceTemplates,
     PeopleRecognition,
     RecognitionSettings,
@@ -218,6 +219,18 @@ def test_a_forgotten_person_is_not_enrolled_by_a_session_that_runs(room: Room) -
     with pytest.raises(Exception, match="anna was forgotten meanwhile"):
         room.people.finish_session(session)
     assert not list(room.folder.glob("*")) if room.folder.exists() else True
+
+
+def test_whom_another_process_forgets_is_not_enrolled_by_a_session_that_runs(room: Room) -> None:
+    room.enrol("face_1", "anna", face_1="anna")
+    session = room.people.begin_session("face_1", "anna", 3, 20.0)
+    room.show(1.0, face_1="anna")
+    EnrolledStore(room.folder).forget("anna")
+    room.people.refresh()
+    room.show(6.0, face_1="anna")
+    with pytest.raises(EnrolmentRefused, match="anna was forgotten meanwhile"):
+        room.people.finish_session(session)
+    assert not room.people.store.files()
 
 
 def test_two_enrolments_of_one_face_or_name(room: Room) -> None:

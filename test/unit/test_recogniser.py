@@ -257,6 +257,17 @@ def test_somebody_who_walks_past_does_not_matter() -> None:
     assert run(EnrolmentSession("face_1", "anna"), images).templates().shape == (8, 128)
 
 
+def test_an_enrolment_goes_on_when_stamps_go_back() -> None:
+    """A bag that loops."""
+    session = EnrolmentSession("face_1", "anna", looks=6)
+    run(session, turning(ANNA, 9), start=100.0)
+    kept = session.progress().kept
+    assert 0 < kept < 6
+    run(session, turning(ANNA, 15))
+    assert session.finished
+    assert session.templates().shape == (6, 128)
+
+
 def test_an_enrolled_person_may_be_enrolled_again() -> None:
     session = run(EnrolmentSession("face_1", "anna"), turning(ANNA, 20), [enrolled("anna", ANNA)])
     assert session.templates().shape == (8, 128)
