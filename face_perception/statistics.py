@@ -164,11 +164,21 @@ def reliability(
 
 
 def ccc(said: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Returns the concordance correlation coefficient (Lin 1989), with population variances."""
+    """Returns the concordance correlation coefficient (Lin 1989), with population variances.
+
+    NaN if both are the same constant.
+    """
     x, y = np.asarray(said, np.float64), np.asarray(truth, np.float64)
-    covariance = float(((x - x.mean()) * (y - y.mean())).mean())
-    spread = float(x.var() + y.var() + (x.mean() - y.mean()) ** 2)
-    return 2 * covariance / spread if spread else float("nan")
+    gap = x.mean() - y.mean()
+    x, y = _centred(x), _centred(y)
+    spread = float((x * x).mean() + (y * y).mean() + gap**2)
+    return float(2 * (x * y).mean() / spread) if spread else float("nan")
+
+
+def _centred(values: Array) -> Array:
+    """Returns ``values`` [N] minus their mean; 0 for equal values, whose mean is rounded."""
+    same = not len(values) or np.ptp(values) == 0
+    return np.zeros_like(values) if same else values - values.mean()
 
 
 def slope(truth: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
@@ -176,17 +186,15 @@ def slope(truth: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
 
     It is NaN if the truth has a single value.
     """
-    t = np.asarray(truth, np.float64)
+    t = _centred(np.asarray(truth, np.float64))
     e = np.asarray(estimate, np.float64)
-    t = t - t.mean()
     square = float((t * t).sum())
     return float((t * e).sum() / square) if square else float("nan")
 
 
 def correlation(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Returns Pearson's correlation of two arrays [N]; NaN if one of them is constant."""
-    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    x, y = x - x.mean(), y - y.mean()
+    """Returns Pearson's correlation of two arrays [N]; NaN if one of them is constant or empty."""
+    x, y = _centred(np.asarray(a, np.float64)), _centred(np.asarray(b, np.float64))
     square = float((x * x).sum() * (y * y).sum())
     return float((x * y).sum() / np.sqrt(square)) if square else float("nan")
 
@@ -200,9 +208,7 @@ def consistency(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if len(x) < 2:
         return float("nan")
-    rows = (x + y) / 2
-    between = 2 * float(((rows - rows.mean()) ** 2).sum()) / (len(x) - 1)
-    difference = (x - y) - (x - y).mean()
-    within = float((difference**2).sum()) / 2 / (len(x) - 1)
+    between = 2 * float((_centred((x + y) / 2) ** 2).sum()) / (len(x) - 1)
+    within = float((_centred(x - y) ** 2).sum()) / 2 / (len(x) - 1)
     total = between + within
     return (between - within) / total if total else float("nan")

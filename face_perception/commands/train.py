@@ -55,7 +55,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "--split",
         choices=("train", "validation", "test"),
-        help="part of the data set; default: test for a folder, the whole data set for a model",
+        help="part of the data set; default: test for a folder and for a model that was trained "
+        "on this data set; the whole data set for any other model",
     )
     evaluate.add_argument(
         "--results",

@@ -140,7 +140,7 @@ def provenance(out: Path, data: DataSource) -> dict[str, str]:
     The licence is that of the package if ``data`` was painted for the run.
     """
     return {
-        "trained_on": f"{data.name} ({data.made_by})",
+        "trained_on": data.described,
         "licence": _licence(out, data),
     }
 

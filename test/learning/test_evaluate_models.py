@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
 
 from face_perception.cli import main
 from face_perception.faces import load_tracker
-from face_perception.learning.data import rendered_people
+from face_perception.gaze import GAZE_NETWORKS
+from face_perception.learning.data import dataset, rendered_people
+from face_perception.learning.data.dataset import DatasetError
+from face_perception.learning.protocols import measurement
 from face_perception.learning.protocols.affect import AffectAnswers, UnitAnswers, affect_figures
 from face_perception.learning.protocols.gaze import GazeAnswers, contact_figures, gaze_figures
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
@@ -89,12 +93,36 @@ def test_eye_contact_is_decided_with_the_threshold_of_the_other_people() -> None
     found = gaze_figures(gaze_answers()).figures
     assert found["eye_contact_auc"].value == 1
     assert found["eye_contact_balanced_accuracy"].value == pytest.approx(1, abs=0.02)
-    score = np.array([0.9, 0.1, 0.9, 0.1, 0.1, 0.9])
-    contact = np.array([1, 0, 1, 0, 1, 0], float)
-    people = np.array(["a", "a", "b", "b", "c", "c"], object)
+    score = np.array([0.9, 0.1, 0.9, 0.1, 0.9, 0.1, 0.1, 0.9])
+    contact = np.array([1, 0, 1, 0, 1, 0, 1, 0], float)
+    people = np.repeat(["a", "b", "c", "d"], 2).astype(object)
     told = dict(contact_figures(score, contact, people))
-    # The third person is the other way round: wrong with a threshold from the first two.
-    assert told["eye_contact_balanced_accuracy"].value == pytest.approx(2 / 3)
+    # The last person is the other way round: wrong with a threshold from the others.
+    assert told["eye_contact_balanced_accuracy"].value == pytest.approx(3 / 4)
+
+
+def test_equal_scores_have_one_threshold() -> None:
+    # Of the others, one threshold separates all looks: 0.9. Looks with 0.5 cannot be divided, so
+    # that a threshold between them would only seem to be better.
+    score = np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+    contact = np.array([1, 1, 1, 0, 0, 0, 0, 0], float)
+    people = np.array(["a"] * 8 + ["b"] * 2, object)
+    told = dict(contact_figures(np.r_[score, 0.5, 0.9], np.r_[contact, 0, 1], people))[
+        "eye_contact_balanced_accuracy"
+    ]
+    assert told.value == pytest.approx((2 / 4 + 6 / 6) / 2)
+
+
+def test_a_person_is_not_judged_by_people_with_looks_of_one_kind() -> None:
+    score = np.array([0.9, 0.1, 0.2, 0.3])
+    contact = np.array([1, 0, 1, 1], float)
+    people = np.array(["a", "a", "b", "b"], object)
+    told = dict(contact_figures(score, contact, people))
+    # The others of person a never look elsewhere: any threshold would be made up.
+    assert told["eye_contact_balanced_accuracy"].n == 2
+    assert "eye_contact_balanced_accuracy" not in dict(
+        contact_figures(score[:2], contact[:2], people[:2])
+    )
 
 
 def test_without_labels_of_eye_contact_nothing_is_said_about_it() -> None:
@@ -163,7 +191,7 @@ def looks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table.write_text("\n".join(lines) + "\n")
         for file in files:
             shutil.copy(RENDERED / file, folder / "rendered")
-    counts = rendered_people.convert(folder / "rendered", folder / "set", tracker=load_tracker())
+    counts = rendered_people.convert([folder / "rendered"], folder / "set", tracker=load_tracker())
     assert counts == {"written": 2 * len(LOOKS)}
     return folder / "set"
 
@@ -186,6 +214,23 @@ def test_the_shipped_gaze_network_is_measured_on_rendered_people(
     assert found["split"] == "all"
     (plot,) = plots.glob("error_against_head*.svg")
     assert "small_gaze on" in plot.read_text()
+
+
+def test_a_model_is_not_measured_on_what_it_was_trained_on(looks: Path, tmp_path: Path) -> None:
+    bundled = GAZE_NETWORKS.bundled_card("small_gaze")
+    assert bundled is not None
+    data = dataset.read(looks)
+    shutil.copytree(bundled.parent, tmp_path / "models")
+    card = tmp_path / "models" / bundled.name
+    content = yaml.safe_load(card.read_text())
+    del content["seal"]
+    card.write_text(yaml.safe_dump(content))
+    assert measurement.measure(str(card), looks, None).lines()[0] == "part: all"
+    card.write_text(yaml.safe_dump({**content, "origin": f"trained on {data.described}"}))
+    # Both people are in the part "train".
+    with pytest.raises(DatasetError, match=r"no sample in the part test: .* --split"):
+        measurement.measure(str(card), looks, None)
+    assert measurement.measure(str(card), looks, "train").lines()[0] == "part: train"
 
 
 def test_the_default_expression_network_is_measured_on_painted_people(

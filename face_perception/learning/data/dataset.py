@@ -56,6 +56,11 @@ class DataSource:
     licence: str
     made_by: str
 
+    @property
+    def described(self) -> str:
+        """The name and how it was made, as the card of a network names its training data."""
+        return f"{self.name} ({self.made_by})"
+
 
 @dataclass(frozen=True)
 class Dataset(DataSource):

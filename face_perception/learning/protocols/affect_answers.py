@@ -28,14 +28,12 @@ class _Answer(NamedTuple):
 
 
 def answer_affect(model: Model, data: Dataset, load: Callable[[str], Model]) -> AffectAnswers:
-    """Returns the answers of an affect network for all samples.
+    """Returns the answers of an affect network for all samples; there must be one.
 
     Networks that look at time (MIMAMO-Net, the recurrent multitask network) run over each video,
     whose frames are 1/30 s apart. ``load`` loads further networks that the card names. Raises
     ModelError if the network is not one of affect, and DatasetError that names what is missing.
     """
-    if not len(data):
-        raise DatasetError(f"{data.folder}: this part of the data set has no sample")
     answers = _answers(model, data, load)
     found = [answer.units for answer in answers if answer.units is not None]
     codes = sorted(found[0].units) if found else []

@@ -111,32 +111,40 @@ def contact_figures(
     """Yields AUC and balanced accuracy of a ``score`` [N] of eye contact, if there are labels.
 
     The threshold for a person is the one that is best for all other people, as in the published
-    leave-one-person-out protocol of Columbia Gaze (Smith et al., UIST 2013).
+    leave-one-person-out protocol of Columbia Gaze (Smith et al., UIST 2013). A person is left out
+    of the balanced accuracy if the others have only looks of one kind.
     """
     known = np.isfinite(contact) & np.isfinite(score)
     score, truth, people = score[known], contact[known] == 1, people[known]
     if truth.all() or not truth.any():
         return
     yield "eye_contact_auc", bootstrap(lambda i: auc(score[i], truth[i]), len(score), list(people))
-    if len(set(people)) > 1:
-        right = np.empty(len(score), bool)
-        for person in set(people):
-            own = people == person
-            right[own] = (score[own] >= _best_threshold(score[~own], truth[~own])) == truth[own]
+    said = np.full(len(score), np.nan)
+    for person in dict.fromkeys(people):
+        own = people == person
+        if truth[~own].any() and not truth[~own].all():
+            said[own] = score[own] >= _best_threshold(score[~own], truth[~own])
+    judged = np.isfinite(said)
+    if judged.any():
+        right, truth = said[judged] == truth[judged], truth[judged]
         yield (
             "eye_contact_balanced_accuracy",
-            bootstrap(lambda i: _balanced(right[i], truth[i]), len(right), list(people)),
+            bootstrap(lambda i: _balanced(right[i], truth[i]), len(right), list(people[judged])),
         )
 
 
 def _best_threshold(score: FloatArray, truth: npt.NDArray[np.bool_]) -> float:
-    """Returns the threshold with the largest balanced accuracy; infinite if one class is absent."""
-    order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(truth[order]) / max(int(truth.sum()), 1)
-    alarms = np.cumsum(~truth[order]) / max(int((~truth).sum()), 1)
-    gain = hits - alarms
-    best = int(np.argmax(gain)) if len(gain) else 0
-    return float(score[order[best]]) if len(gain) and gain[best] > 0 else math.inf
+    """Returns the score from which on looks are best taken for looks into the lens.
+
+    That has the largest balanced accuracy on ``score`` and ``truth`` [N], which has both classes.
+    Infinite if no score is better than to take no look for one.
+    """
+    order = np.argsort(-score)
+    score, truth = score[order], truth[order]
+    gain = np.cumsum(truth) / truth.sum() - np.cumsum(~truth) / (~truth).sum()
+    ends = np.flatnonzero(np.r_[score[1:] != score[:-1], True])  # equal scores cannot be divided
+    best = ends[np.argmax(gain[ends])]
+    return float(score[best]) if gain[best] > 0 else math.inf
 
 
 def _balanced(right: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> float:

@@ -20,7 +20,7 @@ from face_perception.files import write_atomically
 from face_perception.gaze import GAZE_NETWORKS
 from face_perception.inference import Card, Model, Purpose, load
 from face_perception.learning.data import dataset
-from face_perception.learning.data.dataset import Dataset
+from face_perception.learning.data.dataset import Dataset, DatasetError
 from face_perception.learning.protocols.affect import affect_figures
 from face_perception.learning.protocols.affect_answers import answer_affect
 from face_perception.learning.protocols.figures import Curve, Figures
@@ -63,7 +63,8 @@ class Measurement:
 
     def lines(self) -> list[str]:
         """Returns the figures as text, one a line, with intervals and numbers of samples."""
-        rows = [f"{name}: {_text(value)}" for name, value in self.found.figures.items()]
+        rows = [f"part: {self.split}"]
+        rows += [f"{name}: {_text(value)}" for name, value in self.found.figures.items()]
         for name, curve in self.found.curves.items():
             rows += [f"{name}, {point.x:.3g}: {_text(point.y)}" for point in curve.points]
         return rows
@@ -100,15 +101,20 @@ class Measurement:
 
 
 def measure(model_name: str, folder: Path, split: str | None) -> Measurement:
-    """Measures a model on a data set: the shipped, an imported or a trained one.
+    """Measures a model on a data set: a shipped, an imported or a trained one.
 
-    ``model_name`` is the name of a model, or the path of its card; ``split`` None means the whole
-    data set, because such a model was not trained on it. The outputs of the model decide which
-    protocol applies. Raises ModelError or DatasetError that names what does not fit.
+    ``model_name`` is the name of a model, or the path of its card. ``split`` None means the whole
+    data set; or the part ``test``, if the card says that the model was trained on this data set.
+    The outputs of the model decide which protocol applies. Raises ModelError or DatasetError that
+    names what does not fit.
     """
     model = load(model_name, _MEASURED)
     data = dataset.read(folder)
+    if split is None and data.described in model.card.origin:
+        split = "test"
     part = data if split is None else data.part(split)
+    if not len(part):
+        raise DatasetError(f"{folder} has no sample in the part {split or 'all'}: give --split")
     return Measurement(
         model=model.card,
         data=data,

@@ -7,7 +7,6 @@ config/training/small_action_units.yaml has its settings.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import MISSING, dataclass
 
 import numpy as np
@@ -32,7 +31,7 @@ from face_perception.learning.small_action_units.network import (
     small_faces,
 )
 from face_perception.settings import check, setting
-from face_perception.statistics import auc
+from face_perception.statistics import auc, correlation
 from face_perception.types import FloatArray
 
 LABELS = tuple(f"au_{code}" for code in CODES)
@@ -164,12 +163,9 @@ def evaluate(network: SmallActionUnits, data: FaceSamples) -> dict[str, float]:
     for k, label in enumerate(LABELS):
         known = np.isfinite(units[:, k])
         seen, true = found[known, k], units[known, k]
-        varies = known.any() and float(np.ptp(true)) > 0
-        figures[f"{label}_correlation"] = (
-            float(np.corrcoef(seen, true)[0, 1]) if varies else math.nan
-        )
+        figures[f"{label}_correlation"] = correlation(seen, true)
         clear = (true >= _SHOWN) | (true == 0)
-        figures[f"{label}_auc"] = auc(seen[clear], true[clear] > 0)
+        figures[f"{label}_auc"] = auc(seen[clear], true[clear] >= _SHOWN)
     return {key: round(value, 3) for key, value in figures.items()}
 
 
