@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.add_argument("--name", default="", help="name of the model; default: RECIPE_trained")
     train.set_defaults(run=_train)
     evaluate = add_command(
-        subparsers, "evaluate", "Measure a trained network, or any installed model, on a data set."
+        subparsers, "evaluate", "Measure a trained network, or an installed model, on a data set."
     )
     evaluate.add_argument(
         "networks",

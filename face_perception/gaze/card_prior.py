@@ -13,6 +13,9 @@ from face_perception.inference import Card, ModelError
 from face_perception.settings import did_you_mean
 
 PRIOR_FACT = "prior"  # fact of a card
+# Values that may be 0. Calibrations divide by the others, which are at least _LEAST.
+_MAY_BE_0 = ("bias", "scale_sigma", "sigma", "share", "lid_gain", "pitch_with_lids")
+_LEAST = 1e-4
 
 
 def prior_of_card(card: Card) -> EstimatorPrior:
@@ -35,7 +38,8 @@ def prior_of_card(card: Card) -> EstimatorPrior:
 def prior_from_values(content: Any) -> EstimatorPrior:
     """Returns the prior with these values by name; the others keep their defaults.
 
-    Raises InputError that names a value that is unknown or not a finite number of at least 0.
+    Raises InputError that names a value that is unknown, or is not a finite number that is large
+    enough.
 
     >>> prior_from_values({"noise": 0.04, "pitch": {"gain": 1.6}}).pitch.gain
     1.6
@@ -74,8 +78,10 @@ def _values(kind: type[Any], content: Any, what: str) -> dict[str, Any]:
 def _numbers(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value < math.inf:
+        least = 0.0 if name in _MAY_BE_0 else _LEAST
+        if not number or not least <= value < math.inf:
             raise InputError(
-                f"{prefix}{name} must be a finite number of at least 0, not {shortened(value)}"
+                f"{prefix}{name} must be a finite number of at least {least:g}, not "
+                f"{shortened(value)}"
             )
     return {name: float(value) for name, value in values.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,13 @@ from face_perception.cli import main
 from face_perception.faces import load_tracker
 from face_perception.gaze import GAZE_NETWORKS
 from face_perception.learning.data import dataset, rendered_people
-from face_perception.learning.data.dataset import DatasetError
-from face_perception.learning.protocols import measurement
+from face_perception.learning.data.dataset import Dataset, DatasetError
+from face_perception.learning.protocols import affect_answers, measurement
 from face_perception.learning.protocols.affect import AffectAnswers, UnitAnswers, affect_figures
 from face_perception.learning.protocols.gaze import GazeAnswers, contact_figures, gaze_figures
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
 from face_perception.statistics import ccc, consistency
-from face_perception.types import EXPRESSIONS
+from face_perception.types import EXPRESSIONS, FaceCrop, ValenceArousal
 
 RENDERED = Path(__file__).parents[1] / "data" / "rendered_people"
 LOOKS = ("lens", "look_left", "look_right", "look_up", "look_down")
@@ -163,6 +164,47 @@ def test_affect_figures_are_those_of_the_published_measures() -> None:
     )
     (point,) = found.curves["reliability of expressions"].points
     assert point.x == pytest.approx(0.8 + 0.2 / 7)
+
+
+class SeenOverTime:
+    """Stands for a network that looks at time: its valence is the stamp."""
+
+    def estimate(
+        self, tag: int, stamp: float, crops: Sequence[FaceCrop]
+    ) -> list[tuple[int, list[ValenceArousal]]]:
+        return [(tag, [ValenceArousal(crop.face_id, "net", stamp, 0.0) for crop in crops])]
+
+    def finish(self) -> list[tuple[int, list[ValenceArousal]]]:
+        return []
+
+
+@pytest.fixture
+def over_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[int]], list[float]]:
+    """Returns the valence of each sample of two videos with these frames."""
+
+    def crop(data: Dataset, row: int, face_id: str) -> FaceCrop:
+        return FaceCrop(face_id, np.zeros((160, 160, 3), np.uint8), np.eye(2, 3))
+
+    def valences(frames: list[int]) -> list[float]:
+        columns = {
+            "video": np.array(["a"] * len(frames) + ["b"], object),
+            "frame": np.array([*frames, 60], np.float64),
+        }
+        columns["sample"] = columns["video"]
+        data = Dataset(Path("set"), "set", "mine", "a test", columns)
+        return [one.affect[0] for one in affect_answers._over_videos(SeenOverTime(), data)]
+
+    monkeypatch.setattr(affect_answers, "_crop", crop)
+    return valences
+
+
+def test_a_network_that_looks_at_time_sees_each_video_in_order(
+    over_time: Callable[[list[int]], list[float]],
+) -> None:
+    # Of frame 4 the face was not found.
+    assert over_time([3, 1, 2, 5]) == pytest.approx([3 / 30, 1 / 30, 2 / 30, 5 / 30, 2])
+    with pytest.raises(DatasetError, match="frames of video a do not follow each other"):
+        over_time([1, 3, 5, 7])
 
 
 def test_consistency_is_icc_3_1_of_a_two_way_analysis_of_variance() -> None:

@@ -19,7 +19,8 @@ from face_perception.gaze.card_prior import (
 from face_perception.inference import Card, ModelError, find_card
 from face_perception.outside_files import read_yaml
 
-MEASURED = EstimatorPrior(yaw=AxisPrior(gain=0.98), pitch=AxisPrior(gain=1.5, cross=0), noise=0.04)
+PITCH = AxisPrior(gain=1.5, cross=0.02)
+MEASURED = EstimatorPrior(yaw=AxisPrior(gain=0.98), pitch=PITCH, noise=0.04)
 
 
 def card(**facts: Any) -> Card:
@@ -40,7 +41,7 @@ def test_the_bundled_network_has_a_measured_prior_and_a_retrained_one_has_not() 
 def test_a_prior_goes_through_a_card() -> None:
     read = prior_of_card(card(prior=prior_values(MEASURED)))
     assert prior_values(read) == prior_values(MEASURED)
-    assert read.pitch.cross == 0
+    assert read.pitch.cross == 0.02
     assert prior_from_values({"pitch": {"gain": 2}}).pitch == AxisPrior(gain=2.0)
     assert prior_from_values({}) == EstimatorPrior()
 
@@ -52,7 +53,8 @@ def test_a_prior_goes_through_a_card() -> None:
         ({"pitch": 3}, "pitch must have values by name"),
         ({"roll": {}}, "the prior has no value roll"),
         ({"yaw": {"gian": 1.0}}, "yaw has no value gian: did you mean gain?"),
-        ({"noise": "much"}, "noise must be a finite number of at least 0, not 'much'"),
+        ({"noise": "much"}, "noise must be a finite number of at least 0.0001, not 'much'"),
+        ({"pitch": {"cross": 0}}, "pitch.cross must be a finite number of at least 0.0001, not 0"),
         ({"pitch": {"gain": float("nan")}}, "pitch.gain must be a finite number"),
         ({"yaw": {"bias": -0.1}}, "yaw.bias must be a finite number of at least 0, not -0.1"),
         ({"yaw": {"bias": True}}, "yaw.bias must be a finite number of at least 0"),

@@ -89,7 +89,11 @@ def _crop(data: Dataset, i: int, face_id: str) -> FaceCrop:
 
 
 def _over_videos(network: _OverTime, data: Dataset) -> list[_Answer]:
-    """Runs a network over the frames of each video in order."""
+    """Runs a network over the frames of each video in order.
+
+    Raises DatasetError if they are not known, or most of them were left out: the network would see
+    other motion than in its training.
+    """
     if "video" not in data.columns or not np.isfinite(data.labels("frame")).all():
         raise DatasetError(
             f"{data.folder}: a network that looks at time needs the columns video and frame"
@@ -98,8 +102,14 @@ def _over_videos(network: _OverTime, data: Dataset) -> list[_Answer]:
     frames = data.labels("frame")[:, 0]
     for video in dict.fromkeys(data.columns["video"]):
         index = np.flatnonzero(data.columns["video"] == video)
+        index = index[np.argsort(frames[index], kind="stable")]
+        if len(index) > 1 and np.median(np.diff(frames[index])) != 1:
+            raise DatasetError(
+                f"{data.folder}: most frames of video {video} do not follow each other: a network "
+                "that looks at time needs all of them: convert the data set without --every"
+            )
         known: list[tuple[int, list[Any]]] = []
-        for i in index[np.argsort(frames[index], kind="stable")]:
+        for i in index:
             crop = _crop(data, int(i), str(video))
             known += network.estimate(int(i), float(frames[i]) / TICK_RATE, [crop])
         for row, found in [*known, *network.finish()]:
