@@ -205,12 +205,14 @@ class CalibrationStore(PersonFiles):
 
         An empty ``estimator`` deletes all of the person's calibrations, with the file. Returns the
         number of calibrations that were deleted. Damaged files of the person are deleted as well
-        and count as one each. Raises as ``put`` does.
+        and count as one each. What an interrupted writing left is deleted and does not count.
+        Raises as ``put`` does.
         """
         check_person_id(person_id)
         path = self.file(person_id)
         aside = _aside(path)
-        if not (path.exists() or aside.exists()):
+        parts = list(self.folder.glob(f"{path.name}.*.part"))
+        if not (path.exists() or aside.exists() or parts):
             return 0
         with self.locked():
             damaged = int(aside.exists())
@@ -224,7 +226,8 @@ class CalibrationStore(PersonFiles):
                 self._write(path, person_id, left)
             else:
                 path.unlink(missing_ok=True)
-            aside.unlink(missing_ok=True)
+            for file in (aside, *parts):
+                file.unlink(missing_ok=True)
             return len(known) - len(left) + damaged
 
     def _write(self, path: Path, person_id: str, known: dict[str, Calibration]) -> None:

@@ -40,7 +40,8 @@ class PeopleRecognition:
     """Recognises the enrolled persons of a store and runs enrolments. It is thread-safe.
 
     Persons that were enrolled with another revision of the network are left out, with a warning
-    that names them.
+    that names them. Raises InputError if a setting is out of range, and OSError if the store cannot
+    be read.
 
     >>> from face_perception.inference import load
     >>> model = load("dlib_face_recognition", backend="onnxruntime")  # doctest: +SKIP
@@ -83,9 +84,10 @@ class PeopleRecognition:
         return tuple(self._persons)
 
     def change_settings(self, settings: RecognitionSettings) -> None:
+        """Changes the settings. Raises InputError if one is out of range; then nothing changes."""
         with self._lock:
-            self._settings = settings
             self._recogniser.change_settings(settings)
+            self._settings = settings
 
     def refresh(self) -> None:
         """Reads the store again if its files have changed. Raises OSError if it cannot be read.

@@ -12,7 +12,7 @@ import numpy as np
 from face_perception.faces import id_expired
 from face_perception.people.enrolled_store import EnrolledPerson
 from face_perception.people.face_templates import Template
-from face_perception.settings import setting
+from face_perception.settings import check, setting
 from face_perception.types import Recognition
 
 # Nearest looks of a person to which the distance of a face is the mean.
@@ -109,6 +109,7 @@ class Recogniser:
 
     Call ``due`` for an image, and ``take`` with the templates of the faces that are due. A face is
     named after three votes of its last five looks, and keeps the name while two of them are for it.
+    Raises InputError if a setting is out of range.
 
     >>> recogniser = Recogniser(RecognitionSettings())
     >>> recogniser.due(0.0, ["face_1"])
@@ -119,11 +120,13 @@ class Recogniser:
     """
 
     def __init__(self, settings: RecognitionSettings) -> None:
-        self._settings = settings
+        self.change_settings(settings)
         self._persons: dict[str, Template] = {}
         self._tracks: dict[str, _Track] = {}
 
     def change_settings(self, settings: RecognitionSettings) -> None:
+        """Changes the settings. Raises InputError if one is out of range; then nothing changes."""
+        check(settings)
         self._settings = settings
 
     def set_persons(self, persons: Sequence[EnrolledPerson]) -> None:

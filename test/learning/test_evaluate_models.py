@@ -24,7 +24,13 @@ from face_perception.learning.protocols.affect import AffectAnswers, UnitAnswers
 from face_perception.learning.protocols.gaze import GazeAnswers, contact_figures, gaze_figures
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
 from face_perception.statistics import ccc, consistency
-from face_perception.types import EXPRESSIONS, FaceCrop, ValenceArousal
+from face_perception.types import (
+    EXPRESSIONS,
+    ActionUnit,
+    ActionUnits,
+    FaceCrop,
+    ValenceArousal,
+)
 
 RENDERED = Path(__file__).parents[1] / "data" / "rendered_people"
 LOOKS = ("lens", "look_left", "look_right", "look_up", "look_down")
@@ -205,6 +211,25 @@ def test_a_network_that_looks_at_time_sees_each_video_in_order(
     assert over_time([3, 1, 2, 5]) == pytest.approx([3 / 30, 1 / 30, 2 / 30, 5 / 30, 2])
     with pytest.raises(DatasetError, match="frames of video a do not follow each other"):
         over_time([1, 3, 5, 7])
+
+
+def test_intensities_are_not_taken_for_presence() -> None:
+    units = ActionUnits("0", "net", {12: ActionUnit(probability=0.9, threshold=0.5)})
+    answer = affect_answers._Answer((np.nan, np.nan), units=units)
+    columns = {
+        "sample": np.array(["a", "b"], object),
+        "au_12": np.array([1.0, np.nan]),
+        "intensity_12": np.array([4.0, np.nan]),
+    }
+    data = Dataset(Path("set"), "set", "mine", "a test", columns)
+    found = affect_answers._unit(12, [answer, answer], data)
+    assert found.present[0] == 1
+    assert found.intensity[0] == 4
+    columns["au_12"][1] = 0.3
+    with pytest.raises(DatasetError, match=r"au_12 is 0\.3, 0, 1 or null was expected"):
+        affect_answers._unit(12, [answer, answer], data)
+    with pytest.raises(DatasetError, match="intensity_12 must hold numbers"):
+        dataset._column(Path("t"), "intensity_12", ["strong"])
 
 
 def test_consistency_is_icc_3_1_of_a_two_way_analysis_of_variance() -> None:

@@ -241,6 +241,18 @@ def test_damaged_files_are_set_aside_and_named(
     assert store.delete("anna") == 0
 
 
+def test_what_an_interrupted_writing_left_is_deleted(store: CalibrationStore) -> None:
+    store.put("anna", CALIBRATION)
+    (path,) = store.folder.glob("anna*.json")
+    part = path.with_name(f"{path.name}.123.part")
+    part.write_bytes(path.read_bytes())
+    assert store.delete("anna") == 1
+    assert list(store.folder.glob("anna*")) == []
+    part.write_text("{")
+    assert store.delete("anna") == 0
+    assert list(store.folder.glob("anna*")) == []
+
+
 @pytest.mark.parametrize("estimator", ["", "scripted"])
 def test_what_is_damaged_can_be_deleted(
     store: CalibrationStore, said: list[str], estimator: str

@@ -153,6 +153,15 @@ def test_a_forgotten_person_is_not_named_any_more(recogniser: Recogniser) -> Non
     assert film.changes[-1] == ("face_1", "anna", "")
 
 
+def test_settings_out_of_range_are_refused(recogniser: Recogniser) -> None:
+    with pytest.raises(InputError, match=r"max_distance .* 0\.1"):
+        Recogniser(RecognitionSettings(max_distance=-0.5))
+    with pytest.raises(InputError, match="margin"):
+        recogniser.change_settings(RecognitionSettings(margin=math.nan))
+    film = Film(recogniser)
+    assert film.show({"face_1": ANNA}, 2.0) == {"face_1": "anna"}
+
+
 # Enrolment.
 
 Looks = Mapping[str, tuple[np.ndarray, float]]

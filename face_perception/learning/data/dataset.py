@@ -7,6 +7,7 @@ docs/training.md. Needs pyarrow (the extra ``training``).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ NUMBERS = (
 )  # and au_<n>
 _NEEDED = ("sample", "file", "subject", "split")
 _STATED = ("name", "licence", "made_by")
+_OF_UNIT = re.compile(r"(au|intensity)_[0-9]+")  # columns with numbers about an action unit
 # What a table may take in memory: so many bytes in any case, and so many times its file.
 _FREE_MEMORY, _LARGEST_RATIO = 64 << 20, 100
 
@@ -220,7 +222,7 @@ def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
             if name in FILES and value is not None:
                 _check_relative(path, i, value)
         return column
-    if name in NUMBERS or (name.startswith("au_") and name[3:].isdigit()):
+    if name in NUMBERS or _OF_UNIT.fullmatch(name):
         try:
             return np.array([np.nan if v is None else v for v in values], np.float64)
         except (TypeError, ValueError) as error:

@@ -51,12 +51,18 @@ def answer_affect(model: Model, data: Dataset, load: Callable[[str], Model]) -> 
 def _unit(code: int, answers: Sequence[_Answer], data: Dataset) -> UnitAnswers:
     units = [None if a.units is None else a.units.units[code] for a in answers]
     known = next(unit for unit in units if unit is not None)
-    intensity = data.columns.get(f"intensity_{code}", np.full(len(data), None))
+    present, intensity = data.labels(f"au_{code}", f"intensity_{code}").T
+    odd = present[np.isfinite(present) & ~np.isin(present, (0, 1))]
+    if len(odd):
+        raise DatasetError(
+            f"{data.folder}: au_{code} is {odd[0]:g}, 0, 1 or null was expected; the column for "
+            f"intensities from 0 to 5 is intensity_{code}"
+        )
     return UnitAnswers(
         probability=np.array([np.nan if u is None else u.probability for u in units], np.float64),
         threshold=known.threshold,
-        present=data.labels(f"au_{code}")[:, 0],
-        intensity=np.array([np.nan if v is None else v for v in intensity], np.float64),
+        present=present,
+        intensity=intensity,
     )
 
 
