@@ -145,7 +145,7 @@ class Part(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.level = musetalk_unet._Level([(64, 64), (64, 128)], attends=True)
+        self.level = musetalk_unet._Level([(64, 64), (64, 128)], attends=True, time=1280)
         for block in self.level.resnets:
             del block.time_emb_proj
         self.conv = torch.nn.Conv2d(128, 64, 3)

@@ -16,7 +16,7 @@ _ENTRY = re.compile(
     r"(?P<type>[\w/]+)(?P<array>\[.*?\])?\s+(?P<name>\w+)(?P<value>\s*=[^#]*)?\s*(#(?P<comment>.*))?"
 )
 # A number states its unit or its range.
-_UNIT = re.compile(r"\b(rad|m|s|Hz|pixels|ratio|number|index|matrix|FACS)\b|\[-?\d+, \d+\]")
+_UNIT = re.compile(r"\b(rad|m|s|Hz|bytes|pixels|ratio|number|index|matrix|FACS)\b|\[-?\d+, \d+\]")
 _NUMBERS = ("float32", "float64", "int16", "uint8", "uint16", "uint32")
 
 

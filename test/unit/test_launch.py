@@ -214,7 +214,8 @@ def test_composed_graph_keeps_sound_apart() -> None:
     assert first.name == "composed"
     assert [node.name for node in first.nodes] == [n.name for n in graph.NODES if n.perceives]
     assert first.sends_images
-    assert [p.name for p in others] == ["microphone", "voice_activity", "talking_face", "voice"]
+    names_of_others = ["microphone", "voice_activity", "talking_face", "voice"]
+    assert [p.name for p in others] == [*names_of_others, "session", "dashboard"]
     # One node alone is not composed.
     (only,) = graph.node_processes(graph.GraphOptions(nodes=("gaze",), composed=True))
     assert only.arguments() == arguments_of("gaze")
