@@ -154,7 +154,7 @@ def test_a_forgotten_person_is_not_named_any_more(recogniser: Recogniser) -> Non
 
 
 def test_settings_out_of_range_are_refused(recogniser: Recogniser) -> None:
-    with pytest.raises(InputError, match=r"max_distance .* 0\.1"):
+    with pytest.raises(InputError, match=r"max_distance: -0\.5 .*from 0\.1 to 1"):
         Recogniser(RecognitionSettings(max_distance=-0.5))
     with pytest.raises(InputError, match="margin"):
         recogniser.change_settings(RecognitionSettings(margin=math.nan))
