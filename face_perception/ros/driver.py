@@ -557,6 +557,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         if self._state == "unconfigured":
             self.trigger_configure()
         if self._state == "inactive":
+            begin = time.monotonic()  # the next try repeats this step only
             self.trigger_activate()
         # A try may take seconds, in which no other node of the process is called back.
         end = time.monotonic()

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +27,7 @@ from waits import scaled
 
 from face_perception.exit_codes import EXIT_USAGE
 from face_perception.media import image_from_message
+from face_perception.ros import driver
 
 Start = Callable[..., NodeProcess]
 
@@ -162,6 +165,23 @@ def test_recovers_when_what_was_missing_appears(
     # Each try, every 0.4 s, fails. The failure is logged every 2 s.
     most = 1 + (time.monotonic() - begin) // 2
     assert 1 <= node.log.count("there is no such file") <= most
+
+
+def test_a_long_set_up_does_not_delay_the_next_try_to_activate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The wait grows with the time of a try, but the next one need not set up again."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    node: Any = SimpleNamespace(_autostart=True, _next_try=0.0, _state="unconfigured")
+
+    def take(seconds: float) -> None:
+        clock.now += seconds
+        node._state = "inactive"
+
+    node.trigger_configure, node.trigger_activate = lambda: take(5.0), lambda: take(0.1)
+    driver.PerceptionNode._start_by_itself(node)
+    assert node._next_try == pytest.approx(5.1 + 1.0)
 
 
 def test_a_device_may_be_a_number(start: Start) -> None:
