@@ -31,7 +31,7 @@ class Purpose:
     >>> try:
     ...     find_card("voice_activty", voices)
     ... except ModelError as error:
-    ...     print(str(error)[:61])
+    ...     print(str(error)[:60])
     there is no model 'voice_activty': use one of voice_activity
     """
 
