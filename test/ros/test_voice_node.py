@@ -195,8 +195,10 @@ def test_speech_is_interrupted_queued_and_replaced(listen: Callable[..., Listene
     peer.until(lambda: listener.heard() > before + 0.2, why="for speech")
     answer = peer.call(Trigger, "voice/interrupt", Trigger.Request())
     assert answer.message == "1 texts were interrupted"
-    # Deactivating ends the goal.
+    # Deactivating ends the goal, and silences the talking face if it has begun to speak.
     _, result = listener.begin(long)
+    before = listener.heard()
+    peer.until(lambda: listener.heard() > before + 0.2, why="for speech")
     silenced = listener.silenced
     change = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
     assert peer.call(ChangeState, "voice/change_state", change).success
