@@ -293,8 +293,8 @@ class Performer:
         the order of the sentences. Phonemes that begin before the utterance that is played do not
         count, and ``interrupt`` forgets all. Raises InputError as ``PhonemeMouth.add`` does.
         """
-        with self._lock:
-            self._phonemes.add(phones)
+        # Without the lock: computing the shapes of a long sentence takes longer than a frame.
+        self._phonemes.add(phones)
 
     def interrupt(self) -> bool:
         """Stops speaking at once. Returns True if the face was speaking."""

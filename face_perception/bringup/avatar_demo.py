@@ -61,9 +61,7 @@ class _DemoClient(Node):
         self.create_subscription(
             CompressedImage, "avatar/image/compressed", self._on_frame, QoSProfile(depth=10)
         )
-        self.create_subscription(
-            msg.Audio, "avatar/audio", self.sound.append, QoSProfile(depth=200)
-        )
+        self.create_subscription(msg.Audio, "avatar/audio", self._on_sound, QoSProfile(depth=200))
         latched = QoSProfile(
             depth=1,
             reliability=ReliabilityPolicy.RELIABLE,
@@ -100,6 +98,10 @@ class _DemoClient(Node):
     def _on_frame(self, message: CompressedImage) -> None:
         if self.keeping:
             self.frames.append(message)
+
+    def _on_sound(self, message: msg.Audio) -> None:
+        if self.keeping:
+            self.sound.append(message)
 
     def _on_state(self, message: msg.AvatarState) -> None:
         self.state = message.state

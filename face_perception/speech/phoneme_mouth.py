@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,7 +37,7 @@ def with_effort_of(announced: MouthShape, heard: MouthShape) -> MouthShape:
 
 
 class PhonemeMouth:
-    """Mouth shapes on the clock of the sender of the speech. Not thread-safe.
+    """Mouth shapes on the clock of the sender of the speech. Any thread may call the methods.
 
     >>> mouth = PhonemeMouth()
     >>> mouth.add([Phone("m", 100.0, 100.1), Phone("ɑ", 100.1, 100.3)])
@@ -47,6 +48,7 @@ class PhonemeMouth:
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._sentences: deque[tuple[float, float, MouthShapeTrack]] = deque(maxlen=_KEPT)
 
     def add(self, phones: Sequence[Phone]) -> None:
@@ -81,22 +83,25 @@ class PhonemeMouth:
         track = MouthShapeTrack(1 / ARTICULATION_RATE)
         for weights in articulation(shifted, math.ceil((end - begin) * ARTICULATION_RATE) + 1):
             track.append(weights)
-        while self._sentences and self._sentences[-1][0] >= begin:
-            self._sentences.pop()
-        self._sentences.append((begin, end, track))
+        with self._lock:
+            while self._sentences and self._sentences[-1][0] >= begin:
+                self._sentences.pop()
+            self._sentences.append((begin, end, track))
 
     def clear(self) -> None:
         """Forgets all phonemes."""
-        self._sentences.clear()
+        with self._lock:
+            self._sentences.clear()
 
     def shape_at(self, time: float, since: float = -math.inf) -> MouthShape | None:
         """Returns the shape at a time in seconds; None if no phonemes are known there.
 
         Sentences that begin before ``since`` do not count.
         """
-        for begin, end, track in reversed(self._sentences):
-            if begin < since:
-                return None
-            if begin <= time < end + _AFTER:
-                return track.at(time - begin)
+        with self._lock:
+            for begin, end, track in reversed(self._sentences):
+                if begin < since:
+                    return None
+                if begin <= time < end + _AFTER:
+                    return track.at(time - begin)
         return None

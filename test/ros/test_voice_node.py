@@ -187,6 +187,9 @@ def test_speech_is_interrupted_queued_and_replaced(listen: Callable[..., Listene
     old.since = peer.node.get_clock().now().to_msg()
     state.publish(old)
     assert "the talking face was interrupted" in listener.result(result).message
+    peer.spin(0.3)
+    assert listener.silenced == 1, "it would interrupt the speech of the other program"
+    assert len(listener.speech[-1].samples), "an end would end that speech"
     # A text on the topic, and the service.
     say_text = peer.publisher(String, "say_text")
     peer.until(lambda: say_text.get_subscription_count() > 0, why="for say_text")
@@ -219,6 +222,14 @@ def test_a_text_replaces_another_one(listen: Callable[..., Listener]) -> None:
     _, third = listener.begin("three")
     assert "nothing to say" in listener.say("...").message
     assert listener.result(third).success
+    # The talking face ends in the middle of a text.
+    _, fourth = listener.begin("a" * 90)
+    before = listener.heard()
+    listener.peer.until(lambda: listener.heard() > before + 0.2, why="for speech")
+    node = listener.peer.node
+    (ears,) = (s for s in node.subscriptions if s.topic_name == "/speech")
+    node.destroy_subscription(ears)
+    assert "nobody subscribes to /speech any more" in listener.result(fourth).message
 
 
 class SimulatedNode:
@@ -243,7 +254,8 @@ class SimulatedNode:
 
 
 def test_a_clock_that_is_slow_or_goes_back() -> None:
-    node, interrupted = SimulatedNode(), []
+    node = SimulatedNode()
+    interrupted: list[float] = []
     output = SpeechOutput(node)  # type: ignore[arg-type]
     output.start(lambda: interrupted.append(node.now))
     chunk = UtteranceChunk(0.0, 16_000, np.zeros(160_000, np.float32))

@@ -10,11 +10,15 @@ import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from waits import scaled
+
+from face_perception.speech import Phone, Recording
 
 av = pytest.importorskip("av")
 
@@ -49,6 +53,35 @@ def test_what_cannot_be_is_said_before_anything_is_started(
     assert not (tmp_path / "out").exists(), "a node was started"
     (line,) = done.stderr.splitlines()
     assert said in line
+
+
+def test_a_demo_that_runs_for_hours_keeps_nothing_after_its_film() -> None:
+    from face_perception.bringup.avatar_demo import _DemoClient
+
+    client: Any = SimpleNamespace(keeping=True, sound=[])
+    _DemoClient._on_sound(client, "of the film")
+    client.keeping = False
+    _DemoClient._on_sound(client, "later")
+    assert client.sound == ["of the film"]
+
+
+def test_phonemes_are_sent_sentence_by_sentence() -> None:
+    """The talking face keeps the last hundred sentences only."""
+    from face_perception.bringup.avatar_demo import _DemoClient
+
+    sent: list[float] = []  # seconds of sound before each sentence
+    said = [(Phone("m", start, start + 0.5),) for start in (0.2, 3.0, 6.5)]
+    pieces: list[object] = []
+    client: Any = SimpleNamespace(
+        _recording=Recording(1000, np.zeros((8000, 1), np.int16)),
+        _sentences=said,
+        _phonemes=SimpleNamespace(publish=lambda _: sent.append(0.02 * len(pieces))),
+        _send=lambda piece, _: pieces.append(piece),
+        get_clock=lambda: SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=10**18)),
+    )
+    _DemoClient.send_speech(client, SimpleNamespace(wait=lambda _: False))  # type: ignore[arg-type]
+    early = [sentence[0].start - at for sentence, at in zip(said, sent, strict=True)]
+    assert all(0 <= seconds <= 1.02 for seconds in early)
 
 
 def test_why_the_face_does_not_come_up(domain: int, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
     def _on_face_interrupted(self) -> None:
         """The talking face was told to be silent, by another program."""
         if self._current is not None:
-            self._interrupt(self._current, "the talking face was interrupted")
+            self._interrupt(self._current, "the talking face was interrupted", face_stopped=True)
 
     def _end_all(self, why: str) -> int:
         """Ends all texts, said or waiting. Returns how many there were."""
@@ -161,11 +161,15 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
         if current.is_canceled:
             self._interrupt(current, "canceled")
             return
+        lost = f"nobody subscribes to {self._output.topic} any more"
+        if self._output.lost():
+            self._interrupt(current, lost)
+            return
         self._output.send(current.utterance.take(now))
         if current.utterance.finished(now):
             self._current = None
             self._output.end(current.request.expression)
-            self._conclude(current, current.failure)
+            self._conclude(current, current.failure or ("" if self._output.heard else lost))
             return
         self._ticks += 1
         if self._ticks % _FEEDBACK == 0:
@@ -183,11 +187,14 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
         self._output.begin(text.request.expression)
         self._to_make.put(text)
 
-    def _interrupt(self, text: SaidText, why: str) -> None:
-        """Stops what is being said, in this node and in the talking face."""
+    def _interrupt(self, text: SaidText, why: str, *, face_stopped: bool = False) -> None:
+        """Stops what is being said: in this node and, unless ``face_stopped``, in the face."""
         text.stopped.set()
         self._current = None
-        self._output.interrupt(text.request.expression)
+        if face_stopped:
+            self._output.abandon(text.request.expression)
+        else:
+            self._output.interrupt(text.request.expression)
         self._conclude(text, why, interrupted=True)
 
     def _conclude(self, text: SaidText, problem: str, *, interrupted: bool = False) -> None:

@@ -18,7 +18,7 @@ from face_perception.ros.rclpy_compat import RCLError
 from face_perception.speech import UtteranceChunk, to_int16
 
 _PATIENCE = 1.0  # seconds to wait until the talking face has stopped
-_NOBODY = 2.0  # seconds to wait for somebody who hears the speech
+_NOBODY = 2.0  # seconds to wait for somebody who hears the speech, before and during it
 
 
 class SpeechOutput:
@@ -63,9 +63,15 @@ class SpeechOutput:
         answered = self._answer is None or self._answer.done()
         if not answered and now - self._asked_at < _PATIENCE:
             return False
+        lost = self.lost()
+        return lost or self.heard
+
+    def lost(self) -> bool:
+        """Returns whether nobody has heard the speech for a moment. Call it regularly."""
+        now = time.monotonic()
         if self.heard:
             self._deaf_since = 0.0
-            return True
+            return False
         self._deaf_since = self._deaf_since or now
         return now - self._deaf_since > _NOBODY
 
@@ -105,6 +111,21 @@ class SpeechOutput:
     def end(self, expression: str) -> None:
         """Ends the utterance; ``expression`` is what ``begin`` got."""
         self._node.publish(self._speech, msg.Audio(sample_rate=16_000, channels=1))
+        self._deaf_since = 0.0
+        self._reset(expression)
+
+    def abandon(self, expression: str) -> None:
+        """Ends the utterance after the talking face has stopped it.
+
+        Sends it neither an end nor an interruption: they would hit the speech with which another
+        program replies.
+        """
+        self._reset(expression)
+        self._end_stamp = 0.0
+        self._answer = None
+
+    def _reset(self, expression: str) -> None:
+        """Shows the neutral face again after an utterance with an expression."""
         if expression:
             self._node.publish(self._expression, String())
 
