@@ -16,6 +16,7 @@ from face_perception.learning.synthesis.espeak import (
     SPEECH_RATE,
     Request,
     SpeechError,
+    Spoken,
     speak,
 )
 from face_perception.learning.synthesis.room_acoustics import simulate_recording
@@ -153,6 +154,16 @@ def test_resumes_bit_for_bit(few, tmp_path: Path) -> None:
     parts = train(recipe(), few, tmp_path / "parts", resume=True, quiet=True).state_dict()
     for name, value in whole.items():
         assert value.equal(parts[name]), name
+
+
+def test_the_share_of_clips_without_speech_is_chosen() -> None:
+    """Films of talking people have none."""
+    from face_perception.learning.mouth.data import make_clips
+
+    said = Spoken(SAID, np.zeros(8000, np.float32), (Phone("a", 0.0, 0.5),))
+    some = make_clips([said] * 60, 0.1, 0)
+    assert 0 < sum(not clip.phones for clip in some) < 15
+    assert all(clip.phones for clip in make_clips([said] * 60, 0.1, 0, silent=0.0))
 
 
 def test_what_was_trained_runs_as_a_mouth(few, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from face_perception.faces import FaceTracker
 from face_perception.inference import find_card
 from face_perception.learning import runs
 from face_perception.learning.data.dataset import write_about
+from face_perception.learning.mouth.data import SpeechClip
 from face_perception.learning.musetalk import face_figures, syncnet_recipe, syncnet_runs
 from face_perception.learning.musetalk import recipe as recipes
 from face_perception.learning.musetalk import runs as musetalk_runs
@@ -45,7 +46,10 @@ from face_perception.learning.musetalk.talking_videos import (
 )
 from face_perception.learning.musetalk.training_samples import FaceSamples, SyncSamples
 from face_perception.learning.recipe import read_settings, recipe_file
+from face_perception.learning.synthesis import talking_clips
+from face_perception.learning.synthesis.espeak import Request, Spoken
 from face_perception.learning.training_loop import LAST, fit_module
+from face_perception.speech import Phone
 
 TINY = MuseTalkRecipe(
     seed=0,
@@ -126,6 +130,29 @@ def test_films_become_faces_and_sound(tmp_path: Path, tracker: FaceTracker) -> N
     assert np.array_equal(again.clips[0].faces, clip.faces)
     with pytest.raises(InputError, match="no film in test/ with 1 frames"):
         again.part("test")
+
+
+def test_drawn_people_share_no_utterance_with_those_of_another_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracker: FaceTracker
+) -> None:
+    def said(requests: list[Request]) -> list[Spoken]:
+        silence = np.zeros(4000, np.float32)
+        return [Spoken(r, silence, (Phone(f"{i}", 0.0, 0.25),)) for i, r in enumerate(requests)]
+
+    heard: dict[str, set[str]] = {}
+
+    def write(film: Path, _: object, clip: SpeechClip, *, seed: int) -> None:
+        assert clip.phones, "all of them talk"
+        heard.setdefault(film.parent.name, set()).update(p.name for p in clip.phones if p.name)
+
+    monkeypatch.setattr(talking_clips, "speak", said)
+    monkeypatch.setattr(talking_clips, "load_tracker", lambda: tracker)
+    monkeypatch.setattr(talking_clips, "_next_portrait", lambda *_: None)
+    monkeypatch.setattr(talking_clips, "write_talking_film", write)
+    talking_clips.write_talking_clips(tmp_path / "films", talking_clips.TalkingClips(12, 3.0))
+    train, validation, test = (heard[split] for split in ("train", "validation", "test"))
+    assert (len(train), len(validation), len(test)) == (8, 2, 2)
+    assert not train & validation | train & test | validation & test
 
 
 def test_data_that_does_not_fit_is_named(tmp_path: Path) -> None:

@@ -85,17 +85,19 @@ def held_out_requests(count: int, seed: int, *, languages: bool) -> list[Request
     return random_requests(count, seed, chosen, HELD_OUT_VARIANTS)
 
 
-def make_clips(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[SpeechClip]:
+def make_clips(
+    spoken: Sequence[Spoken], seconds: float, seed: int, *, silent: float = _SILENT_CLIPS
+) -> list[SpeechClip]:
     """Returns one clip for each utterance, cut to ``seconds`` and recorded in a random room.
 
-    A clip is cut at a random place from the utterance, a pause, and the next utterance. Some clips
-    have noise only.
+    A clip is cut at a random place from the utterance, a pause, and the next utterance. A share
+    ``silent`` of the clips has noise only.
     """
     random = np.random.default_rng(seed)
     count = round(seconds * SPEECH_RATE)
     result = []
     for i, first in enumerate(spoken):
-        if random.random() < _SILENT_CLIPS:
+        if random.random() < silent:
             level = 10 ** (random.uniform(-75, -15) / 20)
             samples = np.clip(noise(count, random) * level, -1, 1).astype(np.float32)
             weights = np.zeros((count // (SPEECH_RATE // ARTICULATION_RATE) + 1, 6))

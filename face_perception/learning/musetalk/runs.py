@@ -25,14 +25,13 @@ from face_perception.learning.musetalk.recipe import Frozen, MuseTalkRecipe
 from face_perception.learning.musetalk.speech_states import SpeechEncoder, clip_states
 from face_perception.learning.musetalk.state_dicts import read_state_dict
 from face_perception.learning.musetalk.syncnet import SyncNet
-from face_perception.learning.musetalk.syncnet_runs import load_syncnet, paint
+from face_perception.learning.musetalk.syncnet_runs import data_of_run, load_syncnet
 from face_perception.learning.musetalk.talking_videos import (
     TalkingClip,
     TalkingVideos,
     read_videos,
 )
 from face_perception.learning.musetalk.unet import UNet
-from face_perception.learning.run_folder import SYNTHETIC_DATA
 from face_perception.learning.training_loop import LAST, has_checkpoint, trained_weights
 
 _Report = Callable[[str], None]
@@ -60,12 +59,11 @@ def train(
     recipe = run_folder.recipe_of_run(
         MuseTalkRecipe, file, out, LAST, f"{_OWN}/{LAST}", resume=resume
     )
-    data = run_folder.data_of_new_run(out, data, resume, SYNTHETIC_DATA)
     start = _start(recipe)
     files = _frozen_files(recipe)
     perceptual = _perceptual(recipe, report)
     syncnet = _syncnet(recipe, report)
-    data = data or paint(out, recipe.seed, report)
+    data = data_of_run(out, data, resume, recipe.seed, report)
     out.mkdir(parents=True, exist_ok=True)
     # Before the faces, which may take hours: a run that is stopped there can be resumed.
     run_folder.save_settings(out, recipe, data)
@@ -194,7 +192,7 @@ def _perceptual(recipe: MuseTalkRecipe, report: _Report) -> PerceptualNetwork | 
 
 def _syncnet(recipe: MuseTalkRecipe, report: _Report) -> SyncNet | None:
     if recipe.syncnet:
-        return load_syncnet(Path(recipe.syncnet).expanduser())
+        return load_syncnet(Path(recipe.syncnet).expanduser(), report)
     if recipe.stage == 2 and recipe.sync_weight:
         report(
             "no SyncNet (setting syncnet): training without the sync loss; run `face-perception "

@@ -21,7 +21,7 @@ from face_perception.learning.musetalk.syncnet import FRAMES, SyncNet
 from face_perception.learning.musetalk.syncnet_recipe import SyncNetRecipe
 from face_perception.learning.musetalk.talking_videos import TalkingVideos, read_videos
 from face_perception.learning.synthesis.talking_clips import TalkingClips, write_talking_clips
-from face_perception.learning.training_loop import LAST, network_weights, trained_weights
+from face_perception.learning.training_loop import LAST, trained_weights
 
 _FACES = "faces"  # folder of a run for what is read of the films once
 
@@ -40,8 +40,7 @@ def train(
     Arguments and errors are those of ``learning.runs.train``.
     """
     recipe = run_folder.recipe_of_run(SyncNetRecipe, file, out, LAST, resume=resume)
-    data = run_folder.data_of_new_run(out, data, resume, run_folder.SYNTHETIC_DATA)
-    data = data or paint(out, recipe.seed, report)
+    data = data_of_run(out, data, resume, recipe.seed, report)
     # Before the faces, which may take hours: a run that is stopped there can be resumed.
     run_folder.save_settings(out, recipe, data)
     videos = _videos(recipe, out, data, report)
@@ -67,25 +66,34 @@ def evaluate(
     return recipes.evaluate(network.eval(), videos.part(split or "test", FRAMES), recipe.seed)
 
 
-def paint(out: Path, seed: int, report: Callable[[str], None]) -> Path:
-    """Writes films of synthetic people who talk into the folder of a run; returns their folder."""
-    data = out / run_folder.SYNTHETIC_DATA
+def data_of_run(
+    out: Path, data: Path | None, resume: bool, seed: int, report: Callable[[str], None]
+) -> Path:
+    """Returns the films of a run; draws synthetic people who talk for a new run without ``data``.
+
+    Raises what ``run_folder.data_or_painted`` and ``write_talking_clips`` raise.
+    """
     settings = TalkingClips(seed=seed)
-    report(f"drawing {settings.people} synthetic people who talk into {data}")
-    out.mkdir(parents=True, exist_ok=True)
-    return write_talking_clips(data, settings)
+    return run_folder.data_or_painted(
+        out,
+        data,
+        resume,
+        f"{settings.people} synthetic people who talk",
+        lambda folder: write_talking_clips(folder, settings),
+        report,
+    )
 
 
-def load_syncnet(path: Path) -> nn.Module:
+def load_syncnet(path: Path, report: Callable[[str], None] = lambda line: None) -> nn.Module:
     """Returns the SyncNet of a run of the recipe, or of a published file.
 
-    The network is in inference mode and has no gradients. Raises InputError if there is none, and
-    ModelError if the file does not fit.
+    The network is in inference mode and has no gradients. Reports if the run is not finished.
+    Raises InputError if there is none, and ModelError if the file does not fit.
     """
     if path.is_dir():
         recipe = run_folder.trained_recipe(SyncNetRecipe, path)
         network = recipe.network()
-        network.load_state_dict(network_weights(path / LAST))
+        network.load_state_dict(trained_weights(path / LAST, recipe.epochs, report))
         return network.eval().requires_grad_(False)
     if not path.exists():
         raise InputError(

@@ -54,16 +54,9 @@ def write_talking_clips(folder: Path, settings: TalkingClips) -> Path:
     for split in SPLITS:
         (part / split).mkdir(parents=True)
     try:
-        spoken = speak(random_requests(settings.people, settings.seed))
-        clips = make_clips(spoken, settings.seconds, settings.seed)
-        held_out = max(1, settings.people // 6)
         tracker = load_tracker()
         order = iter(np.random.default_rng([67, settings.seed]).permutation(_NUMBERS))
-        for number, clip in enumerate(clips):
-            left = settings.people - number
-            split = (
-                "test" if left <= held_out else "validation" if left <= 2 * held_out else "train"
-            )
+        for number, (split, clip) in enumerate(_clips(settings)):
             portrait = _next_portrait(order, tracker)
             film = part / split / f"person_{number:04d}.mp4"
             write_talking_film(film, portrait, clip, seed=settings.seed + number)
@@ -77,6 +70,21 @@ def write_talking_clips(folder: Path, settings: TalkingClips) -> Path:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _clips(settings: TalkingClips) -> Iterator[tuple[str, SpeechClip]]:
+    """Yields the split and the speech of each person."""
+    spoken = speak(random_requests(settings.people, settings.seed))
+    held_out = max(1, settings.people // 6)
+    counts = (settings.people - 2 * held_out, held_out, held_out)
+    first = 0
+    for number, (split, count) in enumerate(zip(SPLITS, counts, strict=True)):
+        # A clip goes on with the next utterance, which must not be one of another split.
+        some = spoken[first : first + count]
+        seed = len(SPLITS) * settings.seed + number
+        for clip in make_clips(some, settings.seconds, seed, silent=0.0):
+            yield split, clip
+        first += count
 
 
 def write_talking_film(film: Path, portrait: PortraitRenderer, clip: SpeechClip, seed: int) -> None:
