@@ -23,11 +23,11 @@ _SERVES = (
     *("~/change_state", "~/get_state", "~/get_available_states"),
     *("~/get_available_transitions", "~/get_transition_graph"),
 )
-# Nodes that transform points with tf2, and inputs without a row: those of a gaze network, and what
-# every node publishes.
+# Nodes that transform points with tf2.
 _TRANSFORM = ("attention", "gaze", "talking_face")
 # What a node asks of every other node of the graph in its namespace.
 _ASKS = {"session": ("list_parameters", "get_parameters")}
+# Inputs that have no row in the table: those of a gaze network, and what every node publishes.
 _MORE = {
     "gaze": ("image", "image/compressed", "camera_info"),
     **dict.fromkeys(("session", "dashboard"), ("/diagnostics",)),

@@ -73,10 +73,11 @@ class RawTopics:
             self._subscriptions[topic] = (profile, self._subscribe(topic, profile))
 
     def end(self) -> None:
-        """Ends all subscriptions."""
+        """Ends all subscriptions, and forgets the problems: the next ``look`` tries all again."""
         for _, subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
+        self.problems.clear()
 
     def _add(self, topic: str, publisher: Any) -> bool:
         try:

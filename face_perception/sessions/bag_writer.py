@@ -47,6 +47,9 @@ class BagWriter:
         self.size = 0
         with named_errors(self._file):
             self._writer.open()
+            # The folder of the session is private, but the recording may be copied out of it.
+            path.chmod(0o700)
+            self._file.chmod(0o600)
         # rosbags offers no flush. Its storage writes a part of the file in ``close_chunk``.
         self._storage: Any = self._writer.storage
         if not hasattr(self._storage, "close_chunk"):
@@ -118,5 +121,5 @@ class BagWriter:
 
     def abort(self) -> None:
         """Closes the file without its end, after an error. Raises nothing."""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(Exception):
             self._writer.abort()

@@ -120,19 +120,20 @@ def check_marker(label: str) -> None:
 
 def free_space(folder: Path) -> float:
     """Returns the bytes that a user may still write to the disk of a folder; NaN if unknown."""
-    at = next((one for one in (folder, *folder.absolute().parents) if one.exists()), folder)
     try:
+        at = next((one for one in (folder, *folder.absolute().parents) if one.exists()), folder)
         return float(shutil.disk_usage(at).free)
-    except OSError:
+    except OSError:  # such as a folder above it that may not be entered
         return float("nan")
 
 
 class SessionFolder:
-    """A new folder for one session in ``root``, which is made if needed. Only its owner can read.
+    """A new folder for one session in ``root``, which is made if needed.
 
-    Its name is the local time of ``when`` (seconds since 1970) and the label. ``record`` is the
-    content of its session.yaml: add to it, then call ``write_record``. Each marker is on the disk
-    when ``add_marker`` returns.
+    Only the owner can read the folder, and a ``root`` that is made. The name of the folder is the
+    local time of ``when`` (seconds since 1970) and the label. ``record`` is the content of its
+    session.yaml: add to it, then call ``write_record``. Each marker is on the disk when
+    ``add_marker`` returns.
 
     Raises InputError for a label or a consent text that cannot be used, and OSError if the folder
     cannot be written.
@@ -168,7 +169,9 @@ class SessionFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def write_record(self) -> None:
-        """Writes ``record`` into session.yaml. Raises OSError."""
+        """Writes ``record`` into session.yaml. Raises OSError, also if the folder was removed."""
+        if not self.path.is_dir():  # write_atomically would make it again
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         text = yaml.safe_dump(self.record, sort_keys=False, allow_unicode=True)
         write_atomically(self.path / RECORD, text.encode(), private=True)
 
@@ -198,7 +201,7 @@ class SessionFolder:
 
 
 def _make_folder(root: Path, name: str) -> Path:
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)  # labels may be names of people
     for number in range(1, _MOST_NAMES):
         path = root / (name if number == 1 else f"{name}_{number}")
         try:

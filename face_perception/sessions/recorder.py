@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
@@ -152,5 +151,4 @@ class SessionRecorder:
         self._ended = True
         self._waiting.clear()
         self.failure = self.failure or text
-        with contextlib.suppress(OSError):
-            self._writer.abort()
+        self._writer.abort()

@@ -13,6 +13,7 @@ import json
 import math
 import struct
 import time
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -161,8 +162,10 @@ def _checked(found: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         if not isinstance(text, str):
             raise InputError(f"{key} is not a text")
         # ROS cuts a text at a NUL, and cannot send half of a surrogate pair.
-        if not all(letter.isprintable() or letter in "\n\t" for letter in text):
-            raise InputError(f"{key} has a character that cannot be shown: remove it")
+        if any(
+            unicodedata.category(letter) in ("Cc", "Cs") for letter in text if letter not in "\n\t"
+        ):
+            raise InputError(f"{key} has a control character, or half a character: remove it")
     return name, texts
 
 

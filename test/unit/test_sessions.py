@@ -27,6 +27,7 @@ from face_perception.sessions import (
     StreamedFace,
     TopicQos,
     check_marker,
+    free_space,
     header_stamp,
     pixelate,
 )
@@ -79,7 +80,8 @@ def test_a_session_is_a_rosbag2_recording_with_its_facts(tmp_path: Path) -> None
     made.mark(Marker(START + 1, "=begin, now", "service"))
     made.close("it was stopped", START + 10)
     folder = made.folder.path
-    assert folder.stat().st_mode & 0o077 == 0
+    for private in (folder, folder / "bag", folder / "bag" / "bag.mcap", folder / "markers.csv"):
+        assert private.stat().st_mode & 0o077 == 0, private
     record = yaml.safe_load((folder / "session.yaml").read_text())
     assert (record["label"], record["reason"]) == ("test", "it was stopped")
     assert (record["messages"], record["dropped"], record["markers"]) == (5, 0, 1)
@@ -191,6 +193,9 @@ def test_a_folder_that_disappears_ends_the_session(tmp_path: Path, moved: bool) 
         made.folder.remove()
     made.write()
     assert "bag.mcap: No such file" in made.failure
+    made.close("not this", START + 9)
+    assert "bag.mcap: No such file" in made.failure
+    assert not made.folder.path.exists()  # it is not made again
 
 
 def test_a_folder_in_which_nothing_can_be_written_is_removed(
@@ -246,9 +251,16 @@ def test_a_label_that_is_no_name_is_refused(label: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_space_on_a_disk_that_cannot_be_reached_is_unknown(tmp_path: Path) -> None:
+    assert free_space(tmp_path / "not" / "there") > 0
+    assert np.isnan(free_space(tmp_path / ("x" * 300)))  # as without permission, an OSError
+
+
 def test_two_sessions_of_one_second_have_two_folders(tmp_path: Path) -> None:
-    first, second = (SessionFolder(tmp_path, "a", START).path for _ in range(2))
+    root = tmp_path / "sessions"
+    first, second = (SessionFolder(root, "a", START).path for _ in range(2))
     assert second.name == f"{first.name}_2"
+    assert root.stat().st_mode & 0o077 == 0  # the names of the folders have the labels
 
 
 @pytest.mark.parametrize("label", ["", "  ", "a\nb", "x" * 201])

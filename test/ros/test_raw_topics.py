@@ -1,0 +1,46 @@
+"""Topics that are received as bytes: what a publisher with an odd type does to them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from face_perception.ros import qos
+from face_perception.ros.raw_topics import RawTopics, message_class
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "String", "std_msgs/String", "../msg/String", "std_msgs/srv/String", "os/msg/a b"]
+)
+def test_a_type_that_is_no_message_is_named(kind: str) -> None:
+    with pytest.raises(LookupError, match=r"its type .* is not that of a message: remap"):
+        message_class(kind)
+
+
+def test_a_type_that_is_not_installed_is_named() -> None:
+    with pytest.raises(LookupError, match="install the package other_msgs, and source it"):
+        message_class("other_msgs/msg/Thing")
+
+
+def test_a_topic_that_was_left_out_is_tried_again_after_the_end() -> None:
+    publisher = SimpleNamespace(topic_type="other_msgs/msg/Thing", qos_profile=qos.results())
+    warnings: list[str] = []
+    node: Any = SimpleNamespace(
+        count_publishers=lambda topic: 1,
+        get_publishers_info_by_topic=lambda topic: [publisher],
+        get_logger=lambda: SimpleNamespace(warning=warnings.append),
+        guarded=lambda work: work,
+        create_subscription=lambda *_, **__: object(),
+        destroy_subscription=lambda subscription: None,
+    )
+    topics = RawTopics(node, ["/chat"], lambda topic, data: None, depth=5)
+    topics.look()
+    topics.look()
+    assert len(warnings) == 1
+    assert list(topics.problems) == ["/chat"]
+    topics.end()
+    publisher.topic_type = "std_msgs/msg/String"
+    topics.look()
+    assert (topics.subscribed, topics.problems) == (["/chat"], {})
