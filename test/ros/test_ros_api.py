@@ -110,6 +110,7 @@ def test_ros_api_is_what_the_nodes_have(
     look.publish(String(data="face_1"))
     # The session node subscribes to what is published, while a session is recorded.
     peer.publisher(MarkerArray, "targets")
+    peer.publisher(msg.RecognitionArray, "recognitions")  # of people, whose model is optional
     peer.node.create_publisher(String, "robot_target", qos.results(1, latched=True))
     request = srv.StartSession.Request(video="full")
     assert peer.call(srv.StartSession, "session/start", request).success

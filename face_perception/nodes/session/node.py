@@ -49,11 +49,11 @@ _WRITE_PERIOD = 0.1  # seconds
 _OLDEST = 3600.0  # seconds: how old a marker may be
 _SETTLED = 3.0  # seconds after which nodes that have not told their parameters are given up
 _MARKERS, _MARKER_KIND = "session/markers", "face_perception/msg/SessionMarker"
-# Everything that the nodes publish, but pictures and sound.
+# What the nodes publish about people and the robot, without pictures and sound.
 _TOPICS = (
-    "faces,gaze,action_units,blendshapes,expressions,valence_arousal,motion_affect,attention,"
-    "look_at,look_at_id,speaker,target_probabilities,gaze_events,departed,targets,robot_target,"
-    "voice_activity,avatar/state,camera_info,/diagnostics"
+    "faces,recognitions,gaze,action_units,blendshapes,expressions,valence_arousal,motion_affect,"
+    "attention,look_at,look_at_id,speaker,target_probabilities,gaze_events,departed,targets,"
+    "robot_target,voice_activity,avatar/state,camera_info,/diagnostics"
 )
 
 
