@@ -9,6 +9,7 @@ from typing import Any
 
 import rclpy
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from face_perception.ros import qos
 
@@ -86,7 +87,8 @@ def last_message(
 
 @contextmanager
 def _command_node(namespace: str) -> Iterator[Node]:
-    rclpy.init(args=[])
+    # SIGTERM ends the command. rclpy's handler would only shut rclpy down, under the call.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.SIGINT)
     node = rclpy.create_node("face_perception_command", namespace=namespace)
     try:
         yield node

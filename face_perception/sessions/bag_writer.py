@@ -117,6 +117,8 @@ class BagWriter:
         with named_errors(self._file):
             self.flush()
             self._writer.close()
+            for file in self._file.parent.iterdir():  # also the list of files, made just now
+                file.chmod(0o600)
             self.size = self._file.stat().st_size
 
     def abort(self) -> None:

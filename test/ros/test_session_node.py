@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from command_line import COMMAND
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -20,6 +23,7 @@ from overlay_scene import face
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
+from waits import scaled
 
 from face_perception import msg, srv
 from face_perception.cli import main
@@ -195,6 +199,16 @@ def test_a_wrong_name_in_topics_is_refused(start: Start, peer: Peer, tmp_path: P
     start("session", folder=str(tmp_path), topics="faces,a b", stop_below=0.0).wait_for_log(
         "topics: 'a b' is not a ROS name"
     )
+
+
+def test_sigterm_ends_a_command_that_waits_for_the_node_without_a_traceback() -> None:
+    arguments = [*COMMAND, "session", "status", "--namespace", "nowhere"]
+    asked = subprocess.Popen(arguments, stderr=subprocess.PIPE)
+    with pytest.raises(subprocess.TimeoutExpired):
+        asked.wait(4)  # it waits for 10 s
+    asked.terminate()
+    _, said = asked.communicate(timeout=scaled(10))
+    assert (asked.returncode, said) == (-signal.SIGTERM, b"")
 
 
 def test_a_late_image_does_not_get_into_the_next_session(monkeypatch: pytest.MonkeyPatch) -> None:

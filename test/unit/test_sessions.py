@@ -80,7 +80,7 @@ def test_a_session_is_a_rosbag2_recording_with_its_facts(tmp_path: Path) -> None
     made.mark(Marker(START + 1, "=begin, now", "service"))
     made.close("it was stopped", START + 10)
     folder = made.folder.path
-    for private in (folder, folder / "bag", folder / "bag" / "bag.mcap", folder / "markers.csv"):
+    for private in (folder, *folder.rglob("*")):
         assert private.stat().st_mode & 0o077 == 0, private
     record = yaml.safe_load((folder / "session.yaml").read_text())
     assert (record["label"], record["reason"]) == ("test", "it was stopped")
