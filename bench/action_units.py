@@ -37,6 +37,7 @@ from face_perception.affect import (
 )
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.inference import load
+from face_perception.statistics import auc
 from face_perception.types import Blendshapes, Camera, Face, Frame
 
 NEUTRAL = ("neutral", "normal", "noglasses", "centerlight")
@@ -146,16 +147,6 @@ def _middle(pictures: Iterable[Picture]) -> FaceMeasures:
         classes[picture.expression].append(picture)
     means = [_median(shown) for shown in classes.values()]
     return FaceMeasures(*(float(v) for v in np.mean(means, axis=0)))
-
-
-def auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Returns the share of ordered pairs (a tie counts half); NaN if a class is missing."""
-    known = np.isfinite(scores)
-    yes, no = scores[known & positive], scores[known & ~positive]
-    if not len(yes) or not len(no):
-        return math.nan
-    difference = yes[:, None] - no
-    return float((difference > 0).mean() + (difference == 0).mean() / 2)
 
 
 def interval(people: np.ndarray, value: Callable[[np.ndarray], float]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from bench.accuracy.context import Context, Findings, Measure, Row
 from bench.accuracy.data_sets import GRID, Missing
 from bench.accuracy.speakers import NAME, speakers
 from face_perception.speech import MOUTH_RATE, NeuralMouth
-from face_perception.statistics import Array, mean
+from face_perception.statistics import Array, correlation, mean
 
 _OPEN, _CLOSED = 0.06, 0.012  # opening of a person's lips, in distances of the outer canthi
 
@@ -31,7 +31,7 @@ def run(context: Context) -> Findings:
         distance = lip_openings(NeuralMouth(), sound)
         times = np.arange(len(distance)) * (len(sound) / MOUTH_RATE / len(distance))
         made = np.interp(np.array(one.stamps), times, distance)
-        correlations.append(_correlation(made[seen], np.array(one.opening)[seen]))
+        correlations.append(correlation(made[seen], np.array(one.opening)[seen]))
         names.append(one.name)
     if not correlations:
         raise Missing("not measured: no clip has both a face and sound")
@@ -55,10 +55,6 @@ def read_sound(file: Path) -> Array:
         ]
         parts += [out.to_ndarray().reshape(-1) for out in convert.resample(None)]
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
-
-
-def _correlation(a: Array, b: Array) -> float:
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 MEASURE = Measure("lips", (GRID,), run)

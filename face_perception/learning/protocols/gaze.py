@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.learning.geddnet.recipe import angular_errors
 from face_perception.learning.protocols.figures import Curve, Figures, Point
 from face_perception.statistics import Estimate, auc, bootstrap, correlation, mean_of_people, slope
 from face_perception.types import FloatArray
@@ -49,10 +50,7 @@ class GazeAnswers:
 
 def angles_deg(a: FloatArray, b: FloatArray) -> FloatArray:
     """Returns the angles [N], degrees, between gazes [N, 2] of pitch and yaw in radians."""
-    cosine = np.sin(a[:, 0]) * np.sin(b[:, 0]) + np.cos(a[:, 0]) * np.cos(b[:, 0]) * np.cos(
-        a[:, 1] - b[:, 1]
-    )
-    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+    return np.asarray(np.degrees(angular_errors(a, b)))
 
 
 def gaze_figures(answers: GazeAnswers) -> Figures:

@@ -55,6 +55,7 @@ from face_perception.learning.small_gaze.network import (
 from face_perception.learning.training_loop import EpochOrder, fit_module
 from face_perception.outside_files import one_error, read_yaml
 from face_perception.settings import check, setting
+from face_perception.statistics import slope
 from face_perception.types import FloatArray
 
 NEEDS = ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw", *GAZE_MEASURES)
@@ -270,13 +271,9 @@ def evaluate(network: SmallGaze, data: GazeSamples) -> dict[str, float]:
         "sigma": float(np.sqrt((((estimate - truth) / sigma) ** 2).mean())),
     }
     for axis, name in enumerate(("pitch", "yaw")):
-        found[f"gain_{name}"] = _slope(truth[:, axis], estimate[:, axis])
-        found[f"gain_{name}_of_geometric"] = _slope(truth[:, axis], data.measures[:, axis])
+        found[f"gain_{name}"] = slope(truth[:, axis], estimate[:, axis])
+        found[f"gain_{name}_of_geometric"] = slope(truth[:, axis], data.measures[:, axis])
     return {key: round(value, 3) for key, value in found.items()}
-
-
-def _slope(truth: FloatArray, estimate: FloatArray) -> float:
-    return float(np.polyfit(truth, estimate, 1)[0]) if len(np.unique(truth)) > 1 else math.nan
 
 
 def model_build(
