@@ -33,7 +33,7 @@ class AffectEstimator:
 
     ``load_model`` loads further networks that the card of a recurrent network names. Expressions of
     an expression network are smoothed with the time constant ``smoothing`` (s); a multitask network
-    is not smoothed. Raises ModelError if ``model`` is none of these networks.
+    is not smoothed. Raises ModelError for any other network.
 
     >>> from face_perception.faces import crop_face, load_tracker
     >>> from face_perception.inference import sample_photo

@@ -277,8 +277,9 @@ class FaceTracker:
 
         ``max_faces`` is their largest number; None means that of the settings. The search ends
         when so many were found. Faces found in the whole image come first, then those of each
-        window, in order of their score. If there are none, the image is searched rotated by 90, 180
-        and 270 degrees. Ids count from 1 in each image. Raises InputError as ``track`` does.
+        window, in order of their score. If no face is found, the image is searched again, rotated
+        by 90, 180 and 270 degrees. Ids count from 1 in each image. Raises InputError as ``track``
+        does.
         """
         image = _checked(frame)
         most = self._max_faces if max_faces is None else max_faces

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rclpy.action import ActionServer, CancelResponse
 
+from face_perception.ros import waiting_times
 from face_perception.ros.rclpy_compat import RCLError
 
 if TYPE_CHECKING:
@@ -53,6 +55,20 @@ class GoalServer:
             conclude_goal(handle, self._refusal())
         else:
             self._accept(handle)
+
+
+def failure_of_goal(handle: Any, last_image: float, *, finished: bool) -> str:
+    """Returns why a goal that collects images ends without success; empty: it goes on, or is done.
+
+    ``last_image`` is the time of the last image, or of the goal if that is later, seconds of
+    ``time.monotonic``. ``finished``: it has all images, so that it no longer waits for one.
+    """
+    if handle.is_cancel_requested:
+        return "canceled; nothing was stored"
+    silent = time.monotonic() - last_image
+    if not finished and silent > waiting_times.SILENCE:
+        return f"no image for {silent:.0f} s: check that the camera and face_tracker run"
+    return ""
 
 
 def conclude_goal(handle: Any, result: Any) -> None:

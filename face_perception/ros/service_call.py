@@ -1,4 +1,4 @@
-"""Calls a service, or hears a latched topic, from a command that is no node."""
+"""Calls a service, or reads a latched topic, from a command of the shell."""
 
 from __future__ import annotations
 

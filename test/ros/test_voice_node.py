@@ -49,8 +49,9 @@ class Letters:
 
 
 class Listener:
-    """A client of the voice node, which hears its speech, and stands for a talking face if there
-    is none (``face``).
+    """A client of the voice node that hears its speech.
+
+    Without a real talking face (``face``) it also answers in its place.
     """
 
     def __init__(self, peer: Peer, *, face: bool = False) -> None:

@@ -27,7 +27,7 @@ CLIPS, FRAMES = 6, 40
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Films of the sample photograph, and a file that is no film."""
+    """Films of the sample photograph, and a damaged file."""
     folder = tmp_path_factory.mktemp("clips")
     picture = cv2.imread(str(sample_photo("astronaut")))
     paths = []

@@ -74,7 +74,8 @@ def with_border(image: Image, border: int) -> Image:
 def expression_of(number: float, order: tuple[str | None, ...], where: str, wanted: str) -> str:
     """Returns the expression with a published number, which is an index of ``order``.
 
-    Returns an empty text for a class that is none of ours. Raises DatasetError for another number.
+    Returns an empty text for a class that is not in ``EXPRESSIONS``. Raises DatasetError for
+    another number.
     """
     if number != int(number) or not 0 <= number < len(order):
         raise DatasetError(f"{where}: {number:g}: {wanted}")

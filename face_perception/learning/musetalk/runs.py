@@ -37,7 +37,7 @@ from face_perception.learning.training_loop import LAST, has_checkpoint, trained
 _Report = Callable[[str], None]
 
 FACES = "faces"  # folder of a run for what is read of the films once
-_OWN = "autoencoder"  # folder of a run for the training of its own autoencoder
+_OWN = "autoencoder"  # folder in which a run trains an autoencoder
 WEIGHTS = "weights"  # folder of a run for the files to import
 FILES = ("unet.pth", "vae.pth", "whisper.pth")
 

@@ -88,7 +88,7 @@ def load_syncnet(path: Path, report: Callable[[str], None] = lambda line: None) 
     """Returns the SyncNet of a run of the recipe, or of a published file.
 
     The network is in inference mode and has no gradients. Reports if the run is not finished.
-    Raises InputError if there is none, and ModelError if the file does not fit.
+    Raises InputError if there is no network, and ModelError if the file does not fit.
     """
     if path.is_dir():
         recipe = run_folder.trained_recipe(SyncNetRecipe, path)

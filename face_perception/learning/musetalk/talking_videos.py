@@ -80,7 +80,7 @@ class TalkingVideos:
     def part(self, split: str, least: int = 1) -> tuple[TalkingClip, ...]:
         """Returns the clips of a split with at least ``least`` frames.
 
-        Raises InputError if there is none.
+        Raises InputError if there is no such clip.
         """
         found = tuple(c for c in self.clips if c.split == split and len(c) >= least)
         if not found:

@@ -101,7 +101,7 @@ def write_talking_film(film: Path, portrait: PortraitRenderer, clip: SpeechClip,
 
 
 def _next_portrait(order: Iterator[int], tracker: FaceTracker) -> PortraitRenderer:
-    """Returns the next person whose face the tracker finds. Raises InputError if there is none."""
+    """Returns the next person whose face the tracker finds. Raises InputError if all fail."""
     for number in order:
         try:
             return PortraitRenderer(

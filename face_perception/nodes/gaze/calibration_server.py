@@ -30,8 +30,8 @@ from face_perception.people import (
     face_target,
     point_target,
 )
-from face_perception.ros import messages, waiting_times
-from face_perception.ros.goal_server import conclude_goal
+from face_perception.ros import messages
+from face_perception.ros.goal_server import conclude_goal, failure_of_goal
 from face_perception.ros.requests import answering, check_face, send_feedback
 from face_perception.ros.tf_frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
@@ -165,16 +165,11 @@ class GazeCalibration:
 
     def _check_goals(self) -> None:
         for goal in list(self._goals):
-            silent = time.monotonic() - max(goal.since, self._last_image)
-            if goal.handle.is_cancel_requested:
-                self._finish(goal, "canceled; nothing was stored")
-            elif goal.session.finished:
-                self._finish(goal)
-            elif silent > waiting_times.SILENCE:
-                self._finish(
-                    goal,
-                    f"no image for {silent:.0f} s: check that the camera and face_tracker run",
-                )
+            failure = failure_of_goal(
+                goal.handle, max(goal.since, self._last_image), finished=goal.session.finished
+            )
+            if failure or goal.session.finished:
+                self._finish(goal, failure)
             else:
                 self._send_feedback(goal)
         if not self._goals:

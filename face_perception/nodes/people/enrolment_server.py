@@ -15,8 +15,7 @@ import numpy as np
 from face_perception.action import EnrolPerson
 from face_perception.errors import InputError, one_line
 from face_perception.people import EnrolmentRefused, EnrolmentSession, PeopleRecognition
-from face_perception.ros import waiting_times
-from face_perception.ros.goal_server import conclude_goal
+from face_perception.ros.goal_server import conclude_goal, failure_of_goal
 from face_perception.ros.requests import check_face, send_feedback
 
 if TYPE_CHECKING:
@@ -90,16 +89,11 @@ class Enrolment:
 
     def _check_goals(self) -> None:
         for goal in list(self._goals):
-            silent = time.monotonic() - max(goal.since, self._last_image)
-            if goal.handle.is_cancel_requested:
-                self._finish(goal, "canceled; nothing was stored")
-            elif goal.session.finished:
-                self._finish(goal)
-            elif silent > waiting_times.SILENCE:
-                self._finish(
-                    goal,
-                    f"no image for {silent:.0f} s: check that the camera and face_tracker run",
-                )
+            failure = failure_of_goal(
+                goal.handle, max(goal.since, self._last_image), finished=goal.session.finished
+            )
+            if failure or goal.session.finished:
+                self._finish(goal, failure)
             else:
                 self._send_feedback(goal)
         if not self._goals:
