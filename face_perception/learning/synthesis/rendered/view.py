@@ -141,19 +141,11 @@ def draw_gaze_view(person: Person, seed: int, index: int, *, size: int = 200) ->
     """
     view = draw_view(person, seed, index, size=size)
     random = np.random.default_rng([seed, person.seed, index, 4])
-    distance = float(np.exp(random.uniform(np.log(0.35), np.log(2.5))))
-    face = float(random.uniform(0.66, 0.76)) * size
-    pixel = FACE_WIDTH / face  # metres at the face
-    position = np.array([random.normal(0, 0.03), random.normal(0.11, 0.02), 0]) * size * pixel
-    position[2] = -distance
-    to_camera = angles(-position)
-    head = (
-        to_camera[0] + float(np.clip(random.normal(0, 0.22), -0.6, 0.6)),
-        to_camera[1] + float(np.clip(random.normal(0, 0.14), -0.4, 0.4)),
-        float(random.normal(0, 0.09)),
+    view, face = _moved_to_the_middle(
+        view, random, size, (0.35, 2.5), (0.66, 0.76), (0.22, 0.14, 0.09)
     )
-    turn = rotation(*head)
-    hidden = view.worn.glasses is not None and view.worn.glasses.transmission < 0.3
+    position = np.array(view.position)
+    to_camera, turn = angles(-position), rotation(*view.head)
     point = position
     for _ in range(100):
         look = rotation(
@@ -166,12 +158,8 @@ def draw_gaze_view(person: Person, seed: int, index: int, *, size: int = 200) ->
             break
     return replace(
         view,
-        focal=distance / pixel,
-        position=(float(position[0]), float(position[1]), float(position[2])),
-        head=head,
         target=(float(point[0]), float(point[1]), float(point[2])),
         expression=_open_eyed(random, view.expression),
-        worn=replace(view.worn, mask=None, glasses=None if hidden else view.worn.glasses),
         blink=float(random.uniform(0, 0.25)) if random.random() < 0.1 else 0.0,
         sensor=draw_sensor(random, face),
     )
@@ -185,29 +173,52 @@ def draw_expression_view(person: Person, seed: int, index: int, *, size: int = 1
     """
     view = draw_view(person, seed, index, size=size)
     random = np.random.default_rng([seed, person.seed, index, 5])
-    distance = float(np.exp(random.uniform(np.log(0.5), np.log(3.0))))
-    face = float(random.uniform(0.50, 0.62)) * size
+    view, face = _moved_to_the_middle(
+        view, random, size, (0.5, 3.0), (0.50, 0.62), (0.20, 0.12, 0.07)
+    )
+    return replace(
+        view,
+        target=_draw_target(random, np.array(view.position), view.head),
+        expression=draw_units(random),
+        blink=float(random.uniform(0, 1)) if random.random() < 0.1 else 0.0,
+        sensor=draw_sensor(random, face),
+    )
+
+
+def _moved_to_the_middle(
+    view: View,
+    random: np.random.Generator,
+    size: int,
+    distances: tuple[float, float],
+    widths: tuple[float, float],
+    turns: tuple[float, float, float],
+) -> tuple[View, float]:
+    """Returns a view of a face that nothing but clear glasses covers, and its width in pixels.
+
+    ``distances`` are the least and largest distance (m), ``widths`` those of the face as a share of
+    the picture of ``size`` pixels, and ``turns`` the standard deviations of yaw and pitch of the
+    head to the camera, and of its roll (rad).
+    """
+    distance = float(np.exp(random.uniform(*np.log(distances))))
+    face = float(random.uniform(*widths)) * size
     pixel = FACE_WIDTH / face  # metres at the face
     position = np.array([random.normal(0, 0.03), random.normal(0.11, 0.02), 0]) * size * pixel
     position[2] = -distance
     to_camera = angles(-position)
     head = (
-        to_camera[0] + float(np.clip(random.normal(0, 0.20), -0.6, 0.6)),
-        to_camera[1] + float(np.clip(random.normal(0, 0.12), -0.4, 0.4)),
-        float(random.normal(0, 0.07)),
+        to_camera[0] + float(np.clip(random.normal(0, turns[0]), -0.6, 0.6)),
+        to_camera[1] + float(np.clip(random.normal(0, turns[1]), -0.4, 0.4)),
+        float(random.normal(0, turns[2])),
     )
     hidden = view.worn.glasses is not None and view.worn.glasses.transmission < 0.3
-    return replace(
+    moved = replace(
         view,
         focal=distance / pixel,
         position=(float(position[0]), float(position[1]), float(position[2])),
         head=head,
-        target=_draw_target(random, position, head),
-        expression=draw_units(random),
         worn=replace(view.worn, mask=None, glasses=None if hidden else view.worn.glasses),
-        blink=float(random.uniform(0, 1)) if random.random() < 0.1 else 0.0,
-        sensor=draw_sensor(random, face),
     )
+    return moved, face
 
 
 def _open_eyed(random: np.random.Generator, expression: Expression) -> Expression:
