@@ -8,12 +8,12 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from face_perception.commands.clip_motion import AnalysedFrame, ClipMotion, check_motion
 from face_perception.commands.clip_record import record_of, result_settings, size_and_time
+from face_perception.commands.clip_task import ClipTask
 from face_perception.errors import InputError
 from face_perception.files import named_errors, open_lines
 from face_perception.results import record_path
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from face_perception.pipeline import Perception
     from face_perception.results import FrameResult
     from face_perception.types import Camera, Frame
-
-
-@dataclass(frozen=True)
-class ClipTask:
-    """A picture or film to analyse, and where its results go.
-
-    ``output`` is a file for the lines, ``-`` for stdout, or None for no lines. ``annotated`` is the
-    picture or film to write; in a folder, it gets the name of the input.
-    """
-
-    input: str
-    output: str | None
-    annotated: Path | None
 
 
 class ClipAnalyser:

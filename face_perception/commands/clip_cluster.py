@@ -9,8 +9,9 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from face_perception.commands.clip_analysis import ClipAnalyser, ClipTask
+from face_perception.commands.clip_analysis import ClipAnalyser
 from face_perception.commands.clip_progress import ClipProgress
+from face_perception.commands.clip_task import ClipTask
 from face_perception.errors import FacePerceptionError, error_text, one_line
 from face_perception.optional_modules import extra
 

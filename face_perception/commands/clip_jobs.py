@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from face_perception.commands.clip_analysis import ClipAnalyser, ClipTask
+from face_perception.commands.clip_analysis import ClipAnalyser
 from face_perception.commands.clip_progress import ClipProgress
+from face_perception.commands.clip_task import ClipTask
 from face_perception.errors import FacePerceptionError, error_text
 from face_perception.exit_codes import exit_reason
 

@@ -7,14 +7,12 @@ import hashlib
 import importlib.metadata
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from face_perception.commands.clip_task import ClipTask
 from face_perception.errors import InputError
 from face_perception.files import sha256_of
 from face_perception.results import RunRecord, read_record
-
-if TYPE_CHECKING:
-    from face_perception.commands.clip_analysis import ClipTask
 
 # Options of ``run`` that change no line of the results.
 _NO_EFFECT = {"input", "output", "annotated", "jobs", "threads", "resume", "ray", "people", "run"}

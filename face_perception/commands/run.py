@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from face_perception.commands.clip_progress import ClipProgress
 
 if TYPE_CHECKING:
-    from face_perception.commands.clip_analysis import ClipTask
+    from face_perception.commands.clip_task import ClipTask
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -226,7 +226,7 @@ def _tasks(args: argparse.Namespace) -> list[ClipTask]:
 
     Raises InputError if the results of two files would have the same name, or go to one stream.
     """
-    from face_perception.commands.clip_analysis import ClipTask
+    from face_perception.commands.clip_task import ClipTask
     from face_perception.media import is_bag, result_stem
 
     if args.ray and (args.jobs > 1 or len(args.input) == 1):

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from face_perception.inference.accuracy_gate import Deviation, deviations, refuse_deviating
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import Card, ModelError, Port, find_card
+from face_perception.inference.models.cards import Card, ModelError, Port
+from face_perception.inference.models.catalogue import find_card
 from face_perception.inference.models.purpose import ANY_NETWORK, Purpose
 from face_perception.inference.models.variants import PRECISIONS, find_variant, kind_of
 from face_perception.inference.reference_inputs import (

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from face_perception.inference.accuracy_gate import Deviation, deviations
 from face_perception.inference.model import Model
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import Card, ModelError, find_card
+from face_perception.inference.models.cards import Card, ModelError
+from face_perception.inference.models.catalogue import find_card
 from face_perception.inference.models.variants import find_variant
 from face_perception.inference.reference_inputs import read_reference_inputs, shape_fits
 

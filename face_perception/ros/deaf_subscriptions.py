@@ -17,7 +17,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from face_perception.ros import waiting_times
 
 if TYPE_CHECKING:
-    from face_perception.ros.driver import PerceptionNode
+    from rclpy.node import Node
+
     from face_perception.ros.qos import SensorSubscription
 
 # Keys of the diagnostics, followed by the full name of a topic.
@@ -30,7 +31,7 @@ _ENOUGH = 5
 class Hearing:
     """Judges whether a node is deaf. Use it on the executor's thread only."""
 
-    def __init__(self, node: PerceptionNode[Any]) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
         self._subscription: Any = None
         self._listening_since = 0.0

@@ -225,6 +225,34 @@ def test_the_rules_have_no_cycle() -> None:
         done |= ready
 
 
+def files_imported_by(path: Path) -> set[Path]:
+    """Returns the files of the package that a file imports, also those for type checkers only."""
+    found = set()
+    for name, _, _ in imports(path):
+        parts = name.split(".")[1:] if name.split(".")[0] == "face_perception" else []
+        for depth in range(len(parts), 0, -1):
+            target = PACKAGE.joinpath(*parts[:depth])
+            file = target / "__init__.py" if target.is_dir() else target.with_suffix(".py")
+            if file.exists():
+                found.add(file)
+                break
+    return found - {path}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    left = {path: files_imported_by(path) for path in MODULES}
+    while ready := [path for path in left if not left[path] & left.keys()]:
+        for path in ready:
+            del left[path]
+    # Those that only import from a circle are not part of one.
+    while outside := [p for p in left if not any(p in needed for needed in left.values())]:
+        for path in outside:
+            del left[path]
+    assert {
+        str(p.relative_to(PACKAGE)): sorted(map(str, left[p] & left.keys())) for p in left
+    } == {}
+
+
 def test_rooms_say_what_they_offer() -> None:
     rooms = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
     assert "inference" in rooms

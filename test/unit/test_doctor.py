@@ -23,7 +23,7 @@ from face_perception.inference import (
     read_reference_inputs,
     tensorrt_version,
 )
-from face_perception.inference.models.cards import find_card
+from face_perception.inference.models.catalogue import find_card
 
 
 @pytest.fixture(autouse=True)

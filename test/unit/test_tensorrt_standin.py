@@ -28,7 +28,7 @@ from face_perception.inference import (
     read_reference_inputs,
 )
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import find_card
+from face_perception.inference.models.catalogue import find_card
 from face_perception.inference.tensorrt import backend as tensorrt_backend
 from face_perception.inference.tensorrt import (
     cuda,

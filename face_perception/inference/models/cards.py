@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,10 +19,7 @@ from typing import Any
 from face_perception import paths
 from face_perception.errors import FacePerceptionError, one_line, shortened
 from face_perception.files import check_seal
-from face_perception.inference.models.purpose import ANY, Purpose
 from face_perception.outside_files import MOST_TEXT, one_error, parse_yaml, read_bytes
-
-_log = logging.getLogger(__name__)
 
 # Names of free sizes in a card: batch, batch of sequences, time.
 FREE_AXES = ("N", "B", "T")
@@ -225,58 +221,6 @@ def _card_of(path: Path, text: str, folder: Path | None) -> Card:
         raise fields.wrong("inputs", "and outputs must both be given for a model")
     fields.finish()
     return card
-
-
-def catalogue() -> dict[str, Card]:
-    """Returns all cards by name: first those of the package, then the imported ones.
-
-    Raises ModelError for a broken card of the package. Skips a broken card in the model cache, with
-    a warning in the log.
-
-    >>> from face_perception.inference import catalogue
-    >>> "face_mesh" in catalogue()
-    True
-    """
-    cards = {path.stem: read_card(path) for path in _package_cards().values()}
-    for name, path in imported_cards().items():
-        try:
-            cards[name] = read_card(path, folder=path.parent)
-        except ModelError as error:
-            _log.warning("%s", error)
-    return cards
-
-
-def imported_cards() -> dict[str, Path]:
-    """Returns the paths of the cards in the model cache by name, without those of variants."""
-    found = {path.stem: path for path in sorted(paths.models_dir().glob("*.yaml"))}
-    ours = _package_cards()
-    return {name: path for name, path in found.items() if "." not in name and name not in ours}
-
-
-def _package_cards() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(paths.resource("resources/models").glob("*.yaml"))}
-
-
-def find_card(name: str | Path, purpose: Purpose = ANY) -> Card:
-    """Returns the card of a model, given its name or the path of the card.
-
-    The file of a card that is given by its path is in the same folder. Raises ModelError, which
-    lists the names that can be used for ``purpose``, if there is no such card. Whether a card that
-    is found can be used for it, the caller must check.
-
-    >>> from face_perception.inference import find_card
-    >>> find_card("face_detector").outputs["boxes"].shape
-    (None, 2304, 16)
-    """
-    path = purpose.bundled_card(str(name)) or Path(name)
-    if path.suffix == ".yaml" or len(path.parts) > 1:
-        return read_card(path, folder=path.absolute().parent)
-    ours, imported = _package_cards(), imported_cards()
-    if str(name) in ours:
-        return read_card(ours[str(name)])
-    if str(name) not in imported:
-        raise ModelError(purpose.no_model(str(name), catalogue().values()))
-    return read_card(imported[str(name)], folder=imported[str(name)].parent)
 
 
 class _Fields:

@@ -17,7 +17,8 @@ from face_perception.files import write_atomically
 from face_perception.inference.accuracy_gate import deviations
 from face_perception.inference.model import ModelProgress
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import Card, ModelError, find_card
+from face_perception.inference.models.cards import Card, ModelError
+from face_perception.inference.models.catalogue import find_card
 from face_perception.inference.models.variants import Variant, find_variant, kind_of, write_variant
 from face_perception.inference.reference_inputs import read_reference_inputs
 

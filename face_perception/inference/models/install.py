@@ -16,14 +16,8 @@ import yaml
 
 from face_perception import paths
 from face_perception.files import add_seal, file_lock, move_atomically, write_atomically
-from face_perception.inference.models.cards import (
-    FREE_AXES,
-    Card,
-    ModelError,
-    Port,
-    catalogue,
-    read_card,
-)
+from face_perception.inference.models.cards import FREE_AXES, Card, ModelError, Port, read_card
+from face_perception.inference.models.catalogue import catalogue
 from face_perception.inference.reference_inputs import shape_fits, write_reference_inputs
 
 Array = npt.NDArray[Any]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from face_perception import paths
 from face_perception.errors import shortened
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from face_perception.inference.models.cards import Card
+from face_perception.inference.models.cards import Card
 
 
 @dataclass(frozen=True, slots=True)

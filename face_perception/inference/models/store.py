@@ -23,15 +23,8 @@ from pathlib import Path
 
 from face_perception import paths
 from face_perception.files import file_lock, read_regular, sha256_of
-from face_perception.inference.models.cards import (
-    Card,
-    ModelError,
-    Source,
-    catalogue,
-    find_card,
-    imported_cards,
-    read_card,
-)
+from face_perception.inference.models.cards import Card, ModelError, Source, read_card
+from face_perception.inference.models.catalogue import catalogue, find_card, imported_cards
 from face_perception.outside_files import one_error, read_json, stands_in
 
 FETCH = "face-perception models fetch"
