@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from waits import scaled
 
@@ -74,8 +76,19 @@ class Browser:
             "value"
         )
 
-    def screenshot(self) -> bytes:
-        return base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"])
+    def screenshot(self) -> npt.NDArray[np.uint8]:
+        """Returns the page as BGR (height, width, 3)."""
+        data = base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"])
+        return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+    def resize(self, width: int, height: int) -> None:
+        self.do(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
 
     def close(self) -> None:
         self._held.close()
@@ -129,7 +142,7 @@ class Source:
         self._thread.join()
 
 
-def test_frames_sound_and_coming_back(browser: Browser, tmp_path: Path) -> None:
+def test_frames_sound_and_coming_back(browser: Browser) -> None:
     web = WebScreen("127.0.0.1", 0, rate=RATE)
     port = web.port
     source = Source(web)
@@ -147,7 +160,6 @@ def test_frames_sound_and_coming_back(browser: Browser, tmp_path: Path) -> None:
         eventually(lambda: browser.value("frames.length") < 12)
         played = browser.value("stats.sounds - stats.late")
         assert played > 0.8 * browser.value("stats.sounds")
-        assert browser.screenshot().startswith(b"\x89PNG")
     finally:
         source.stop()
         web.close()
@@ -161,3 +173,41 @@ def test_frames_sound_and_coming_back(browser: Browser, tmp_path: Path) -> None:
     finally:
         source.stop()
         again.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 480), (480, 800)])
+def test_the_page_fills_the_screen(browser: Browser, width: int, height: int) -> None:
+    web = WebScreen("127.0.0.1", 0, rate=RATE)
+    source = Source(web)
+    try:
+        browser.resize(width, height)
+        browser.do("Page.navigate", url=web.address + "?sound=off")
+        eventually(lambda: (browser.value("stats.drawn") or 0) > 20)
+        assert browser.value("audio") is None
+        assert browser.value("note.style.opacity") == "0"
+        page = browser.screenshot()
+        assert page.shape == (height, width, 3)
+        # The frames are of one colour: red 250, blue 20.
+        for y, x in (
+            (3, 3),
+            (3, -3),
+            (height // 2, 3),
+            (-3, 3),
+            (-3, -3),
+            (height // 2, width // 2),
+        ):
+            assert page[y, x, 2] > 230
+            assert page[y, x, 0] < 60
+    finally:
+        source.stop()
+        web.close()
+
+
+def test_the_page_says_that_no_picture_comes(browser: Browser) -> None:
+    web = WebScreen("127.0.0.1", 0, rate=RATE)
+    try:
+        browser.do("Page.navigate", url=web.address)
+        eventually(lambda: "waiting for a picture" in (browser.value("note.textContent") or ""))
+        assert browser.value("note.style.opacity") == "1"
+    finally:
+        web.close()

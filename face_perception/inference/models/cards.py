@@ -69,6 +69,7 @@ class Port:
     empty if only the batch size is free. ``public`` is the name of an output in ``Model``, if it
     differs from that in the ONNX file (which cannot have an input and an output of the same name).
 
+    >>> from face_perception.inference import find_card
     >>> outputs = find_card("face_mesh").outputs
     >>> outputs["landmarks"].shape, outputs["landmarks"].dtype
     ((None, 478, 3), 'float32')
