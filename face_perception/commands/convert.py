@@ -83,6 +83,24 @@ SETS = {
         _OWN_SPLIT,
         "picture of a person",
     ),
+    "eth_xgaze": (
+        "Convert ETH-XGaze, normalised pictures (gaze).",
+        "folder xgaze_224, which contains train",
+        "person of the test split, such as subject0000",
+        "picture of a person",
+    ),
+    "eyediap": (
+        "Convert EYEDIAP (gaze at a screen or a ball).",
+        "folder that contains Data with 1_A_CS_S and more",
+        "person of the test split, such as 16",
+        "frame of a session",
+    ),
+    "omg_emotion": (
+        "Convert OMG-Emotion (valence and arousal, expression).",
+        "folder that contains omg_TrainVideos.csv and the films",
+        _OWN_SPLIT,
+        "frame of an utterance",
+    ),
 }
 
 

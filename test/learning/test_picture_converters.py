@@ -15,11 +15,23 @@ import cv2
 import numpy as np
 import pytest
 
+h5py = pytest.importorskip("h5py")
 pytest.importorskip("pyarrow")
 
+from face_perception import geometry
 from face_perception.faces import FaceTracker
 from face_perception.inference import sample_photo
-from face_perception.learning.data import affectnet, bp4d, dataset, expw, gaze_capture, raf_db
+from face_perception.learning.data import (
+    affectnet,
+    bp4d,
+    dataset,
+    eth_xgaze,
+    expw,
+    eyediap,
+    gaze_capture,
+    omg_emotion,
+    raf_db,
+)
 from face_perception.learning.data.converting import every_nth
 from face_perception.learning.data.dataset import Dataset, DatasetError
 from face_perception.types import Image
@@ -95,6 +107,68 @@ def capture(root: Path, portrait: Image, face: Image) -> None:
             (root / person / f"{name}.json").write_text(json.dumps(content))
 
 
+def film(path: Path, image: Image, frames: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = image.shape[:2]
+    out = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (width, height))
+    for _ in range(frames):
+        out.write(image[..., ::-1])
+    out.release()
+
+
+def xgaze(root: Path, portrait: Image, face: Image) -> None:
+    (root / "train").mkdir(parents=True)
+    patch = cv2.resize(portrait, (224, 224))[..., ::-1]
+    nobody = np.full_like(patch, 90)
+    for person, pictures in (("subject0000", [patch, patch]), ("subject0003", [patch, nobody])):
+        with h5py.File(root / "train" / f"{person}.h5", "w") as file:
+            file["face_patch"] = np.stack(pictures)
+            file["face_gaze"] = np.array([[0.1, 0.2], [0.0, 0.0]], np.float32)
+
+
+EYES = ((0.03, 0.0, 0.8), (-0.03, 0.0, 0.8))  # metres, optical frame: left and right of the person
+# The camera of a session is turned and moved in the common frame.
+TURN, PLACE = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), np.array([0.1, -0.2, 0.05])
+
+
+def eyediap_set(root: Path, portrait: Image, face: Image) -> None:
+    def common(*points: tuple[float, float, float]) -> str:
+        return ";".join(f"{v:.6f}" for point in points for v in TURN @ np.array(point) + PLACE)
+
+    for session, target in (("1_A_CS_S", (0.0, 0.3, 0.0)), ("14_B_FT_M", (-0.2, 0.0, 0.3))):
+        folder = root / "Data" / session
+        film(folder / "rgb_vga.avi", portrait, 4)
+        (folder / "rgb_vga.avi").rename(folder / "rgb_vga.mov")
+        matrix = "500;0;149.5\n0;500;149.5\n0;0;1"
+        turn = "\n".join(";".join(f"{v:g}" for v in row) for row in TURN)
+        (folder / "rgb_vga_calibration.txt").write_text(
+            f"[resolution]\n300;300\n[intrinsics]\n{matrix}\n[R]\n{turn}\n"
+            "[T]\n" + "\n".join(f"{v:g}" for v in PLACE) + "\n"
+        )
+        eyes = ";".join(["1.0"] * 12) + ";" + common(*EYES)
+        # Nothing was tracked in the third frame.
+        (folder / "eye_tracking.txt").write_text(f"Frame;...\n0;{eyes}\n1;{eyes}\n2;\n3;{eyes}\n")
+        flat = ";".join(["5.0"] * (6 if "FT" in session else 2))
+        name = "ball_tracking.txt" if "FT" in session else "screen_coordinates.txt"
+        (folder / name).write_text(
+            "Frame;...\n" + "".join(f"{k};{flat};{common(target)}\n" for k in range(4))
+        )
+    state = root / "Annotations" / "1_A_CS_S" / "gaze_state.txt"
+    state.parent.mkdir(parents=True)
+    state.write_text("0\tOK\n1\tBLINK\n2\tOK\n3\tOK\n")
+
+
+def omg(root: Path, portrait: Image, face: Image) -> None:
+    film(root / "videos" / "abc" / "utterance_1.avi", portrait, 3)
+    (root / "videos/abc/utterance_1.avi").rename(root / "videos/abc/utterance_1.mp4")
+    names = "link,start,end,video,utterance,arousal,valence,EmotionMaxVote\n"
+    (root / "omg_TrainVideos.csv").write_text(
+        f"{names}http://a,0,1,abc,utterance_1.mp4,0.75,-0.5,3\n"
+        "http://b,0,1,gone,utterance_2.mp4,0.1,0.5,0\n"
+    )
+    (root / "omg_ValidationVideos.csv").write_text(names)
+
+
 Made = Callable[[Path, Image, Image], None]
 SETS: dict[ModuleType, Made] = {
     raf_db: raf,
@@ -102,6 +176,9 @@ SETS: dict[ModuleType, Made] = {
     affectnet: affect,
     bp4d: bp4d_set,
     gaze_capture: capture,
+    eth_xgaze: xgaze,
+    eyediap: eyediap_set,
+    omg_emotion: omg,
 }
 Convert = Callable[[ModuleType], tuple[dict[str, int], Dataset]]
 
@@ -191,6 +268,44 @@ def test_gaze_capture_looks_where_the_dot_is(convert: Convert) -> None:
     assert np.hypot(*dot) == pytest.approx(np.hypot(0.06, 0.04) / distance, rel=0.05)
 
 
+def test_eth_xgaze_keeps_the_direction(convert: Convert) -> None:
+    counts, data = convert(eth_xgaze)
+    assert counts == {"written": 3, "no face was found": 1}
+    assert data.columns["split"].tolist() == ["train", "train", "validation"]
+    gaze, lens = data.labels("gaze_pitch", "gaze_yaw")[:2]
+    # The published yaw is to the left of the picture, ours to the right.
+    assert gaze - lens == pytest.approx([0.1, -0.2], abs=0.05)
+    found = [geometry.from_yaw_pitch(yaw, pitch) for pitch, yaw in (gaze, lens)]
+    assert np.dot(*found) == pytest.approx(np.cos(0.1) * np.cos(0.2), abs=1e-5)
+
+
+def test_eyediap_looks_from_the_eyes_to_the_target(convert: Convert) -> None:
+    counts, data = convert(eyediap)
+    # Of each session, the frame without eyes; of the first one, also that of a blink.
+    assert counts == {"written": 5, "it has no labels": 3}
+    assert data.columns["subject"].tolist() == ["1"] * 2 + ["14"] * 3
+    assert data.columns["video"].tolist() == ["1_A_CS_S"] * 2 + ["14_B_FT_M"] * 3
+    assert data.labels("distance")[:, 0] == pytest.approx([0.8] * 5, abs=1e-5)
+    assert data.labels("frame")[:, 0].tolist() == [0, 3, 0, 1, 3]
+    screen, ball = data.labels("gaze_pitch", "gaze_yaw")[[0, 2]]
+    # The normalized camera faces the face in the picture: only the angle between both is known.
+    lines = np.array([[0.0, 0.3, -0.8], [-0.2, 0.0, -0.5]])
+    lines /= np.linalg.norm(lines, axis=1, keepdims=True)
+    found = [geometry.from_yaw_pitch(yaw, pitch) for pitch, yaw in (screen, ball)]
+    assert np.dot(*found) == pytest.approx(np.dot(*lines), abs=1e-5)
+    assert screen[0] < -0.2  # the dot is below the lens
+    assert ball[1] < -0.2  # the ball is to the left of the picture
+
+
+def test_omg_emotion_gives_each_frame_the_labels_of_its_utterance(convert: Convert) -> None:
+    counts, data = convert(omg_emotion)
+    assert counts == {"written": 3, "the film of the utterance is missing": 1}
+    assert data.columns["expression"].tolist() == ["happy"] * 3
+    np.testing.assert_allclose(data.labels("valence", "arousal"), [[-0.5, 0.5]] * 3)
+    assert data.labels("frame")[:, 0].tolist() == [0, 1, 2]
+    assert set(data.columns["subject"]) == {"abc"}
+
+
 @pytest.mark.parametrize(
     ("module", "spoil", "said"),
     [
@@ -259,6 +374,41 @@ def test_gaze_capture_looks_where_the_dot_is(convert: Convert) -> None:
             lambda r: (r / "00002/info.json").write_text('{"Dataset": "all"}'),
             r"00002 has other content",
         ),
+        (
+            eth_xgaze,
+            lambda r: (r / "train/subject0000.h5").write_bytes(b"no HDF5"),
+            r"subject0000.h5.*face_patch \[N, 224, 224, 3\]",
+        ),
+        (
+            eth_xgaze,
+            lambda r: h5py.File(r / "train/subject0003.h5", "w").close(),
+            r"subject0003.h5.*face_gaze \[N, 2\] in radians",
+        ),
+        (
+            eyediap,
+            lambda r: (r / "Data/1_A_CS_S/screen_coordinates.txt").write_text("Frame\n0;1;2;3\n"),
+            r"screen_coordinates.txt:2: '0 1 2 3'; lines of the frame and 5 numbers",
+        ),
+        (
+            eyediap,
+            lambda r: (r / "Data/14_B_FT_M/rgb_vga_calibration.txt").write_text("[R]\n1;2;3\n"),
+            r"rgb_vga_calibration.txt has other content",
+        ),
+        (
+            eyediap,
+            lambda r: (r / "Data/14_B_FT_M/rgb_vga.mov").unlink(),
+            r"rgb_vga.mov is missing",
+        ),
+        (
+            omg_emotion,
+            lambda r: (r / "omg_TrainVideos.csv").write_text("video,utterance\nabc,u.mp4\n"),
+            r"omg_TrainVideos.csv:2 lacks arousal, valence, EmotionMaxVote",
+        ),
+        (
+            omg_emotion,
+            lambda r: (r / "videos/abc/utterance_1.mp4").unlink(),
+            r"has no film of the utterances",
+        ),
     ],
 )
 def test_what_is_missing_or_odd_is_named(
@@ -277,7 +427,7 @@ def test_what_is_missing_or_odd_is_named(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("module", [raf_db, expw, affectnet, gaze_capture])
+@pytest.mark.parametrize("module", [raf_db, expw, affectnet, gaze_capture, omg_emotion])
 def test_a_fixed_split_takes_no_people_to_test_on(
     module: ModuleType, tmp_path: Path, tracker: FaceTracker
 ) -> None:

@@ -16,18 +16,20 @@ import numpy as np
 
 from face_perception.errors import shortened
 from face_perception.faces import FaceTracker
-from face_perception.gaze import GazeCrops, make_gaze_crops, to_normalized_angles
 from face_perception.learning.data.converting import (
     Conversion,
-    FaceMissing,
     Report,
     every_nth,
-    find_face,
     folders_of,
     quiet,
     refuse_test,
 )
 from face_perception.learning.data.dataset import DatasetError, read_image
+from face_perception.learning.data.labelled_gaze import (
+    find_gaze_crops,
+    gaze_images,
+    gaze_labels,
+)
 from face_perception.outside_files import one_error, read_json
 from face_perception.types import Camera, FloatArray
 
@@ -75,35 +77,20 @@ def convert(
                 height, width = image.shape[:2]
                 camera = Camera.assume(width, height)
                 with made.unless_missing():
-                    face = find_face(tracker, image, camera)
-                    crops = make_gaze_crops(image, camera, face)
-                    if face.pose is None:
-                        raise FaceMissing("the head pose is not known")
+                    crops, pose = find_gaze_crops(tracker, image, camera)
                     # The normalized camera faces the point between the eyes.
-                    distance = float(np.linalg.norm(face.pose.position))
-                    yaw, pitch = _angles(crops, dot - distance * crops.rotation[:, 2])
-                    head_yaw, head_pitch = _angles(crops, face.pose.rotation[:, 0])
+                    distance = float(np.linalg.norm(pose.position))
+                    line = dot - distance * crops.rotation[:, 2]
                     made.add(
-                        {
-                            "file": crops.face,
-                            "left_eye": crops.left_eye,
-                            "right_eye": crops.right_eye,
-                        },
+                        gaze_images(crops),
                         person,
                         split,
-                        gaze_pitch=pitch,
-                        gaze_yaw=yaw,
-                        head_pitch=head_pitch,
-                        head_yaw=head_yaw,
+                        **gaze_labels(crops, line, pose.rotation[:, 0]),
                         distance=distance,
                         photograph=f"{person}/frames/{name}",
                     )
             made.report(f"{person} ({split})")
     return made.counts
-
-
-def _angles(crops: GazeCrops, vector: FloatArray) -> tuple[float, float]:
-    return to_normalized_angles(crops.rotation, vector / np.linalg.norm(vector))
 
 
 def _read_person(folder: Path) -> tuple[str, dict[str, FloatArray]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from face_perception import faces
 from face_perception.faces import FaceTracker
-from face_perception.gaze import GazeCrops, make_gaze_crops, to_normalized_angles
+from face_perception.gaze import GazeCrops, make_gaze_crops
 from face_perception.learning.data.converting import (
     Conversion,
     every_nth,
@@ -26,6 +26,7 @@ from face_perception.learning.data.converting import (
     splits_of,
 )
 from face_perception.learning.data.dataset import DatasetError, read_image
+from face_perception.learning.data.labelled_gaze import gaze_images, gaze_labels
 from face_perception.learning.data.matlab_file import read_matlab_arrays
 from face_perception.outside_files import one_error
 from face_perception.types import Camera, FloatArray, Image
@@ -94,22 +95,11 @@ def convert(
                 eyes = between_the_eyes(annotation, camera)
                 with made.unless_missing():
                     crops, facing = _crops_and_head(image, camera, annotation, tracker)
-                    yaw, pitch = to_normalized_angles(
-                        crops.rotation, _unit(annotation.target - eyes)
-                    )
-                    head_yaw, head_pitch = to_normalized_angles(crops.rotation, facing)
                     made.add(
-                        {
-                            "file": crops.face,
-                            "left_eye": crops.left_eye,
-                            "right_eye": crops.right_eye,
-                        },
+                        gaze_images(crops),
                         subject=person,
                         split=split,
-                        gaze_pitch=pitch,
-                        gaze_yaw=yaw,
-                        head_pitch=head_pitch,
-                        head_yaw=head_yaw,
+                        **gaze_labels(crops, annotation.target - eyes, facing),
                         distance=float(np.linalg.norm(eyes)),
                         photograph=f"{person}/{annotation.image}",
                     )
