@@ -1,8 +1,9 @@
-"""Runs the mesh network on a square of the image and returns the 478 landmarks of its face."""
+"""Runs the mesh network on squares of the image and returns the 478 landmarks of each face."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -72,49 +73,81 @@ def turns_of(square: Square) -> int:
     return round(square.angle / (math.pi / 2)) % 4
 
 
+@dataclass(frozen=True)
+class MeshResult:
+    """What the mesh network found in one square of an image.
+
+    ``landmarks`` is float32 [478, 3], in pixels of the image, ``presence`` the probability of a
+    face. The result must be used before the next call of the same ``Mesh``.
+    """
+
+    landmarks: FloatArray
+    presence: float
+    square: Square
+    patch: Image  # the square [SIDE, SIDE, 3], as the network saw it
+
+    def appearance(self) -> FloatArray:
+        """Returns the appearance [24, 24] of the face."""
+        square = square_of_landmarks(self.landmarks)
+        box = replace(square, side=square.side / MARGIN).to_image(1.0)
+        from_image = cv2.invertAffineTransform(self.square.to_image())
+        return measure_appearance(self.patch, _chained(from_image, box))
+
+
 class Mesh:
     """Runs the mesh network. Do not use it in two threads at the same time."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._input = np.empty((1, SIDE, SIDE, 3), np.float32)
-        self._patch: Image = np.empty((SIDE, SIDE, 3), np.uint8)  # last input of the network
-        self._square = Square(0.0, 0.0, 1.0, 0.0)  # position of that input in the image
+        self.batch_size = model.batch_size
+        self._input = np.empty((self.batch_size, SIDE, SIDE, 3), np.float32)
+        self._patches: Image = np.empty((0, SIDE, SIDE, 3), np.uint8)
 
-    def landmarks(self, image: Image, square: Square) -> tuple[FloatArray, float]:
-        """Returns landmarks float32 [478, 3], pixels of the image, and the probability of a face.
+    def find(self, image: Image, square: Square) -> MeshResult:
+        """Returns what the network finds in one square, as ``find_all`` does."""
+        return self.find_all(image, [square])[0]
+
+    def find_all(self, image: Image, squares: Sequence[Square]) -> list[MeshResult]:
+        """Returns what the network finds in each square, with ``batch_size`` squares in a call.
 
         ``image`` is RGB uint8 [H, W, 3]. Outside the image its border pixels are repeated.
         """
-        to_image = square.to_image()
-        self._square = square
-        cv2.warpAffine(
-            image,
-            to_image,
-            (SIDE, SIDE),
-            dst=self._patch,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        np.multiply(self._patch, np.float32(1 / 255), out=self._input[0])
-        output = self._model.infer({"image": self._input})
-        points = np.asarray(output["landmarks"], np.float32).reshape(-1, 3)
-        landmarks = np.empty_like(points)
-        landmarks[:, :2] = points[:, :2] @ to_image[:, :2].T.astype(np.float32)
-        landmarks[:, :2] += to_image[:, 2].astype(np.float32)
-        landmarks[:, 2] = points[:, 2] * np.float32(square.side / SIDE)
-        return landmarks, float(np.reshape(output["presence"], -1)[0])
+        if len(squares) > len(self._patches):
+            self._patches = np.empty((len(squares), SIDE, SIDE, 3), np.uint8)
+        patches = self._patches[: len(squares)]
+        for square, patch in zip(squares, patches, strict=True):
+            cv2.warpAffine(
+                image,
+                square.to_image(),
+                (SIDE, SIDE),
+                dst=patch,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        found = []
+        for first in range(0, len(squares), self.batch_size):
+            some = squares[first : first + self.batch_size]
+            seen = patches[first : first + len(some)]
+            images = self._input[: len(some)]
+            np.multiply(seen, np.float32(1 / 255), out=images)
+            output = self._model.infer({"image": images})
+            points = np.asarray(output["landmarks"], np.float32).reshape(len(some), -1, 3)
+            presences = np.reshape(output["presence"], -1).tolist()
+            found += [
+                MeshResult(_to_image(own, square), presence, square, patch)
+                for own, presence, square, patch in zip(points, presences, some, seen, strict=True)
+            ]
+        return found
 
-    def appearance(self, landmarks: FloatArray) -> FloatArray:
-        """Returns the appearance [24, 24] of the face in the last input of the network.
 
-        ``landmarks`` [478, 3] are the result of the last call of ``landmarks``.
-        """
-        square = square_of_landmarks(landmarks)
-        box = replace(square, side=square.side / MARGIN).to_image(1.0)
-        return measure_appearance(
-            self._patch, _chained(cv2.invertAffineTransform(self._square.to_image()), box)
-        )
+def _to_image(points: FloatArray, square: Square) -> FloatArray:
+    """Returns landmarks in pixels of the image, from those in pixels of the network's input."""
+    to_image = square.to_image()
+    landmarks = np.empty_like(points)
+    landmarks[:, :2] = points[:, :2] @ to_image[:, :2].T.astype(np.float32)
+    landmarks[:, :2] += to_image[:, 2].astype(np.float32)
+    landmarks[:, 2] = points[:, 2] * np.float32(square.side / SIDE)
+    return landmarks
 
 
 def _chained(second: FloatArray, first: FloatArray) -> FloatArray:

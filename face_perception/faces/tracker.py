@@ -334,38 +334,46 @@ class FaceTracker:
         return bool(gone)
 
     def _follow_all(self, tracks: Sequence[Track], image: Image, stamp: float) -> list[_Found]:
-        """Returns ``_follow_track`` of each track."""
-
-        def follow(mesh: Mesh, some: Sequence[Track]) -> list[_Found]:
-            return [self._follow_track(mesh, track, image, stamp) for track in some]
-
-        if len(tracks) < _SECOND_THREAD_FROM:
-            return follow(self._mesh, tracks)
+        """Returns ``_find_tracks`` of all tracks, on a CPU with two threads if there are many."""
+        if self._mesh.batch_size > 1 or len(tracks) < _SECOND_THREAD_FROM:
+            return self._find_tracks(self._mesh, tracks, image, stamp)
         half = (len(tracks) + 1) // 2
-        rest = self._second_thread.submit(follow, self._second_mesh, tracks[half:])
+        rest = self._second_thread.submit(
+            self._find_tracks, self._second_mesh, tracks[half:], image, stamp
+        )
         try:
-            return [*follow(self._mesh, tracks[:half]), *rest.result()]
+            return [*self._find_tracks(self._mesh, tracks[:half], image, stamp), *rest.result()]
         finally:
             futures.wait([rest])  # also after an error: the next image uses the same mesh
 
-    def _follow_track(self, mesh: Mesh, track: Track, image: Image, stamp: float) -> _Found:
-        """Finds the face of a track in this image; returns None if there is no face.
+    def _find_tracks(
+        self, mesh: Mesh, tracks: Sequence[Track], image: Image, stamp: float
+    ) -> list[_Found]:
+        """Finds the face of each track in this image; None stands for a face that is lost.
 
         Returns landmarks, presence, appearance, and whether it is another person. A face that has
         moved far looks different if the mesh sees it in the old square. So before it is taken for
         another person, the mesh runs again in the square of the new landmarks.
         """
-        square = expected_square(track, stamp)
+        found: list[_Found] = [None] * len(tracks)
+        squares = {k: expected_square(track, stamp) for k, track in enumerate(tracks)}
         for _ in range(_SETTLE_PASSES):
-            landmarks, presence = mesh.landmarks(image, square)
-            if presence < self._min_presence or not _inside(landmarks, image):
-                return None
-            seen = mesh.appearance(landmarks)
-            another = is_another_person(track, seen)
-            if not another:
+            results = mesh.find_all(image, list(squares.values()))
+            again = {}
+            for k, result in zip(squares, results, strict=True):
+                landmarks = result.landmarks
+                if result.presence < self._min_presence or not _inside(landmarks, image):
+                    found[k] = None
+                    continue
+                seen = result.appearance()
+                another = is_another_person(tracks[k], seen)
+                found[k] = landmarks, result.presence, seen, another
+                if another:
+                    again[k] = square_of_landmarks(landmarks)
+            squares = again
+            if not squares:
                 break
-            square = square_of_landmarks(landmarks)
-        return landmarks, presence, seen, another
+        return found
 
     def _search_is_due(self, any_lost: bool, stamp: float) -> bool:
         if len(self._tracks) >= self._max_faces:
@@ -468,12 +476,13 @@ class FaceTracker:
             return None
         square = square_of_detection(closer)
         for _ in range(_SETTLE_PASSES):
-            landmarks, presence = self._mesh.landmarks(image, square)
-            if presence < self._min_presence or not _inside(landmarks, image):
+            result = self._mesh.find(image, square)
+            landmarks = result.landmarks
+            if result.presence < self._min_presence or not _inside(landmarks, image):
                 return None
             square = square_of_landmarks(landmarks)
         sure = mesh_certainty(closer, landmarks)
-        return Track(landmarks, presence, stamp, self._mesh.appearance(landmarks), sure)
+        return Track(landmarks, result.presence, stamp, result.appearance(), sure)
 
     def _restore_lost_tracks(self) -> None:
         """Gives lost faces their tracks back if an unconfirmed track is the same face.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import math
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from types import MethodType, SimpleNamespace
@@ -19,6 +20,7 @@ import onnxruntime
 from face_perception.inference.tensorrt import api, backend, cuda, engines
 from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
 
+PROFILES = {-1: (), 0: (1,), 1: range(2, MAX_BATCH + 1)}  # their batch sizes
 DTYPES = {"tensor(float)": np.float32}
 
 
@@ -185,17 +187,32 @@ class Cudart:
 class Context:
     """An execution context. A graph that was captured from it is invalid after its shapes change,
     and it must run once with new shapes before it is captured.
+
+    As in TensorRT 8.6, the first context of an engine has profile 0, and later ones have none.
     """
 
     cudart = Cudart()  # ``install`` sets another one
+    shares_profiles = True  # False: as TensorRT before 10, if it was not told
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.shapes, self.addresses = engine, {}, {}
         self.ran = False
+        self.active_optimization_profile = -1 if engine.contexts else 0
+        engine.contexts.add(self)
+
+    def set_optimization_profile_async(self, index: int, stream: int) -> bool:
+        self.cudart.calls["set_optimization_profile_async"] += 1
+        assert stream in self.cudart.streams
+        assert self.cudart.captured is None
+        users = {one.active_optimization_profile for one in self.engine.contexts}
+        if index in users and not self.shares_profiles:
+            return False
+        self.active_optimization_profile, self.shapes = index, {}
+        return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self.cudart.calls["set_input_shape"] += 1
-        if not 1 <= shape[0] <= MAX_BATCH:
+        if shape[0] not in PROFILES[self.active_optimization_profile]:
             return False
         self.shapes[name], self.ran = tuple(shape), False
         return True
@@ -242,6 +259,7 @@ class Context:
 class Engine:
     def __init__(self, data: bytes) -> None:
         self.session = onnxruntime.InferenceSession(data)
+        self.contexts: weakref.WeakSet[Context] = weakref.WeakSet()
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         self.tensors = {tensor.name: tensor for tensor in (*inputs, *outputs)}
         self.inputs = {tensor.name for tensor in inputs}

@@ -6,6 +6,7 @@ Running an engine (``TensorRTBackend.run``) needs a GPU and has no test.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import logging
 import os
@@ -32,7 +33,12 @@ from face_perception.inference.tensorrt import engines
 from face_perception.inference.tensorrt.api import TensorRT, import_tensorrt
 from face_perception.inference.tensorrt.backend import TensorRTBackend
 from face_perception.inference.tensorrt.cuda import find_gpu
-from face_perception.inference.tensorrt.engine_build import MAX_BATCH, WORKER, batches, build_engine
+from face_perception.inference.tensorrt.engine_build import (
+    MAX_BATCH,
+    WORKER,
+    build_engine,
+    profiles,
+)
 
 if platform.machine() != "x86_64":
     pytest.skip("tensorrt_rtx has wheels for x86-64 only", allow_module_level=True)
@@ -93,9 +99,23 @@ def test_what_is_no_onnx_file(tmp_path: Path) -> None:
         build_engine(catalogue()["expression"], b"<html>not found</html>", tmp_path / "build")
 
 
-def test_profile_is_the_cards_batch() -> None:
-    inputs = catalogue()["face_mesh"].inputs
-    assert batches(inputs) == {"image": ((1, 192, 192, 3), (MAX_BATCH, 192, 192, 3))}
+def test_one_face_and_several_have_separate_profiles() -> None:
+    one, several = profiles(catalogue()["face_mesh"])
+    assert one.least == one.usual == one.most == {"image": (1, 192, 192, 3)}
+    found = [shapes["image"][0] for shapes in (several.least, several.usual, several.most)]
+    assert found == [2, 4, MAX_BATCH]
+    assert one.includes({"image": (1, 192, 192, 3)})
+    assert not one.includes({"image": (2, 192, 192, 3)})
+    assert not several.includes({"image": (2, 192, 192)})
+
+
+def test_networks_with_one_profile() -> None:
+    """A card may limit its sizes, and the weights of a very large network must not be doubled."""
+    (of_speech,) = profiles(catalogue()["voice_activity"])
+    assert of_speech.most == {"input": (1, 576), "h": (1, 1, 128), "c": (1, 1, 128)}
+    large = dataclasses.replace(catalogue()["face_mesh"], extra={"weights": ""})
+    (of_large,) = profiles(large)
+    assert (of_large.usual["image"][0], of_large.most["image"][0]) == (1, MAX_BATCH)
 
 
 def test_what_is_used_of_tensorrt_is_there(api: TensorRT) -> None:

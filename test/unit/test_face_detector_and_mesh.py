@@ -28,6 +28,8 @@ from face_perception.inference import load
 class Script:
     """A model that returns given outputs and records its inputs."""
 
+    batch_size = 1
+
     def __init__(self, **output):
         self.output = output
 
@@ -183,18 +185,19 @@ def test_mesh_maps_back_what_it_was_shown():
     mesh = Mesh(Script(landmarks=grid, presence=np.array([[0.75]], np.float32)))
     image = np.zeros((300, 400, 3), np.uint8)
     square = Square(200.0, 150.0, 96.0, np.radians(90))
-    landmarks, presence = mesh.landmarks(image, square)
+    result = mesh.find(image, square)
+    landmarks = result.landmarks
     np.testing.assert_allclose(landmarks[0], (200, 150, 5), atol=1e-4)
     np.testing.assert_allclose(landmarks[1], (200, 198, 0), atol=1e-4)  # right of it is now below
     np.testing.assert_allclose(landmarks[2], (248, 150, 0), atol=1e-4)
-    assert presence == 0.75
+    assert result.presence == 0.75
 
 
 def test_mesh_sees_the_square_and_the_border_repeated():
     image = np.zeros((100, 100, 3), np.uint8)
     image[:, 50:] = 255
     model = Script(landmarks=np.zeros((1, 478, 3), np.float32), presence=np.ones((1, 1)))
-    Mesh(model).landmarks(image, Square(98.0, 50.0, 100.0, 0.0))
+    Mesh(model).find(image, Square(98.0, 50.0, 100.0, 0.0))
     assert model.seen.shape == (1, SIDE, SIDE, 3)
     assert model.seen.max() == 1
     np.testing.assert_allclose(model.seen[0, :, 5:], 1)  # beyond the right border too
@@ -258,9 +261,10 @@ def test_photographs(name, detector, mesh):
     (found,) = detector.detect(photo(name))
     square = square_of_detection(found)
     for _ in range(3):
-        landmarks, presence = mesh.landmarks(photo(name), square)
+        result = mesh.find(photo(name), square)
+        landmarks = result.landmarks
         square = square_of_landmarks(landmarks)
-    assert presence > 0.9
+    assert result.presence > 0.9
     size = found.box[2]
     mouth = landmarks[[61, 291], :2].mean(0)
     seen = np.stack([landmarks[468, :2], landmarks[473, :2], landmarks[4, :2], mouth])
@@ -283,7 +287,7 @@ def test_read_only_images_and_views(detector, mesh):
     image = np.repeat(photo("astronaut"), 2, axis=1)[:, ::2]  # not contiguous
     image.flags.writeable = False
     (found,) = detector.detect(image)
-    assert mesh.landmarks(image, square_of_detection(found))[1] > 0.9
+    assert mesh.find(image, square_of_detection(found)).presence > 0.9
 
 
 def test_nothing_in_empty_pictures(detector):

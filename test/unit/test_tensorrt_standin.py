@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faces_scene import frame, paste, wall
 from tensorrt_standin import Context, Cudart, Engine, install
 
 from face_perception import paths
+from face_perception.faces import load_tracker
 from face_perception.inference import (
     Deviation,
     Disagreement,
@@ -38,14 +40,16 @@ from face_perception.inference.tensorrt import (
     kept_verdict,
 )
 from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
+from face_perception.media import PHOTOS
 
 
 @pytest.fixture(autouse=True)
 def cudart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cudart:
     models = tmp_path / "models"
     models.mkdir()
-    for path in paths.models_dir().glob("expression.onnx*"):
-        (models / path.name).write_bytes(path.read_bytes())
+    for name in ("expression", "face_detector", "face_mesh", *PHOTOS):
+        for path in paths.models_dir().glob(f"{name}.*"):
+            (models / path.name).write_bytes(path.read_bytes())
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return install(monkeypatch.setattr)
@@ -112,6 +116,38 @@ def test_known_shapes_cost_one_launch(cudart: Cudart) -> None:
         assert np.allclose(found, wanted, atol=1e-5)
 
 
+def test_all_faces_of_an_image_cost_one_launch(cudart: Cudart) -> None:
+    """The tracker on a GPU; the results are those of one face a call, on the CPU."""
+    image = wall()
+    for number in range(6):
+        paste(
+            image,
+            sorted(PHOTOS)[number % 2],
+            110 + 210 * (number % 3),
+            120 + 230 * (number // 3),
+            90,
+        )
+    trackers = [load_tracker(backend=backend) for backend in ("tensorrt", "onnxruntime")]
+    for number in range(6):
+        cudart.calls.clear()
+        ours, theirs = (tracker.track(frame(image, number / 30)) for tracker in trackers)
+    assert len(ours) == len(theirs) >= 5, "or the CPU does not use two threads"
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.face_id == other.face_id
+        np.testing.assert_allclose(one.landmarks, other.landmarks, atol=0.01)
+    assert cudart.calls["cudaGraphLaunch"] == 1
+
+
+def test_each_number_of_faces_uses_its_profile(cudart: Cudart) -> None:
+    model = load("expression", backend="tensorrt")
+    cudart.calls.clear()
+    for count in (1, 2, 3, 1, 2, 3):
+        model.infer(faces(count))
+    assert cudart.calls["set_optimization_profile_async"] <= 3
+    used = {one.active_optimization_profile for one in model.runtime._engine.contexts}
+    assert used == {0, 1}
+
+
 def test_results_stay_after_the_next_call() -> None:
     model = load("expression", backend="tensorrt")
     first = model.infer(faces(1))["probability"]
@@ -141,15 +177,20 @@ def test_a_jetson_copies_nothing(cudart: Cudart) -> None:
     assert not cudart.host_memory
 
 
-@pytest.mark.parametrize("fails", ["capture", "context"])
+@pytest.mark.parametrize("fails", ["capture", "context", "profile"])
 def test_without_graphs_it_runs_plainly(
     fails: str, cudart: Cudart, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A network that cannot be captured, or memory for one context only: the log says so once."""
+    """A network that cannot be captured, memory for one context only, or a TensorRT that gives a
+    profile to one context only: the log says so once.
+    """
     if fails == "capture":
         cudart.captures = False
+    if fails == "profile":
+        monkeypatch.setattr(Context, "shares_profiles", False)
     model = load("expression", backend="tensorrt")
-    monkeypatch.setattr(Engine, "create_execution_context", lambda self: None)
+    if fails == "context":
+        monkeypatch.setattr(Engine, "create_execution_context", lambda self: None)
     reference = load("expression", backend="onnxruntime")
     for count in (2, 3, 3, 2):
         found = model.infer(faces(count))["probability"]
@@ -157,7 +198,7 @@ def test_without_graphs_it_runs_plainly(
         assert np.allclose(found, wanted, atol=1e-5)
     said = [each for each in caplog.messages if "runs without CUDA graphs" in each]
     assert len(said) == 1
-    assert ("capture invalidated" if fails == "capture" else "too little memory") in said[0]
+    assert ("capture invalid" if fails == "capture" else "no more execution contexts") in said[0]
     assert not cudart.graphs
     cudart.calls.clear()
     model.infer(faces(2))
@@ -346,6 +387,15 @@ def test_timing_of_one_build_serves_the_next(monkeypatch: pytest.MonkeyPatch) ->
     load("expression")
     load("expression", precision="fp16")
     assert given == [b"", b"+"]
+
+
+@pytest.mark.parametrize("features", [None, {}, {"PROFILE_SHARING_0806": 3}])
+def test_8_6_is_told_to_share_profiles(features: dict[str, int] | None) -> None:
+    told: list[Any] = []
+    config: Any = SimpleNamespace(set_preview_feature=lambda *given: told.append(given))
+    preview = {} if features is None else {"PreviewFeature": SimpleNamespace(**features)}
+    engine_worker._share_profiles(SimpleNamespace(**preview), config)
+    assert told == ([(3, True)] if features else [])
 
 
 @pytest.mark.parametrize(

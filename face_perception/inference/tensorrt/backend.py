@@ -20,7 +20,7 @@ from face_perception.inference.models.cards import Card, ModelError
 from face_perception.inference.tensorrt.api import Context, ErrorLog, TensorRT, import_tensorrt
 from face_perception.inference.tensorrt.buffers import PortBuffer
 from face_perception.inference.tensorrt.cuda import Cuda, find_gpu
-from face_perception.inference.tensorrt.engine_build import MAX_BATCH, batches
+from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Shapes, profiles
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +53,14 @@ class TensorRTBackend:
         if context is None:
             raise self._failure("has too little memory to run the engine")
         self._inputs, self._outputs = _ports(api, self._engine, card)
-        largest = {name: most for name, (_, most) in batches(card.inputs).items()}
-        self._batch = max((most[0] for most in largest.values()), default=1)
-        self._set_shapes(context, largest)
         gpu = find_gpu()
         self._cuda = Cuda()
+        self._stream = self._cuda.make_stream()
+        self._event = self._cuda.make_event()
+        self._profiles = profiles(card)
+        largest = self._profiles[-1].most
+        self.batch_size = max(most[0] for most in largest.values())
+        self._set_shapes(context, largest)
         self._buffers = {
             name: PortBuffer(
                 self._cuda,
@@ -67,8 +70,6 @@ class TensorRTBackend:
             for name, dtype in {**self._inputs, **self._outputs}.items()
         }
         self._set_addresses(context)
-        self._stream = self._cuda.make_stream()
-        self._event = self._cuda.make_event()
         # What is prepared, by the shapes of the inputs; oldest first.
         self._plans: dict[tuple[tuple[int, ...], ...], _Plan] = {}
         self._spare: list[Context] = [context]
@@ -79,8 +80,8 @@ class TensorRTBackend:
         count = len(next(iter(inputs.values())))
         with self._lock:
             parts = [
-                self._run({name: value[k : k + self._batch] for name, value in inputs.items()})
-                for k in range(0, count, self._batch)
+                self._run({name: value[k : k + self.batch_size] for name, value in inputs.items()})
+                for k in range(0, count, self.batch_size)
             ]
         if len(parts) == 1:
             return parts[0]
@@ -104,9 +105,10 @@ class TensorRTBackend:
 
     def _prepare(self, shapes: tuple[tuple[int, ...], ...]) -> _Plan:
         """Sets input shapes for the first time and returns what the next calls need."""
-        context = self._take_context()
+        by_name = dict(zip(self._inputs, shapes, strict=True))
+        context = self._take_context(by_name)
         try:
-            self._set_shapes(context, dict(zip(self._inputs, shapes, strict=True)))
+            self._set_shapes(context, by_name)
         except ModelError:
             self._spare.append(context)
             raise
@@ -121,7 +123,7 @@ class TensorRTBackend:
         self._plans[shapes] = plan
         return plan
 
-    def _take_context(self) -> Context:
+    def _take_context(self, shapes: Shapes) -> Context:
         """Returns an execution context for new shapes.
 
         Each CUDA graph needs its own context, because new shapes change the state of a context,
@@ -129,10 +131,10 @@ class TensorRTBackend:
         """
         if not self._spare and self._captures and len(self._plans) < _MOST_GRAPHS:
             context = self._engine.create_execution_context()
-            if context is not None:
+            if context is not None and self._choose_profile(context, shapes):
                 self._set_addresses(context)
                 return context
-            self._stop_capturing(f"too little memory: {self._log.first_error()}")
+            self._stop_capturing(f"no more execution contexts: {self._log.first_error()}")
         if not self._spare:
             self._drop(next(iter(self._plans)))
         return self._spare.pop()
@@ -168,7 +170,20 @@ class TensorRTBackend:
             self._drop(shapes)
         del self._spare[1:]
 
-    def _set_shapes(self, context: Context, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def _choose_profile(self, context: Context, shapes: Shapes) -> bool:
+        """Returns False if TensorRT refuses the profile that includes the shapes.
+
+        TensorRT before 10 does so if another context uses this profile.
+        """
+        index = next((k for k, one in enumerate(self._profiles) if one.includes(shapes)), 0)
+        if context.active_optimization_profile == index:
+            return True
+        return context.set_optimization_profile_async(index, int(self._stream))
+
+    def _set_shapes(self, context: Context, shapes: Shapes) -> None:
+        """Raises ModelError if TensorRT refuses the shapes, or their profile."""
+        if not self._choose_profile(context, shapes):
+            raise self._failure(f"refuses the profile for the shapes {dict(shapes)}")
         for name, shape in shapes.items():
             if not context.set_input_shape(name, shape):
                 raise self._failure(f"rejects the shape {list(shape)} of {name}")

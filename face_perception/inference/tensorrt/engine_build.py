@@ -6,6 +6,7 @@ TensorRT. The subprocess protects the node from that. TensorRT-RTX builds withou
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import queue
@@ -19,15 +20,41 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_perception.inference.models.cards import Card, ModelError, Port
+import numpy as np
+
+from face_perception.inference.models.cards import Card, ModelError
 
 # Largest batch of an engine: the number of faces in one call. More faces take several calls.
 MAX_BATCH = 8
+# Number of faces in a batch for which the kernels are chosen, if it is not 1.
+USUAL_BATCH = 4
 
 WORKER = "face_perception.inference.tensorrt.engine_worker"
 
 # Called about once a second with the elapsed seconds and the finished share of the work, 0 to 1.
 BuildProgress = Callable[[float, float], None]
+
+
+Shapes = Mapping[str, tuple[int, ...]]  # of the inputs, by name
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A range of shapes of the inputs. TensorRT chooses the kernels that suit ``usual`` best."""
+
+    least: Shapes
+    usual: Shapes
+    most: Shapes
+
+    def includes(self, shapes: Shapes) -> bool:
+        """Returns whether all inputs are within the range."""
+        return all(
+            len(shape) == len(self.least[name])
+            and (
+                np.less_equal(self.least[name], shape) & np.less_equal(shape, self.most[name])
+            ).all()
+            for name, shape in shapes.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +74,7 @@ def build_engine(
     timing: bytes = b"",
     progress: BuildProgress | None = None,
 ) -> Built:
-    """Builds an engine for batches of 1 to MAX_BATCH.
+    """Builds an engine for the shapes of ``profiles``.
 
     ``folder`` is a private folder, in which the two processes exchange files. It is deleted at the
     end, except after SIGKILL. ``precision`` is that of the ONNX file (``fp32``, ``fp16``,
@@ -60,7 +87,7 @@ def build_engine(
         "file": str(card.path),
         "in_place": bool(card.extra),
         "precision": precision,
-        "shapes": {name: list(sizes) for name, sizes in batches(card.inputs).items()},
+        "profiles": [dataclasses.asdict(profile) for profile in profiles(card)],
     }
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -75,22 +102,32 @@ def build_engine(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def batches(inputs: Mapping[str, Port]) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Returns the smallest and the largest shape of each input.
+def profiles(card: Card) -> list[Profile]:
+    """Returns the ranges of shapes for which TensorRT chooses kernels separately.
 
-    Raises ModelError if a size other than the batch size is free and the card does not limit it
-    (``most``).
+    A network of which only the batch size is free has two: for one sample, and for 2 to MAX_BATCH.
+    One with extra weight files has one, because the engine may hold the weights once for each
+    profile. Raises ModelError if another size is free and the card does not limit it (``most``).
     """
-    shapes = {}
+    inputs = card.inputs
     for name, port in inputs.items():
         if None in port.shape[1:] and not port.most:
             raise ModelError(
                 f"input {name}: TensorRT needs fixed sizes after the batch size: give `most` in "
                 "the card"
             )
-        least = tuple(size or 1 for size in port.shape)
-        shapes[name] = least, port.most or (least if port.shape[0] else (MAX_BATCH, *least[1:]))
-    return shapes
+
+    def shapes(batch: int) -> Shapes:
+        return {
+            name: (port.shape[0] or batch, *(size or 1 for size in port.shape[1:]))
+            for name, port in inputs.items()
+        }
+
+    one, largest = shapes(1), shapes(MAX_BATCH)
+    if largest == one or card.extra or any(port.most for port in inputs.values()):
+        largest = {name: port.most or largest[name] for name, port in inputs.items()}
+        return [Profile(one, one, largest)]
+    return [Profile(one, one, one), Profile(shapes(2), shapes(USUAL_BATCH), largest)]
 
 
 def _run(name: str, folder: Path, progress: BuildProgress) -> None:

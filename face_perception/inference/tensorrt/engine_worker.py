@@ -82,11 +82,13 @@ def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: PhaseP
         errors = [str(parser.get_error(k)) for k in range(parser.num_errors)] or [log.first_error()]
         raise ModelError(f"{what} cannot parse {request['file']}: {errors[0].splitlines()[0]}")
     config = builder.create_builder_config()
-    profile = builder.create_optimization_profile()
-    for name, (low, high) in request["shapes"].items():
-        profile.set_shape(name, low, low, high)
-    if config.add_optimization_profile(profile) < 0:
-        raise ModelError(f"{what} rejects the shapes {request['shapes']}: {log.first_error()}")
+    for wanted in request["profiles"]:
+        profile = builder.create_optimization_profile()
+        for name, least in wanted["least"].items():
+            profile.set_shape(name, least, wanted["usual"][name], wanted["most"][name])
+        if config.add_optimization_profile(profile) < 0:
+            raise ModelError(f"{what} rejects the shapes {wanted}: {log.first_error()}")
+    _share_profiles(api, config)
     _set_precision(api, config, request["precision"])
     # Keep a reference until the end of the build, because the configuration does not own it.
     timing = _set_timing(config, (folder / "timing.in").read_bytes())
@@ -113,6 +115,17 @@ def _network_flags(api: TensorRT) -> int:
         if flag is not None:
             return 1 << int(flag)
     return 0
+
+
+def _share_profiles(api: Any, config: Any) -> None:
+    """Lets several execution contexts use the same profile at the same time.
+
+    The backend needs one context for each CUDA graph. TensorRT 8.6 must be told; 10 and later
+    always allow it; with older versions the backend has one context and no graphs.
+    """
+    feature = getattr(getattr(api, "PreviewFeature", None), "PROFILE_SHARING_0806", None)
+    if feature is not None:
+        config.set_preview_feature(feature, True)
 
 
 def _set_precision(api: TensorRT, config: Config, precision: str) -> None:

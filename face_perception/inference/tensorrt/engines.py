@@ -12,7 +12,7 @@ from face_perception.inference.tensorrt import engine_cache
 from face_perception.inference.tensorrt.api import MODULES, import_tensorrt
 from face_perception.inference.tensorrt.backend import TensorRTBackend
 from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
-from face_perception.inference.tensorrt.engine_build import batches, build_engine
+from face_perception.inference.tensorrt.engine_build import build_engine, profiles
 
 # Called with the name of a model, the current step, and the finished share of the work, 0 to 1.
 ModelProgress = Callable[[str, str, float], None]
@@ -35,7 +35,7 @@ def engine_of(
         "onnx": card.fingerprint(onnx),
         **shared,
         "precision": precision,
-        "profile": str(batches(card.inputs)),
+        "profiles": str(profiles(card)),
     }
     # The timing cache of one build serves all builds with the same TensorRT and GPU.
     timing_key = {**shared, "timing": "1"}
