@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from face_perception.errors import InputError, one_line, shortened
 from face_perception.media.eight_bits import BitDepth, looks_like_depth
-from face_perception.media.picture import decode_picture
 
 Array = npt.NDArray[np.uint8]
 
@@ -202,6 +201,9 @@ def image_from_compressed(message: Any) -> Array:
     name = f"the compressed image ({message.format[:40]!r}, {len(data)} bytes)"
     if not data:
         raise ImageError(f"{name} is empty")
+    # Here, because most nodes read no compressed images, and Pillow takes long to load.
+    from face_perception.media.picture import decode_picture
+
     try:
         return decode_picture(data, name, _COMPRESSED, _DAMAGED_FIX)
     except InputError as error:

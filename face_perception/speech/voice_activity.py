@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from face_perception.errors import InputError
-from face_perception.inference import Model
 from face_perception.settings import check, setting
 from face_perception.speech.audio_chunks import AudioSamples
+
+if TYPE_CHECKING:
+    from face_perception.inference import Model
 
 RATE = 16_000  # hertz
 STEP = 512  # samples: 32 ms

@@ -27,6 +27,7 @@ BASE = {
     "camera_messages",
     "result_messages",
     "optional_modules",
+    "lazy_names",
 }
 # What a process and the parent that watches it agree on.
 PROCESS = {"exit_codes", "heartbeat", "standard_streams"}
@@ -35,6 +36,7 @@ SENSES = {"gaze", "people", "affect", "motion", "attention", "speech", "avatar"}
 # For each folder or top-level module: what else of the package it may import. There is no cycle.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "lazy_names": set(),
     "exit_codes": set(),
     "heartbeat": set(),
     "standard_streams": set(),
