@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ _LISTS = {
 }
 
 _State = TypeVar("_State", bound=IntEnum)
+_Value = TypeVar("_Value")
 
 
 def type_name(message: Any) -> str:
@@ -54,6 +55,27 @@ def nanoseconds(stamp: Any) -> int:
 def listed(message: Any) -> MutableSequence[Any]:
     """Returns the list in an array message. Raises KeyError for a message of another type."""
     values: MutableSequence[Any] = getattr(message, _LISTS[type_name(message)])
+    return values
+
+
+def valid_values(
+    message: Any,
+    from_msg: Callable[[Any], _Value],
+    refuse: Callable[[ValueError], None] | None = None,
+) -> list[_Value]:
+    """Returns the values in an array message, converted by ``from_msg``.
+
+    Calls ``refuse`` for each invalid value, and leaves it out. Without ``refuse``, raises
+    InputError instead.
+    """
+    values = []
+    for item in listed(message):
+        try:
+            values.append(from_msg(item))
+        except ValueError as error:
+            if refuse is None:
+                raise
+            refuse(error)
     return values
 
 

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{output} must end in .html")
     clips = []
     for path in args.input:
-        for clip in read_clips(path):
+        for clip in read_clips(path, lambda text: print(text, file=sys.stderr)):
             events = find_events(clip)
             clips.append((clip, events, summarise_persons(clip, events)))
     write_atomically(output, report_page(clips, args.title).encode())

@@ -79,11 +79,15 @@ def run(args: argparse.Namespace) -> int:
     inputs = [Path(path) for path in args.input]
     if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
         raise InputError(f"{output} is an input file: give the table another name")
-    columns = frame_columns(args.input, degrees=args.degrees)
+    columns = frame_columns(args.input, degrees=args.degrees, warn=_warn)
     rows = (row for path in args.input for row in frame_rows(path, columns))
     count = write_table(output, columns, rows)
     print(f"{output}: {count} rows, {len(columns)} columns", file=sys.stderr)
     return 0
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _write_study(args: argparse.Namespace, folder: Path) -> int:
@@ -92,7 +96,7 @@ def _write_study(args: argparse.Namespace, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     suffix = f".{args.format or 'csv'}"
     tables = []
-    for table in study_tables(args.input, degrees=args.degrees):
+    for table in study_tables(args.input, degrees=args.degrees, warn=_warn):
         path = folder / f"{table.name}{suffix}"
         count = write_table(path, table.columns, table.rows)
         print(f"{path}: {count} rows, {len(table.columns)} columns", file=sys.stderr)

@@ -18,6 +18,7 @@ from face_perception.media.image_messages import (
     image_from_message,
 )
 from face_perception.media.image_order import ImageOrder
+from face_perception.outside_files import reason_of
 from face_perception.types import Camera, Image
 
 _IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -55,9 +56,15 @@ class Bag:
     def __iter__(self) -> Iterator[tuple[Image, float, str, Camera | None]]:
         order, depth = ImageOrder(), BitDepth()
         # A driver sends camera_info just before or just after its image.
-        *_, info = next(self._bag.messages(self._info_topic), ("", 0, None))
+        *_, info = next(self._bag.messages(self._info_topic, refuse=_skip), ("", 0, None))
         read, broken, reason = 0, 0, ""
-        for topic, _, message in self._bag.messages(self._info_topic, self.topic):
+
+        def refuse(topic: str, error: Exception) -> None:
+            nonlocal broken, reason
+            if topic == self.topic:
+                broken, reason = broken + 1, reason or reason_of(error)
+
+        for topic, _, message in self._bag.messages(self._info_topic, self.topic, refuse=refuse):
             if topic == self._info_topic:
                 info = message
                 continue
@@ -69,7 +76,7 @@ class Bag:
                 else:
                     image = image_from_message(message, depth)
             except ImageError as error:
-                broken, reason = broken + 1, reason or str(error)
+                refuse(topic, error)
                 continue
             read += 1
             height, width = image.shape[:2]
@@ -94,7 +101,7 @@ class Bag:
 
     def _find_rate(self) -> float:
         times = []
-        for *_, message in self._bag.messages(self.topic):
+        for *_, message in self._bag.messages(self.topic, refuse=_skip):
             times.append(_nanoseconds(message.header.stamp))
             if len(times) == _RATE_OF:
                 break
@@ -102,6 +109,10 @@ class Bag:
             raise InputError(f"{self._name} has no image on {self.topic}")
         steps = [b - a for a, b in itertools.pairwise(times) if b > a]
         return 1e9 / statistics.median(steps) if steps else 30.0
+
+
+def _skip(topic: str, error: Exception) -> None:
+    """Skips a message that cannot be read: it is counted when the images are read."""
 
 
 def _choose_topic(path: Path, topic: str, found: dict[str, str]) -> str:

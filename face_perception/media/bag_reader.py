@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,14 @@ class BagReader:
             new = {name: fields for name, fields in found.items() if name not in self._types.types}
             self._types.register(new)
 
-    def messages(self, *topics: str) -> Iterator[tuple[str, int, Any]]:
-        """Yields topic, time of the recording in nanoseconds, and message, in the order of time."""
+    def messages(
+        self, *topics: str, refuse: Callable[[str, Exception], None] | None = None
+    ) -> Iterator[tuple[str, int, Any]]:
+        """Yields topic, time of the recording in nanoseconds, and message, in the order of time.
+
+        Calls ``refuse`` with the topic for each message that is not of the type of its topic, and
+        leaves it out. Without ``refuse``, raises InputError instead.
+        """
         wanted = [c for c in self._bag.connections if c.topic in topics]
         if not wanted:
             return
@@ -106,8 +112,15 @@ class BagReader:
                 found = next(messages, None)
                 if found is None:
                     return
-                connection, time, data = found
+            connection, time, data = found
+            try:
                 message = self._types.deserialize_cdr(data, connection.msgtype)
+            except Exception as error:
+                if refuse is not None:
+                    refuse(connection.topic, error)
+                    continue
+                with one_error(f"{self.name}, {connection.topic}", _FIX):
+                    raise
             yield connection.topic, time, message
 
     def close(self) -> None:

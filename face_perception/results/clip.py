@@ -14,7 +14,7 @@ from typing import Any
 from face_perception.media import is_session
 from face_perception.outside_files import one_error
 from face_perception.results.frame_table import FIX, clip_name, read_rows
-from face_perception.results.session_reading import session_markers
+from face_perception.results.session_reading import Warn, session_markers
 from face_perception.results.table_reading import frame_table_in, read_table_rows
 
 # A frame that is followed by a longer gap does not fill the gap: nobody knows what happened there.
@@ -129,24 +129,26 @@ class _Frames:
     assumed: bool = False
 
 
-def read_clip(path: str | os.PathLike[str]) -> Clip:
-    """Reads the results of one clip: a .jsonl file, or a session. Raises what ``read_rows`` raises.
+def read_clip(path: str | os.PathLike[str], warn: Warn | None = None) -> Clip:
+    """Reads the results of one clip: a .jsonl file, or a session.
+
+    ``warn`` is that of ``read_rows``. Raises what ``read_rows`` raises.
 
     A frame lasts until the next one. Before a gap of more than half a second, or of three times the
     usual time between frames if that is longer, it lasts the usual time; so does the last frame.
     """
-    clip = _clip(clip_name(path), path, read_rows(path))
+    clip = _clip(clip_name(path), path, read_rows(path, warn))
     return replace(clip, markers=session_markers(path)) if is_session(Path(path)) else clip
 
 
-def read_clips(path: str | os.PathLike[str]) -> list[Clip]:
+def read_clips(path: str | os.PathLike[str], warn: Warn | None = None) -> list[Clip]:
     """Reads the clips of a table of frames, of a folder of tables, of one .jsonl file or session.
 
-    Raises what ``read_rows`` and ``read_table_rows`` raise.
+    ``warn`` is that of ``read_rows``. Raises what ``read_rows`` and ``read_table_rows`` raise.
     """
     table = frame_table_in(path)
     if table is None:
-        return [read_clip(path)]
+        return [read_clip(path, warn)]
     by_clip = itertools.groupby(read_table_rows(table), lambda row: str(row["clip"]))
     return [_clip(name, table, rows) for name, rows in by_clip]
 

@@ -21,7 +21,7 @@ from face_perception.media import is_session
 from face_perception.outside_files import one_error
 from face_perception.results.columns import Column, Value, cells, with_degrees
 from face_perception.results.schema import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_FIELDS, JsonField
-from face_perception.results.session_reading import session_lines
+from face_perception.results.session_reading import Warn, session_lines
 
 FIX = "give the file that `face-perception run --output` wrote, or the folder of a session"
 _LONGEST = 1 << 22  # bytes of a line; ten faces with landmarks have 200 kB
@@ -32,15 +32,16 @@ UNIT_COLUMNS = {
 }
 
 
-def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+def read_rows(path: str | os.PathLike[str], warn: Warn | None = None) -> Iterator[dict[str, Any]]:
     """Yields the line of each face of each frame: the line's keys, and ``face``.
 
     ``path`` is a file of results, or the folder of a session. ``face`` is None in the row of a
-    frame without a face. Empty lines are left out. Raises InputError, which names the file and the
-    line, if it is not a line of results, or if the numbers of the frames do not increase, OSError
-    if the file cannot be read, and what ``session_lines`` raises.
+    frame without a face. Empty lines are left out. ``warn`` is told what of a session is left out
+    because it is invalid. Raises InputError, which names the file and the line, if it is not a line
+    of results, or if the numbers of the frames do not increase, OSError if the file cannot be read,
+    and what ``session_lines`` raises.
     """
-    lines = session_lines(path) if is_session(Path(path)) else _lines(path)
+    lines = session_lines(path, warn) if is_session(Path(path)) else _lines(path)
     for found in lines:
         row = {"frame": found["frame"], **{f.name: found[f.name] for f in LINE_FIELDS}}
         for face in found["faces"] or [None]:
@@ -89,13 +90,14 @@ def _frame_after(last: int, line: Mapping[str, Any]) -> int:
 
 
 def frame_columns(
-    paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False
+    paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False, warn: Warn | None = None
 ) -> list[Column]:
     """Returns the columns of a table of some files, which are read once for that.
 
     They are the same for all files of one version, but for the action units, which depend on the
     network, and the blendshapes, which ``run`` writes if asked. ``degrees`` adds a column that ends
-    with ``_deg`` after each column in radians. Raises what ``read_rows`` raises.
+    with ``_deg`` after each column in radians. ``warn`` is that of ``read_rows``. Raises what
+    ``read_rows`` raises.
     """
     codes: set[int] = set()
     blendshapes = False
@@ -107,7 +109,7 @@ def frame_columns(
                 f"{clips[clip]} and {path} would be the same clip in the table: rename one"
             )
         clips[clip] = path
-        for row in read_rows(path):
+        for row in read_rows(path, warn):
             face = row["face"]
             if face is None:
                 continue

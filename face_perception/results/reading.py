@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,7 +31,8 @@ def read(path: str | os.PathLike[str], table: str = "", library: str = "pandas")
     - a .csv or .parquet file of that command.
 
     ``table`` is ``frames`` (default), ``events``, ``persons`` or ``targets``, for results and
-    folders. Unknown values are missing. Raises MissingDependencyError if the library, or pyarrow
+    folders. Unknown values are missing. Warns (UserWarning) if a part of a session is invalid and
+    left out. Raises MissingDependencyError if the library, or pyarrow
     for a .parquet file, is missing; InputError if there is no such table; OSError.
 
     >>> read("clip.jsonl", library="excel")
@@ -48,8 +50,13 @@ def read(path: str | os.PathLike[str], table: str = "", library: str = "pandas")
         if table:
             raise InputError(f"{source} is one table: leave out table={table!r}")
         return _read_file(source, library)
-    one = next(made for made in study_tables([source]) if made.name == wanted)
-    return _frame(one.columns, list(one.rows), library)
+    problems: list[str] = []
+    made = study_tables([source], warn=problems.append)
+    one = next(table for table in made if table.name == wanted)
+    rows = list(one.rows)
+    for problem in problems:
+        warnings.warn(problem, stacklevel=2)
+    return _frame(one.columns, rows, library)
 
 
 def _frame(columns: Sequence[Column], rows: Sequence[Sequence[Value]], library: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import math
 import os
@@ -14,13 +15,14 @@ from typing import Any
 from face_perception import result_messages
 from face_perception.errors import InputError
 from face_perception.media import BagReader
-from face_perception.outside_files import one_error, read_bytes
+from face_perception.outside_files import one_error, read_bytes, reason_of
 from face_perception.results.schema import FrameResult
 
 _LATEST = 2_000_000_000  # nanoseconds after the first message of an image for its other results
 _FACES = "faces"
 _FIX = "record the session again"
 _MARKERS, _MOST_MARKERS = "markers.csv", 1 << 24  # name and bytes
+Warn = Callable[[str], None]
 _TYPE = "face_perception/msg/"
 # The fields of FrameResult, by the type of their messages, and what makes their values.
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
@@ -43,19 +45,44 @@ class _Image:
     results: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
-def session_lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+@dataclass
+class _Damage:
+    """Counts what cannot be read in a recording; keeps the first reason."""
+
+    count: int = 0
+    reason: str = ""
+
+    def refuse(self, topic: str, error: Exception) -> None:
+        self.count += 1
+        self.reason = self.reason or f"{topic}: {reason_of(error)}"
+
+
+def session_lines(
+    path: str | os.PathLike[str], warn: Warn | None = None
+) -> Iterator[dict[str, Any]]:
     """Yields the results of each image of a session, as the JSON line of ``run`` has them.
 
     Stamps are those of the images. A result that was recorded more than two seconds after the faces
-    of its image is left out. Raises InputError, which names the session and the reason, if it has
-    no faces, or those of several cameras; OSError; and MissingDependencyError without rosbags.
+    of its image is left out. So is an invalid message or an invalid value in one: at the end,
+    ``warn`` is told how many. Raises InputError, which names the session and the reason, if it has
+    no valid faces, or those of several cameras; OSError; and MissingDependencyError without
+    rosbags.
     """
-    reader = BagReader(Path(path))
+    reader, damage, count = BagReader(Path(path)), _Damage(), 0
     try:
-        for number, result in enumerate(_results(reader, _topics(reader))):
-            yield result.to_json(number)
+        for count, result in enumerate(_results(reader, _topics(reader), damage), 1):
+            yield result.to_json(count - 1)
     finally:
         reader.close()
+    if damage.count and not count:
+        raise InputError(f"{reader.name} has no valid faces: {damage.reason}: {_FIX}")
+    if warn is not None and damage.count:
+        warn(
+            f"{reader.name}: {damage.count} messages or values in them are invalid and left out; "
+            f"the first is {damage.reason}"
+        )
+    if warn is not None and reader.unfinished:
+        warn(f"{reader.name} has no end, as after a power cut: it is read as far as it goes")
 
 
 def session_markers(path: str | os.PathLike[str]) -> list[tuple[float, str]]:
@@ -101,20 +128,29 @@ def _is_second_choice(topic: str) -> tuple[bool, str]:
     return topic.endswith("/motion_affect"), topic
 
 
-def _results(reader: BagReader, topics: Mapping[str, str]) -> Iterator[FrameResult]:
-    waiting: dict[int, _Image] = {}  # by stamp, nanoseconds
-    for topic, time, message in reader.messages(*topics):
+def _results(
+    reader: BagReader, topics: Mapping[str, str], damage: _Damage
+) -> Iterator[FrameResult]:
+    # By stamp, nanoseconds, in the order of recording: stamps may go back.
+    waiting: dict[int, _Image] = {}
+    for topic, time, message in reader.messages(*topics, refuse=damage.refuse):
         name, convert = _FIELDS[topics[topic]]
         stamp = result_messages.nanoseconds(message.header.stamp)
-        image = waiting.setdefault(stamp, _Image(time))
-        with one_error(f"{reader.name}, {topic}, stamp {stamp * 1e-9:.6f}", _FIX):
-            if name == _FACES:
-                image.camera = result_messages.camera_of(message)
-            image.results[name] = tuple(map(convert, result_messages.listed(message)))
-        while time - waiting[first := min(waiting)].since > _LATEST:
+        refuse = functools.partial(damage.refuse, topic)
+        while waiting and time - waiting[first := next(iter(waiting))].since > _LATEST:
             yield from _made(first, waiting.pop(first))
-    for stamp in sorted(waiting):
-        yield from _made(stamp, waiting[stamp])
+        try:
+            camera = result_messages.camera_of(message)
+            values = tuple(result_messages.valid_values(message, convert, refuse))
+        except Exception as error:  # such as a field that an older version did not have
+            refuse(error)
+            continue
+        image = waiting.setdefault(stamp, _Image(time))
+        image.results[name] = values
+        if name == _FACES:
+            image.camera = camera
+    for stamp, image in waiting.items():
+        yield from _made(stamp, image)
 
 
 def _made(stamp: int, image: _Image) -> Iterator[FrameResult]:

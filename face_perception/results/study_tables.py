@@ -21,6 +21,7 @@ from face_perception.results.persons import (
     summarise_persons,
 )
 from face_perception.results.quality import Quality
+from face_perception.results.session_reading import Warn
 from face_perception.types import EXPRESSIONS
 
 FRAMES, EVENTS, PERSONS, TARGETS = "frames", "events", "persons", "targets"
@@ -50,13 +51,15 @@ def study_tables(
     *,
     degrees: bool = False,
     settings: EventSettings | None = None,
+    warn: Warn | None = None,
 ) -> Iterator[Table]:
     """Yields the tables of some clips: frames, events, persons and targets.
 
-    ``degrees`` adds a column that ends with ``_deg`` after each column in radians. Raises what
-    ``frame_columns`` raises, at once, and then what ``read_clip`` raises.
+    ``degrees`` adds a column that ends with ``_deg`` after each column in radians. ``warn`` is that
+    of ``read_rows``. Raises what ``frame_columns`` raises, at once, and then what ``read_clip``
+    raises.
     """
-    of_frames = frame_columns(paths, degrees=degrees)
+    of_frames = frame_columns(paths, degrees=degrees, warn=warn)
     yield Table(FRAMES, of_frames, (row for path in paths for row in frame_rows(path, of_frames)))
     events: list[ClipEvent] = []
     persons: list[PersonSummary] = []

@@ -27,6 +27,7 @@ from face_perception.result_messages import nanoseconds as nanoseconds
 from face_perception.result_messages import recognition_from_msg as recognition_from_msg
 from face_perception.result_messages import seconds as seconds
 from face_perception.result_messages import valence_arousal_from_msg as valence_arousal_from_msg
+from face_perception.result_messages import valid_values as valid_values
 
 _NAN = math.nan
 _SIDES = ("left", "right")

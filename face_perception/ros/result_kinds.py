@@ -52,14 +52,7 @@ class ResultKind(Generic[T]):
         Calls ``refuse`` for each invalid value, and leaves it out. Without ``refuse``, raises
         InputError instead. Raises InputError in any case if the camera is invalid.
         """
-        values = []
-        for item in messages.listed(message):
-            try:
-                values.append(self.from_msg(item))
-            except ValueError as error:
-                if refuse is None:
-                    raise
-                refuse(error)
+        values = messages.valid_values(message, self.from_msg, refuse)
         return Result(message.header, values, messages.camera_of(message))
 
 

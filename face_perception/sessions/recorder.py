@@ -13,6 +13,9 @@ from face_perception.sessions.bag_writer import BagWriter, TopicQos
 from face_perception.sessions.clock_offsets import ClockOffset, header_stamp
 from face_perception.sessions.folder import Marker, SessionFolder, free_space
 
+# Seconds that the time must go back for a clock that was set back, as by a simulation that starts
+# again. Threads hand in their messages in another order, but with milliseconds between them.
+_SET_BACK = 0.5
 _FLUSH_PERIOD = 1.0  # seconds: what a power cut may cost
 _GB = 1e9
 
@@ -26,6 +29,8 @@ class SessionRecorder:
 
     - ``messages``, ``size``: number and bytes of what is written.
     - ``dropped``: number of messages that came while the buffer was full.
+    - ``set_back``: how often the clock was set back. Readers sort messages by time, so from then on
+      the times in the recording are later than those of the clock, by as much as it was set back.
 
     Raises MissingDependencyError without rosbags, and OSError.
     """
@@ -42,6 +47,9 @@ class SessionRecorder:
         self._waiting_bytes = 0
         self._count_lock = threading.Lock()
         self._offsets: dict[str, ClockOffset] = {}
+        self._latest = 0  # nanoseconds: the largest time in the recording
+        self._added = 0  # nanoseconds that are added, because the clock was set back
+        self.set_back = 0
         self._flushed = time.monotonic()
         self._ended = False
 
@@ -78,7 +86,17 @@ class SessionRecorder:
                 self.dropped += not self._ended
                 return
             self._waiting_bytes += len(data)
-            self._waiting.append((topic, nanoseconds, data))
+            self._waiting.append((topic, self._ascending(nanoseconds), data))
+
+    def _ascending(self, nanoseconds: int) -> int:
+        """Returns the time in the recording for a time of the clock."""
+        back = self._latest - nanoseconds - self._added
+        if back > _SET_BACK * 1e9:
+            self._added += back
+            self.set_back += 1
+        time = nanoseconds + self._added
+        self._latest = max(self._latest, time)
+        return time
 
     def mark(self, marker: Marker) -> None:
         """Writes a marker. Raises OSError."""
@@ -117,6 +135,7 @@ class SessionRecorder:
             "dropped": self.dropped,
             "bytes": self.size,
             "markers": self.folder.marker_count,
+            "clock_set_back": self.set_back,
             "clock_offsets": {
                 topic: summary
                 for topic, offset in sorted(self._offsets.items())
