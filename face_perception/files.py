@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
 _SEAL = "seal: "
+_PIECE = 1 << 16  # bytes
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -53,7 +54,10 @@ def read_regular(path: str | os.PathLike[str], most: int | None = None) -> bytes
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        data = file.read() if most is None else file.read(most + 1)
+        # Not read(most + 1) at once, which takes that much memory for a small file, too.
+        data = file.read() if most is None else file.read(min(size, most) + 1)
+        while most is not None and len(data) <= most and (more := file.read(_PIECE)):
+            data += more  # the file grows, or its size is not known, as in /proc
     if most is not None and len(data) > most:
         too_large = f"it is too large ({max(size, len(data))} bytes; the limit is {most})"
         raise OSError(errno.EFBIG, too_large, os.fspath(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 
 from node_handlers import ALLOWED, NodeHandlers
@@ -17,6 +18,7 @@ _STARTS_IN = 300.0  # seconds; a busy machine needs long
 def node_target(name: str) -> Target:
     """Returns the target of a node, which is then running in this process."""
     os.environ["ROS_DOMAIN_ID"] = _DOMAIN
+    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()  # persons and sessions of nobody
     node = NodeHandlers(name, timeout=_STARTS_IN)
 
     def inputs(seed: int) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from outside_readers import READERS, Reader, rewritten_archive
 
+from bench.fuzzing.converter_targets import CONVERTERS, converter_target
 from bench.fuzzing.media_targets import MEDIA, media_target
 from bench.fuzzing.mutations import changed, from_grammar
 from bench.fuzzing.target import Target
@@ -31,12 +32,15 @@ def names() -> list[str]:
 _TRAINING = (
     *("checkpoint", "old checkpoint", "checkpoint as .npz", "variables as .npz", "state dict"),
     *("state dict as .safetensors", "checkpoint of a run", "data set", "table of a data set"),
-    *("annotations", "camera of a data set"),
+    *("annotations", "camera of a data set", "card of an ONNX file", "ONNX file"),
+    *("settings of rendered people", "truth of rendered people", *CONVERTERS),
 )
-# Without motion_affect, which needs an imported network, and those without subscriptions.
+# Without motion_affect, which needs an imported network, hri, which needs hri_msgs, and those
+# without subscriptions.
 _NODES = (
     *("attention node", "gaze node", "affect node", "overlay node", "face_tracker node"),
-    *("voice_activity node", "talking_face node"),
+    *("voice_activity node", "talking_face node", "people node", "session node", "voice node"),
+    "dashboard node",
 )
 
 
@@ -52,6 +56,8 @@ def target(name: str) -> Target:
         from bench.fuzzing.node_targets import node_target
 
         return node_target(name.split()[0])
+    if name in CONVERTERS:
+        return converter_target(name, _folder())
     if name in MEDIA:
         return media_target(name, _folder())
     if name == "avatar members":

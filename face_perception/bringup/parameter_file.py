@@ -17,14 +17,16 @@ import yaml
 
 from face_perception import paths
 from face_perception.bringup.ros_names import NAME_PART, NAME_RULE
-from face_perception.errors import InputError, shortened
+from face_perception.errors import InputError, one_line, shortened
+from face_perception.files import read_regular
+from face_perception.outside_files import one_error, refuse_stand_in
 from face_perception.settings import did_you_mean
 
 _KEY = "ros__parameters"
 # Parameters that ROS and the driver of the nodes declare.
 _ROS_PARAMETERS = {"use_sim_time": False, "autostart": True, "events_executor": True}
 _FOREIGN = ("qos_overrides.", "start_type_description_service")
-_LONGEST = 1 << 18  # characters
+_LONGEST = 1 << 18  # bytes
 _DEEPEST = 20  # levels; PyYAML takes minutes for thousands
 _BOOLEANS = {"y", "yes", "true", "on", "n", "no", "false", "off"}
 _PART = rf"({NAME_PART}|\*\*?)"  # of a pattern of nodes
@@ -78,13 +80,13 @@ def check_parameter_file(file: str, running: Sequence[str], known: Iterable[str]
 
 
 def _read(file: str) -> yaml.Node | None:
+    with one_error(f"parameter file {file}", "give a YAML file, as in config"):
+        data = read_regular(file, _LONGEST)
+        refuse_stand_in(data[:100])
     try:
-        with open(file, encoding="utf-8") as stream:
-            text = stream.read(_LONGEST + 1)
+        text = data.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not a text in UTF-8: save it as such") from error
-    if len(text) > _LONGEST:
-        raise InputError(f"{file} is too large for a parameter file")
     try:
         depth = 0
         for event in yaml.parse(text, yaml.SafeLoader):
@@ -104,6 +106,8 @@ def _read(file: str) -> yaml.Node | None:
                     f"*{event.anchor}: write the value again"
                 )
         found: yaml.Node | None = yaml.compose(text, yaml.SafeLoader)
+    except (ArithmeticError, LookupError) as error:  # such as "\U99999999"
+        raise InputError(f"{file}: this is not YAML: {one_line(error)}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}, line {mark.line + 1}" if mark is not None else file

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from face_perception.errors import InputError
 from face_perception.files import write_atomically
 from face_perception.outside_files import one_error, read_bytes
 
@@ -44,6 +45,13 @@ class RunRecord:
         write_atomically(record_path(results), f"{text}\n".encode())
 
 
+_TYPES = {
+    **dict.fromkeys(("input", "annotated"), str),
+    **dict.fromkeys(("input_bytes", "input_modified", "frames", "results_bytes"), int),
+    "settings": dict,
+}
+
+
 def record_path(results: Path) -> Path:
     """Returns the path of the record of some results."""
     return results.with_suffix(".run.json")
@@ -58,4 +66,8 @@ def read_record(results: Path) -> RunRecord | None:
     if not path.exists():
         return None
     with one_error(f"{path}", "remove it"):
-        return RunRecord(**json.loads(read_bytes(path, _MOST)))
+        found = RunRecord(**json.loads(read_bytes(path, _MOST)))
+        for name, kind in _TYPES.items():
+            if type(getattr(found, name)) is not kind:
+                raise InputError(f"{name} has another type")
+        return found

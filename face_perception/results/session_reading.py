@@ -96,6 +96,8 @@ def session_markers(path: str | os.PathLike[str]) -> list[tuple[float, str]]:
     with one_error(f"{file}", "correct or remove it"):
         text = read_bytes(file, _MOST_MARKERS).decode()
         rows = csv.DictReader(io.StringIO(text, newline=""))
+        if missing := {"stamp", "label"} - {*(rows.fieldnames or ())}:
+            raise InputError(f"it has no column {min(missing)!r}")
         # SessionFolder puts an apostrophe before what a spreadsheet would take for a formula.
         found = [(float(row["stamp"]), row["label"].removeprefix("'")) for row in rows]
         if not all(math.isfinite(stamp) for stamp, _ in found):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from face_perception.errors import InputError
 from face_perception.files import open_regular
 from face_perception.media import is_session
 from face_perception.optional_modules import extra
@@ -97,7 +98,15 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
         one_error(f"{path}", _FIX),
         io.TextIOWrapper(file, encoding="utf-8", newline="") as text,
     ):
-        yield from csv.DictReader(text)
+        rows = csv.reader(text)
+        names = next(rows, [])
+        if missing := {"clip", "frame", "face_id"} - {*names}:
+            raise InputError(f"it has no column {min(missing)!r}")
+        for values in rows:
+            if values and len(values) != len(names):
+                raise InputError(f"line {rows.line_num} has {len(values)} of {len(names)} values")
+            if values:
+                yield dict(zip(names, values, strict=True))
 
 
 def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from face_perception.errors import one_line
+from rclpy.serialization import deserialize_message
+
+from face_perception.errors import InputError, one_line
 from face_perception.ros import qos
 
 if TYPE_CHECKING:
@@ -98,6 +100,17 @@ class RawTopics:
             profile,
             raw=True,
         )
+
+
+def read_message(data: bytes, kind: type[Any]) -> Any:
+    """Returns the message of the type ``kind`` in received bytes. Raises InputError."""
+    try:
+        return deserialize_message(data, kind)
+    except Exception as error:  # RMWError or RuntimeError, by the version of ROS
+        raise InputError(
+            f"a message is not a {kind.__name__}: {one_line(error)}: check the program that "
+            "publishes it, and its version of the package of this type"
+        ) from error
 
 
 def message_class(kind: str) -> type[Any]:

@@ -1,34 +1,46 @@
-"""Calls the message and service handlers of a real node in this process, with random messages.
+"""Calls the handlers of a real node in this process with random input.
 
-The node is configured and active, and everything counts as subscribed, so that everything is
-computed. Handlers are called directly, so that no input is lost on the way. bench/fuzz.py calls
-them without end; test_hostile_messages.py checks that no text of a message opens a file.
+These are the handlers of messages, also of raw ones, of services, goals and parameters, and of what
+browsers send to the node's page. The node is configured and active, and everything counts as
+subscribed, so that everything is computed. Handlers are called directly, so that no input is lost
+on the way. bench/fuzz.py calls them without end; test_hostile_messages.py checks that no text of a
+message opens a file.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import random
 import re
 import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 import rclpy
+from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from face_perception import msg
 from face_perception.errors import FacePerceptionError
 from face_perception.nodes import node_class
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.goal_server import GoalServer
+from face_perception.ros.raw_topics import RawTopics
 from face_perception.ros.result_kinds import ResultKind, message_type_of
+from face_perception.web.dashboard_page import COMMANDS, DashboardPage
 
 # The only errors that a handler may raise: the driver logs them in one line.
 ALLOWED = (FacePerceptionError, OSError, ParameterException)
@@ -44,6 +56,27 @@ _TEXTS = (
 _LENGTHS = (0, 1, 2, 3, 3, 4, 5, 9, 64, 478, 3 * 478, 5000)
 _FLOATS = (0.0, 1.0, -1.0, 0.5, 1e-30, 1e30, 1e308, math.nan, math.inf, -math.inf, 640.0)
 _LONGEST_WARNING, _LONGEST_KEY = 5000, 1000  # characters
+# The types of the topics that nodes read raw; those of others are chosen at random.
+_RAW_TYPES = {
+    "faces": msg.FaceArray,
+    "gaze": msg.GazeArray,
+    "action_units": msg.ActionUnitsArray,
+    "blendshapes": msg.BlendshapesArray,
+    "expressions": msg.ExpressionArray,
+    "valence_arousal": msg.ValenceArousalArray,
+    "motion_affect": msg.ValenceArousalArray,
+    "attention": msg.AttentionArray,
+    "status": msg.SessionStatus,
+    "diagnostics": DiagnosticArray,
+    "camera_info": CameraInfo,
+    "image": Image,
+}
+# Parameters with which a node takes nothing that another process may need.
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "talking_face": {"audio_out": "none"},
+    "dashboard": {"web_port": 0},
+}
+_VALUES = (True, 0, -1, 2**63 - 1, 0.5, math.nan, math.inf, -1e308, "", "x" * 5000, [0.5], [])
 
 
 class NodeHandlers:
@@ -69,15 +102,14 @@ class NodeHandlers:
         self._clock, self._texts = 1_000_000_000, texts
         self.unexpected: list[Exception] = []  # errors of other kinds than ``ALLOWED``
         self._handlers: list[Callable[[random.Random], None]] = []
+        self._raw_topics: Any = None
         self._patch_driver(patch)
         self._context = Context()
         rclpy.init(args=[], context=self._context)
-        chosen = {"audio_out": "none"} if name == "talking_face" else {}
+        chosen = {**_PARAMETERS.get(name, {}), **(parameters or {})}
         self.node = node_class(name)(
             context=self._context,
-            parameter_overrides=[
-                Parameter(key, value=value) for key, value in (chosen | (parameters or {})).items()
-            ],
+            parameter_overrides=[Parameter(key, value=value) for key, value in chosen.items()],
         )
         self.node.get_logger().set_level(rclpy.logging.LoggingSeverity.FATAL)
         self._executor = SingleThreadedExecutor(context=self._context)
@@ -85,7 +117,10 @@ class NodeHandlers:
         end = time.monotonic() + timeout
         while not self.node.active and time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.2)
-        if not self.node.active or not self._handlers:
+        self._handlers += [self._set_parameter, lambda rng: self.node.diagnostics()]
+        if hasattr(self.node, "_show"):  # what the dashboard does for browsers
+            self._handlers.append(lambda rng: self.node._show(0.0))
+        if not self.node.active:
             reason = self.node._failure or f"not within {timeout:g} s"
             self.close()
             raise RuntimeError(f"the node {name} did not become active: {reason}")
@@ -123,6 +158,32 @@ class NodeHandlers:
 
         for method in ("subscribe", "subscribe_latched", "serve"):
             remember(method)
+        attach, raw_topics, page = GoalServer.attach, RawTopics.__init__, DashboardPage.__init__
+
+        def attach_and_remember(server: Any, accept: Callable[[Any], None]) -> None:
+            self._handlers.append(lambda rng: accept(_Goal(self._message(server.goal, rng), rng)))
+            attach(server, accept)
+
+        def make_server(server: Any, node: Any, action: Any, *more: Any) -> None:
+            server.goal = action.Goal
+            make_goal_server(server, node, action, *more)
+
+        def make_raw_topics(topics: Any, *of: Any, **more: Any) -> None:
+            raw_topics(topics, *of, **more)
+            if self._raw_topics is None:
+                self._handlers.append(self._send_raw)
+            self._raw_topics = topics  # a session has others than the one before
+
+        def make_page(served: Any, *of: Any, **more: Any) -> None:
+            page(served, *of, **more)
+            client = served.new_client(None)
+            self._handlers.append(lambda rng: served.received(client, self._command(rng)))
+
+        make_goal_server = GoalServer.__init__
+        patch(GoalServer, "__init__", make_server)
+        patch(GoalServer, "attach", attach_and_remember)
+        patch(RawTopics, "__init__", make_raw_topics)
+        patch(DashboardPage, "__init__", make_page)
 
         def log_exception(node: Any, error: Exception) -> None:
             if not isinstance(error, ALLOWED):
@@ -137,6 +198,43 @@ class NodeHandlers:
         patch(PerceptionNode, "log_exception", log_exception)
         patch(PerceptionNode, "warn_throttled", warn_throttled)
         patch(PerceptionNode, "has_subscribers", lambda node, *of: True)
+
+    def _send_raw(self, rng: random.Random) -> None:
+        """Gives a node a serialised message, one in four of them damaged."""
+        topics = self._raw_topics
+        if not topics._topics:
+            return
+        topic = rng.choice(topics._topics)
+        kinds = sorted(_RAW_TYPES.items())
+        kind = _RAW_TYPES.get(topic.rpartition("/")[2], rng.choice(kinds)[1])
+        package, name = kind.__module__.partition(".")[0], kind.__name__
+        if topic not in topics.kinds:
+            endpoint = SimpleNamespace(
+                topic_type=f"{package}/msg/{name}", qos_profile=QoSProfile(depth=10)
+            )
+            if not topics._add(topic, endpoint):
+                return
+        data = bytearray(serialize_message(self._message(topics.kinds[topic], rng)))
+        if rng.random() < 0.25:
+            for _ in range(rng.choice((1, 5))):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            del data[rng.choice((len(data), rng.randrange(len(data) + 1))) :]
+        topics._received(topic, bytes(data))
+
+    def _command(self, rng: random.Random) -> str | bytes:
+        """Returns what a browser may send to the dashboard."""
+        name = rng.choice((*COMMANDS, "seen", "x"))
+        found: Any = {"command": name, "number": rng.choice((1, None, 2**70, "x", [], math.nan))}
+        for text in COMMANDS.get(name, ()):
+            found[text] = rng.choice((*self._texts, "\ud800", 1, None, ["a"]))
+        if rng.random() < 0.2:
+            found = rng.choice((None, [], 1, "x", {"seen": True}, {"command": {}}, [[]] * 1000))
+        text = json.dumps(found)
+        return text[: rng.randrange(len(text) + 1)].encode() if rng.random() < 0.2 else text
+
+    def _set_parameter(self, rng: random.Random) -> None:
+        names = [name for name in self.node._parameters if not name.startswith("use_sim")]
+        self.node.set_parameters([Parameter(rng.choice(names), value=rng.choice(_VALUES))])
 
     def _item(self, kind: Any, rng: random.Random) -> Any:
         """Returns what the callback of a subscription gets for a random message."""
@@ -203,3 +301,27 @@ class NodeHandlers:
             with np.errstate(over="ignore"):
                 return values.astype(np.float32 if text == "float" else np.float64).tolist()
         return [self._value(text, rng) for _ in range(length)]
+
+
+class _Goal:
+    """Stands in for the handle of a goal."""
+
+    def __init__(self, request: Any, rng: random.Random) -> None:
+        self.request = request
+        self.status = GoalStatus.STATUS_EXECUTING
+        self._rng = rng
+
+    @property
+    def is_cancel_requested(self) -> bool:
+        return self._rng.random() < 0.05
+
+    def publish_feedback(self, feedback: Any) -> None:
+        serialize_message(feedback)
+
+    def execute(self, finish: Callable[[Any], Any]) -> None:
+        serialize_message(finish(self))
+
+    def succeed(self) -> None:
+        """Does nothing, as the others."""
+
+    canceled = abort = succeed

@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 from face_perception.avatar import Avatar, AvatarError, crop_box, load_avatar, save_avatar
+from face_perception.bringup.parameter_file import check_parameter_file
 from face_perception.commands.sample_inputs import network_inputs
 from face_perception.errors import FacePerceptionError, InputError
 from face_perception.files import add_seal
@@ -40,9 +41,28 @@ from face_perception.inference.tensorrt import engine_cache
 from face_perception.learning.recipe import read_settings
 from face_perception.learning.run_folder import data_of
 from face_perception.media import load_camera
-from face_perception.outside_files import parse_yaml
-from face_perception.people import Calibration, CalibrationStore, Correction
+from face_perception.outside_files import named_os_errors, parse_yaml
+from face_perception.people import (
+    Calibration,
+    CalibrationStore,
+    Correction,
+    EnrolledPerson,
+    EnrolledStore,
+)
+from face_perception.results import (
+    RunRecord,
+    find_events,
+    frame_columns,
+    frame_rows,
+    read_clip,
+    read_clips,
+    read_record,
+    summarise_persons,
+    write_table,
+)
+from face_perception.results.session_reading import session_markers
 from face_perception.settings import setting
+from face_perception.web import read_web_token
 
 
 def nothing(path: Path) -> None:
@@ -266,7 +286,103 @@ def _read_engine(path: Path) -> object:
     return found
 
 
+def _enrolled(folder: Path) -> Path:
+    looks = np.random.default_rng(0).normal(0, 0.1, (2, 128)).astype(np.float32)
+    EnrolledStore(folder).put(EnrolledPerson("anna", "dlib-1", looks, made=1.8e9))
+    return next(folder.glob("*.json"))
+
+
+def _read_enrolled(path: Path) -> object:
+    with named_os_errors(path, InputError):
+        return EnrolledStore(path.parent).get("anna") or EnrolledStore(path.parent)._read(path)
+
+
+def _results(folder: Path) -> Path:
+    from synthetic_session import ROBOT, Script, lines, write
+
+    person = Script("face_1", looks=[(0.0, 1.0, ROBOT)], smiles=[(0.5, 1.0)])
+    return write(folder / "clip.jsonl", lines([person], 2.0, 10.0))
+
+
+def _read_results(path: Path) -> object:
+    """Reads all that a report needs."""
+    with named_os_errors(path, InputError):
+        clip = read_clip(path)
+    list(frame_rows(path, frame_columns([path])))
+    return summarise_persons(clip, find_events(clip))
+
+
+def _table(folder: Path) -> Path:
+    results = _results(folder)
+    columns = frame_columns([results])
+    write_table(folder / "frames.csv", columns, frame_rows(results, columns))
+    return folder / "frames.csv"
+
+
+def _read_table(path: Path) -> object:
+    with named_os_errors(path, InputError):
+        return [summarise_persons(clip, find_events(clip)) for clip in read_clips(path)]
+
+
+def _run_record(folder: Path) -> Path:
+    RunRecord("/a.mp4", 1, 2, "", 3, 4, {"gaze": "geometric"}).write(folder / "clip.jsonl")
+    return folder / "clip.run.json"
+
+
+_ANY_TEXT = (
+    *("cut in half", "cut after 20 bytes"),
+    *("nested lists", "nested mappings", "nested indentation"),
+)
+MARKERS = "stamp,label,source\n1.500000,begin,service\n2.500000,'=end,topic\n"
+_PARAMETERS = "/**/gaze:\n  ros__parameters:\n    threads: 2\n"
+
 READERS = (
+    Reader("enrolled person", InputError, _enrolled, _read_enrolled, "json", says_why=False),
+    Reader(
+        "results of a clip",
+        InputError,
+        _results,
+        _read_results,
+        good=("empty",),  # of a clip without frames
+        says_why=False,
+    ),
+    Reader(
+        "table of frames",
+        InputError,
+        _table,
+        _read_table,
+        says_why=False,
+    ),
+    Reader(
+        "record of a run",
+        InputError,
+        _run_record,
+        lambda path: read_record(path.with_name("clip.jsonl")),
+        "json",
+        good=("missing", "dangling link", "circular link"),
+    ),
+    Reader(
+        "markers of a session",
+        InputError,
+        _written("markers.csv", MARKERS),
+        lambda path: session_markers(path.parent),
+        good=("missing", "dangling link", "circular link", "cut in half"),
+    ),
+    Reader(
+        "parameter file",
+        InputError,
+        _written("params.yaml", _PARAMETERS),
+        lambda path: check_parameter_file(str(path), ["/gaze"], ["gaze", "attention"]),
+        "yaml",
+        good=("empty",),
+    ),
+    Reader(
+        "password of a page",
+        InputError,
+        _written("token", "a long password\n"),
+        read_web_token,
+        good=_ANY_TEXT,
+    ),
     Reader("model card", ModelError, _network, find_card, "yaml", seal_text),
     Reader(
         "network",
@@ -328,13 +444,7 @@ READERS = (
         InputError,
         _written("data.txt", "somewhere"),
         lambda path: data_of(path.parent),
-        good=(  # any text is a path
-            "cut in half",
-            "cut after 20 bytes",
-            "nested lists",
-            "nested mappings",
-            "nested indentation",
-        ),
+        good=_ANY_TEXT,
     ),
 )
 

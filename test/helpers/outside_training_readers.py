@@ -10,12 +10,17 @@ import scipy.io
 import torch
 from outside_readers import Reader
 
+from face_perception import paths
 from face_perception.errors import InputError
 from face_perception.inference import ModelError
+from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.data.mpiifacegaze import read_annotations, read_camera
 from face_perception.learning.musetalk.state_dicts import read_state_dict
+from face_perception.learning.onnx_file.contract import read_contract
+from face_perception.learning.onnx_file.graph import read_graph
+from face_perception.learning.synthesis.rendered.dataset import read_settings, read_truths
 from face_perception.learning.tensorflow_checkpoint import read_variables_file
 from face_perception.learning.torch_checkpoint import CheckpointError, read_checkpoint
 from face_perception.learning.training_loop import network_weights
@@ -67,7 +72,48 @@ def _camera(folder: Path) -> Path:
     return folder / "Camera.mat"
 
 
+CARD = "config/onnx_cards"
+
+
+def _onnx_card(folder: Path) -> Path:
+    card = sorted(paths.resource(CARD).glob("*.yaml"))[0]
+    (folder / "card.yaml").write_bytes(card.read_bytes())
+    return folder / "card.yaml"
+
+
+def _onnx(folder: Path) -> Path:
+    graph = Graph("double")
+    face = graph.input("face", (2,))
+    graph.output("twice", graph.node("Add", face, face), (2,))
+    (folder / "double.onnx").write_bytes(graph.serialise())
+    return folder / "double.onnx"
+
+
+def _rendered(folder: Path) -> Path:
+    (folder / "people").mkdir()
+    (folder / "people" / "000001.jsonl").write_text(f'{{"file": "{"a" * 40}.jpg"}}\n')
+    (folder / "settings.json").write_text('{"seed": 2, "images": 8}')
+    return folder / "settings.json"
+
+
 TRAINING_READERS = (
+    Reader("card of an ONNX file", InputError, _onnx_card, read_contract, "yaml"),
+    Reader("ONNX file", ModelError, _onnx, read_graph),
+    Reader(
+        "settings of rendered people",
+        InputError,
+        _rendered,
+        lambda path: read_settings(path.parent),
+        "json",
+    ),
+    Reader(
+        "truth of rendered people",
+        InputError,
+        lambda folder: _rendered(folder).parent / "people" / "000001.jsonl",
+        lambda path: list(read_truths(path.parents[1])),
+        good=("missing", "empty"),
+        says_why=False,
+    ),
     Reader("checkpoint", CheckpointError, _saved("x.pth", STATE), read_checkpoint),
     Reader("old checkpoint", CheckpointError, _saved("x.pth", STATE, False), read_checkpoint),
     Reader("checkpoint as .npz", CheckpointError, _npz, read_checkpoint),

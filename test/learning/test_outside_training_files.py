@@ -31,8 +31,10 @@ def test_the_good_file_is_read(reader: Reader, tmp_path: Path) -> None:
     reads_the_good_file(reader, tmp_path)
 
 
-def test_wrong_types_and_huge_numbers(tmp_path: Path) -> None:
-    (reader,) = (reader for reader in TRAINING_READERS if reader.text)
+@pytest.mark.parametrize(
+    "reader", [reader for reader in TRAINING_READERS if reader.text], ids=lambda reader: reader.name
+)
+def test_wrong_types_and_huge_numbers(reader: Reader, tmp_path: Path) -> None:
     survives_wrong_values(reader, tmp_path)
 
 

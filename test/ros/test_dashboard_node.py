@@ -22,6 +22,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from face_perception import msg, srv
+from face_perception.errors import InputError
 from face_perception.nodes.dashboard import shown_values
 from face_perception.nodes.dashboard.commands import Commands
 from face_perception.nodes.dashboard.graph_state import GraphState
@@ -163,12 +164,14 @@ def test_a_page_for_other_computers_has_a_password(start: Start) -> None:
         assert page.status == 200
 
 
-def node_stub() -> Any:
+def node_stub(refused: list[str] | None = None) -> Any:
+    refused = [] if refused is None else refused
     return SimpleNamespace(
         resolve_topic_name=lambda name: f"/{name}",
         count=lambda what: None,
         count_publishers=lambda topic: 0,
         log_exception=lambda error: None,
+        warn_throttled=lambda text, key: refused.append(text),
     )
 
 
@@ -180,6 +183,46 @@ def test_images_without_a_stamp_are_shown() -> None:
     found = graph.snapshot()
     assert (found.image.width, found.results) == (3, {})
     assert np.isnan(found.stamp)
+
+
+# Topic, and bytes that are no valid message of it.
+_NOISE = b"\0\1\0\0" + bytes(range(255, 195, -1))
+_UNREADABLE = {
+    "an image": ("/image", _NOISE),
+    "no bytes": ("/faces", b""),
+    "faces of no camera": ("/faces", serialize_message(msg.FaceArray())),
+    "noise": ("/gaze", _NOISE),
+}
+
+
+@pytest.mark.parametrize("name", _UNREADABLE)
+def test_an_invalid_message_costs_only_itself(name: str) -> None:
+    refused: list[str] = []
+    graph = GraphState(node_stub(refused), "/image")
+    graph._topics.kinds["/image"] = Image
+    header = Header(stamp=messages.time(5.0))
+    for topic, message in (
+        ("/faces", result_kinds.FACES.write(Result(header, [face("face_1")], CAMERA))),
+        ("/gaze", msg.GazeArray(header=header)),
+        ("/image", Image(header=header, width=3)),
+    ):
+        data = serialize_message(message)
+        bad, noise = _UNREADABLE[name]
+        graph._keep(topic, data[:12] + noise[12:] if topic == bad else data)
+    found = graph.snapshot()
+    assert (found.image is None) == (name == "an image")
+    assert "faces" in found.results or _UNREADABLE[name][0] == "/faces"
+    assert len(refused) == 1
+    assert len(refused[0]) < 400
+
+
+def test_a_status_that_cannot_be_read_leaves_the_last_one() -> None:
+    graph = GraphState(node_stub(), "/image")
+    graph._keep("/session/status", serialize_message(msg.SessionStatus(folder="/today")))
+    for topic in ("/session/status", "/diagnostics"):
+        with pytest.raises(InputError, match="a message is not a"):  # the driver logs it
+            graph._keep(topic, _NOISE)
+    assert graph.session[0].folder == "/today"
 
 
 @pytest.mark.parametrize("topic", ["/faces", "/image", "/session/status"])

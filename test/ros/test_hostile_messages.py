@@ -43,7 +43,11 @@ def opened(audit: OpenedFiles) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["overlay", "gaze", "affect", "attention", "face_tracker", "talking_face"]
+    "name",
+    [
+        *("overlay", "gaze", "affect", "attention", "face_tracker", "talking_face", "session"),
+        *("dashboard", "voice"),
+    ],
 )
 def test_no_text_of_a_message_opens_a_file(
     name: str, domain: int, monkeypatch: pytest.MonkeyPatch, opened: list[str], tmp_path: Path
@@ -53,8 +57,9 @@ def test_no_text_of_a_message_opens_a_file(
     marked.write_text("kind: network\n")
     texts = [*PATHS, str(pipe), str(marked), f"file://{marked}"]
     monkeypatch.chdir(tmp_path)
-    people = {"people": str(tmp_path / "people")} if name == "gaze" else {}
-    node = NodeHandlers(name, monkeypatch.setattr, parameters=people, texts=texts)
+    folder = {"gaze": "people", "session": "folder"}.get(name)
+    own = {folder: str(tmp_path / "own")} if folder else {}
+    node = NodeHandlers(name, monkeypatch.setattr, parameters=own, texts=texts)
     try:
         rng = random.Random(0)
         opened.clear()

@@ -26,13 +26,15 @@ from face_perception.gaze import (
     measure_gaze,
     to_normalized_angles,
 )
-from face_perception.learning.data.dataset import Writer, read_image
+from face_perception.learning.data.dataset import DatasetError, Writer, read_image
 from face_perception.learning.data.labelled_pictures import MARGIN, with_border
 from face_perception.learning.synthesis.rendered.dataset import read_settings, read_truths
 from face_perception.learning.synthesis.rendered.expression import action_units
+from face_perception.outside_files import one_error
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
 _EXPECTED = "a rendered picture was expected"
+_AGAIN = "render the person again"
 
 # Scale of ``crop_face`` on a face whose eyes are as far apart as most people's.
 _PIXELS_PER_METRE, _EYES_APART = 700.0, 0.063
@@ -80,13 +82,14 @@ def convert(
     pictures = ((source, truth) for source in sources for truth in read_truths(source))
     with Writer(out, **about) as writer:
         for number, (source, truth) in enumerate(pictures):
-            try:
-                images, labels = sample(source, truth, tracker)
-            except CropsUnavailable as error:
-                counts[str(error)] += 1
-                continue
-            subject = str(truth["person"]["seed"])
-            split = {8: "validation", 9: "test"}.get(int(subject) % 10, "train")
+            with one_error(f"the truth of {source / truth['file']}", _AGAIN, DatasetError):
+                subject = str(truth["person"]["seed"])
+                split = {8: "validation", 9: "test"}.get(int(subject) % 10, "train")
+                try:
+                    images, labels = sample(source, truth, tracker)
+                except CropsUnavailable as error:
+                    counts[str(error)] += 1
+                    continue
             writer.add(images, subject=subject, split=split, rendered=truth["file"], **labels)
             counts["written"] += 1
             if number % 500 == 499:

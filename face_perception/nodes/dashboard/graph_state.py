@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from face_perception import msg
+from face_perception.errors import InputError
 from face_perception.ros import result_kinds
-from face_perception.ros.raw_topics import RawTopics, message_class
+from face_perception.ros.raw_topics import RawTopics, message_class, read_message
 from face_perception.ros.result_kinds import Result, ResultKind
 from face_perception.sessions import header_stamp
 
@@ -64,7 +65,7 @@ class GraphState:
             image: deque(maxlen=_IMAGES),
         }
         self._session_topic = node.resolve_topic_name(_SESSION)
-        self._session: tuple[float, bytes] | None = None  # when it was received, and the message
+        self._session: tuple[float, Any] | None = None  # when it was received, and the message
         # By the name of a node: its status, and when that was received (monotonic, seconds).
         self.diagnostics: dict[str, tuple[DiagnosticStatus, float]] = {}
         self._received = time.monotonic()  # when the last image or faces came
@@ -95,8 +96,8 @@ class GraphState:
         """The last SessionStatus, None without a session node, and its age in seconds."""
         if (found := self._session) is None:
             return None, 0.0
-        received, data = found
-        return deserialize_message(data, msg.SessionStatus), time.monotonic() - received
+        received, status = found
+        return status, time.monotonic() - received
 
     @property
     def silence(self) -> float:
@@ -111,17 +112,17 @@ class GraphState:
     def snapshot(self) -> Snapshot:
         """Returns the newest image whose faces are known, with its results, else the newest image.
 
-        Raises InputError if a message is invalid.
+        Leaves out a message that is invalid, says so, and counts it as refused.
         """
         images = tuple(self._messages[self._image]) if self._image else ()
         faces = tuple(self._messages["faces"])
         known = {_rounded(stamp) for stamp, _ in faces}
         with_faces = [one for one in images if _rounded(one[0]) in known]
         chosen = (with_faces or images or faces or ((0.0, b""),))[-1]
-        image = None
+        found = Snapshot(chosen[0], None)
         if images:
-            image = deserialize_message(chosen[1], self._topics.kinds[self._image])
-        found = Snapshot(chosen[0], image)
+            with self._refusing():
+                found.image = read_message(chosen[1], self._topics.kinds[self._image])
         for topic, kind in _KINDS.items():
             near = [
                 one
@@ -129,12 +130,21 @@ class GraphState:
                 if -_SAME <= chosen[0] - one[0] <= (_SAME if topic == "faces" else _HOLD)
             ]
             if near:
-                message = deserialize_message(near[-1][1], kind.message_type)
-                found.results[topic] = kind.read(message, self._refuse)
+                with self._refusing():
+                    message = read_message(near[-1][1], kind.message_type)
+                    found.results[topic] = kind.read(message, self._refuse)
         return found
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            self._refuse(error)
 
     def _refuse(self, error: ValueError) -> None:
         self._node.count("refused")
+        self._node.warn_throttled(str(error), key="refused")
 
     def _check(self, topic: str, publisher: Any) -> None:
         """Raises LookupError if a topic has another type than the one that is read from it."""
@@ -148,11 +158,11 @@ class GraphState:
     def _keep(self, topic: str, data: bytes) -> None:
         now = time.monotonic()
         if topic == _DIAGNOSTICS:
-            for status in deserialize_message(data, DiagnosticArray).status:
+            for status in read_message(data, DiagnosticArray).status:
                 if status.hardware_id == "face_perception":
                     self.diagnostics[status.name] = status, now
         elif topic == self._session_topic:
-            self._session = now, data
+            self._session = now, read_message(data, msg.SessionStatus)
         else:
             self._node.count("input")
             if topic == self._image or self._names[topic] == "faces":

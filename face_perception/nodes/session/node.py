@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
@@ -29,6 +29,7 @@ from face_perception.nodes.session.video_recording import VideoRecording
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageParameters
+from face_perception.ros.raw_topics import read_message
 from face_perception.sessions import (
     VIDEO,
     Marker,
@@ -322,8 +323,8 @@ class SessionNode(PerceptionNode[SessionParameters]):
         data = session.topics.first.get(topic)
         if data is None or session.topics.subscriptions.kinds[topic] is not msg.FaceArray:
             return {}
-        faces = deserialize_message(data, msg.FaceArray)
         try:
+            faces = read_message(data, msg.FaceArray)
             camera = messages.camera_of(faces)
         except InputError as error:
             return {"problem": str(error)}

@@ -84,6 +84,8 @@ class VideoRecording:
         self._recorder, self._mode = None, "off"
 
     def _on_image(self, message: Any) -> None:
+        if self._recorder is None:
+            return  # it was on its way when the session ended
         stamp = messages.seconds(message.header.stamp)
         # Images that come a little early count as in time.
         if 0 <= stamp - self._last < 0.9 / self._rate:
@@ -95,7 +97,8 @@ class VideoRecording:
             self._add("image", message)
 
     def _on_faces(self, faces: Result[Face]) -> None:
-        self._add("faces", faces)
+        if self._recorder is not None:
+            self._add("faces", faces)
 
     def _add(self, key: str, item: Any) -> None:
         stamp = messages.nanoseconds(item.header.stamp)

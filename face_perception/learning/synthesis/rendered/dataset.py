@@ -18,8 +18,8 @@ from typing import Any
 
 import cv2
 
-from face_perception.errors import InputError
-from face_perception.files import write_atomically
+from face_perception.errors import InputError, shortened
+from face_perception.files import read_regular, write_atomically
 from face_perception.learning.synthesis.rendered.human_parts import HumanParts, fetch_parts
 from face_perception.learning.synthesis.rendered.packages import need_renderer
 from face_perception.learning.synthesis.rendered.person import draw_person
@@ -30,9 +30,11 @@ from face_perception.learning.synthesis.rendered.view import (
     draw_gaze_view,
     draw_view,
 )
+from face_perception.outside_files import one_error, read_json
 
 Progress = Callable[[int, int], None]
 _SETTINGS, _PEOPLE, _IMAGES = "settings.json", "people", "images"
+_FIX = "remove the file, and render its person again with the same settings"
 _JPEG = 95  # quality of the files; the camera's own JPEG is in the pictures already
 
 
@@ -98,18 +100,29 @@ def render_dataset(
 
 
 def read_truths(out: Path) -> Iterator[dict[str, Any]]:
-    """Yields the truth of each picture, in the order of people; ``file`` is relative to ``out``."""
+    """Yields the truth of each picture, in the order of people; ``file`` is relative to ``out``.
+
+    Raises InputError, which names the file and the line, if it cannot be read.
+    """
     for path in sorted((out / _PEOPLE).glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)
+        with one_error(f"{path}", _FIX):
+            lines = read_regular(path).splitlines()
+        for number, line in enumerate(lines, 1):
+            with one_error(f"{path}, line {number}", _FIX):
+                truth = json.loads(line)
+                if not isinstance(truth, dict) or not isinstance(truth.get("file"), str):
+                    raise InputError("it is not the truth of a picture")
+            yield truth
 
 
 def read_settings(out: Path) -> DatasetSettings:
     """Raises InputError if ``out`` has no rendered people."""
-    try:
-        return DatasetSettings(**json.loads((out / _SETTINGS).read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise InputError(f"{out} is not a folder of rendered people: {error}") from error
+    with one_error(f"{out / _SETTINGS}", "give a folder of rendered people"):
+        found = DatasetSettings(**read_json(out / _SETTINGS))
+        for name, default in asdict(DatasetSettings()).items():
+            if type(getattr(found, name)) is not type(default):
+                raise InputError(f"{name} is {shortened(getattr(found, name))}")
+        return found
 
 
 def _check(out: Path, settings: DatasetSettings) -> None:
