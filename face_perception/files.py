@@ -7,6 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -176,6 +177,15 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
+
+
+def name_part(text: str, most: int) -> str:
+    """Returns a text as part of a file name: at most ``most`` of a to z, A to Z, 0 to 9, - and _.
+
+    >>> name_part("p 07/b", 20)
+    'p_07_b'
+    """
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:most]
 
 
 def add_seal(text: str) -> str:

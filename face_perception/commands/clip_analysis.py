@@ -15,8 +15,9 @@ from face_perception.commands.clip_motion import AnalysedFrame, ClipMotion, chec
 from face_perception.commands.clip_record import record_of, result_settings, size_and_time
 from face_perception.commands.clip_task import ClipTask
 from face_perception.errors import InputError
-from face_perception.files import named_errors, open_lines
-from face_perception.results import record_path
+from face_perception.files import named_errors, open_lines, read_regular, write_atomically
+from face_perception.markers import MARKERS_FILE
+from face_perception.results import markers_path, record_path
 
 if TYPE_CHECKING:
     from face_perception.media import FrameReader, FrameWriter
@@ -132,6 +133,7 @@ class ClipAnalyser:
                 keep(complete)
             summary.complete = True
         if task.output is not None and Path(task.output).is_file():
+            _keep_markers(task)
             record = record_of(task, opened, self._settings, summary.frames, drawn)
             record.write(Path(task.output))
 
@@ -141,6 +143,16 @@ class ClipAnalyser:
         if self._camera is None and self._args.camera_info:
             self._camera = load_camera(self._args.camera_info)
         return self._camera
+
+
+def _keep_markers(task: ClipTask) -> None:
+    """Puts the markers of a session beside its results. Raises OSError."""
+    from face_perception.media import is_session
+
+    session = Path(task.input)
+    if is_session(session) and (session / MARKERS_FILE).exists():
+        data = read_regular(session / MARKERS_FILE)
+        write_atomically(markers_path(Path(str(task.output))), data)
 
 
 def _take_neutral(path: str, perception: Perception, camera: Camera | None, topic: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from face_perception.bringup.ros_names import check_namespace
 from face_perception.commands import graph_options
 from face_perception.commands.subcommands import add_command
+from face_perception.commands.typed_markers import Typed, key_labels, pressed_keys, typed_lines
+from face_perception.errors import InputError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,7 +21,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     start = add_command(actions, "start", "Start to record into a new folder.")
     start.add_argument(
-        "--label", default="", help="added to the name of the folder: letters, digits, - and _"
+        "--label",
+        default="",
+        metavar="TEXT",
+        help="what the session is; is stored, and its letters and digits name the folder",
     )
     start.add_argument(
         "--consent", default="", metavar="TEXT", help="what the people agreed to; is stored"
@@ -39,6 +43,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="*",
         metavar="TEXT",
         help="what is marked now; without it, each line of the standard input is a marker",
+    )
+    mark.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="KEY=TEXT",
+        help="set the marker TEXT whenever KEY is pressed in this terminal, until Esc; may be "
+        "given several times, such as --key a='condition A' --key b='condition B'",
     )
     mark.set_defaults(run=_mark)
     add_command(actions, "status", "Say what is recorded.").set_defaults(run=_status)
@@ -61,27 +73,24 @@ def _stop(args: argparse.Namespace) -> int:
 
 
 def _mark(args: argparse.Namespace) -> int:
-    started = time.monotonic()
+    labels = _labels(args.label, args.key)
     _prepare(args)
     from face_perception.nodes.session.client import marking
 
     failed = 0
     with marking(args.namespace) as mark:
-        for label, at in _labels(args.label, started):
+        for label, at in labels:
             failed += _report(mark(label, at))
     return int(failed > 0)
 
 
-def _labels(words: Sequence[str], started: float) -> Iterator[tuple[str, float]]:
-    """Yields what to mark, and when it was said (monotonic, seconds)."""
+def _labels(words: Sequence[str], keys: Sequence[str]) -> Iterator[Typed]:
+    """Returns what to mark, and when it was said. Raises InputError."""
+    if words and keys:
+        raise InputError("give either the text of one marker or --key, not both")
     if words:
-        yield " ".join(words), started
-        return
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # one wrong line does not end the others
-    for line in sys.stdin:
-        if label := line.strip():
-            yield label, time.monotonic()
+        return iter([(" ".join(words), time.monotonic())])
+    return pressed_keys(sys.stdin, key_labels(keys)) if keys else typed_lines(sys.stdin)
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -27,8 +27,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         required=True,
         metavar="FILE.csv|FILE.parquet|FOLDER",
         help="file for one table with a row for each face in each frame; or folder, made if "
-        "needed, for the tables frames, events, persons and targets, and a dictionary of their "
-        "columns. Parquet has the units and needs `pip install '.[table]'`",
+        "needed, for the tables frames, events, persons, targets and markers, and a dictionary of "
+        "their columns. Parquet has the units and needs `pip install '.[table]'`",
     )
     parser.add_argument(
         "--format",
@@ -91,8 +91,11 @@ def _warn(text: str) -> None:
 
 
 def _write_study(args: argparse.Namespace, folder: Path) -> int:
+    from face_perception.media import is_session
     from face_perception.results import study_tables, write_dictionary, write_table
 
+    if is_session(folder):  # it has a markers.csv already
+        raise InputError(f"{folder} is a session: give the tables another folder")
     folder.mkdir(parents=True, exist_ok=True)
     suffix = f".{args.format or 'csv'}"
     tables = []

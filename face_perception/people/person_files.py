@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from face_perception.errors import InputError
-from face_perception.files import check_writable, file_lock
+from face_perception.files import check_writable, file_lock, name_part
 
 _MAX_ID = 200  # characters
 
@@ -40,9 +39,8 @@ class PersonFiles:
 
     def file(self, person_id: str) -> Path:
         """Returns the file of a person: a readable part of the id, and a hash to be unique."""
-        readable = re.sub(r"[^A-Za-z0-9_-]+", "_", person_id)[:32]
         digest = hashlib.sha256(person_id.encode()).hexdigest()[:16]
-        return self.folder / f"{readable}-{digest}.json"
+        return self.folder / f"{name_part(person_id, 32)}-{digest}.json"
 
     def files(self) -> list[Path]:
         """Returns all files of persons, sorted; empty if there is no folder. Raises OSError."""

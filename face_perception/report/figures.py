@@ -69,11 +69,11 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
     axes.set_ylim(len(persons) - 0.45, -0.5)
     axes.set_xlim(0, max(clip.end - begin, 1e-3))
     axes.set_xlabel("time in the clip (s)")
-    for stamp, label in clip.markers:
-        if begin <= stamp <= clip.end:
-            axes.axvline(stamp - begin, color="black", linewidth=0.8, linestyle="--")
+    for marker in clip.markers:
+        if begin <= marker.stamp <= clip.end:
+            axes.axvline(marker.stamp - begin, color="black", linewidth=0.8, linestyle="--")
             axes.annotate(
-                label, (stamp - begin, -0.5), rotation=30, fontsize=7,
+                marker.label, (marker.stamp - begin, -0.5), rotation=30, fontsize=7,
                 xytext=(0, 2), textcoords="offset points", annotation_clip=False,
             )  # fmt: skip
     patch = plt.matplotlib.patches.Patch

@@ -2,6 +2,7 @@
 
 from face_perception.results.boris import write_boris
 from face_perception.results.clip import Clip, Sample, read_clip, read_clips
+from face_perception.results.clip_markers import markers_path, read_markers
 from face_perception.results.elan import write_elan
 from face_perception.results.event_labels import target_label
 from face_perception.results.events import (
@@ -57,9 +58,11 @@ __all__ = [
     "frame_columns",
     "frame_rows",
     "is_during",
+    "markers_path",
     "read",
     "read_clip",
     "read_clips",
+    "read_markers",
     "read_record",
     "read_rows",
     "record_path",

@@ -1,7 +1,8 @@
-"""Writes the events of a clip as a spreadsheet that BORIS imports into an observation.
+"""Writes the events and markers of a clip as a spreadsheet that BORIS imports into an observation.
 
 BORIS (Friard and Gamba, 2016) reads XLSX files whose first row is ``time``, ``subject``, ``code``,
-``modifier``, ``comment``. A state has two rows: one for its start and one for its stop.
+``modifier``, ``comment``. A state has two rows: one for its start and one for its stop. A point
+event has one.
 """
 
 from __future__ import annotations
@@ -44,23 +45,27 @@ _PARTS = {
 
 
 def write_boris(path: Path, clip: Clip, events: Sequence[Event]) -> None:
-    """Writes the events of a clip to ``path``, an .xlsx file. Raises OSError.
+    """Writes the events and markers of a clip to ``path``, an .xlsx file. Raises OSError.
 
     The subject is the person, the code the kind of event, and the modifier whom or what a look is
-    directed at. Times count from the first frame, in seconds.
+    directed at. A marker has the code ``marker``, no subject, and its label as the comment; markers
+    before the first frame are left out. Times count from the first frame, in seconds.
     """
     begin = clip.begin
-    rows: list[tuple[float, int, Event]] = []
+    rows: list[tuple[float, int, Sequence[str]]] = []
     for event in events:
+        sure = "" if math.isnan(event.confidence) else f"confidence {event.confidence:.2f}"
+        cells = (event.person, event.kind.value, target_label(event), sure)
         # At the same time, what stops comes before what starts.
         first, last = (round(end - begin, 3) for end in (event.onset, event.offset))
         if first < last:  # of a picture they are equal, and BORIS would read the stop first
-            rows += [(first, 1, event), (last, 0, event)]
+            rows += [(first, 1, cells), (last, 0, cells)]
+    for marker in clip.markers:
+        if marker.stamp >= begin:
+            rows.append((round(marker.stamp - begin, 3), 1, ("", "marker", "", marker.label)))
     rows.sort(key=lambda row: row[:2])
     sheet: list[Sequence[float | str]] = [_COLUMNS]
-    for time, _, event in rows:
-        sure = "" if math.isnan(event.confidence) else f"confidence {event.confidence:.2f}"
-        sheet.append((time, event.person, event.kind.value, target_label(event), sure))
+    sheet += [(time, *cells) for time, _, cells in rows]
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as parts:
         for name, text in {**_PARTS, "xl/worksheets/sheet1.xml": _sheet(sheet)}.items():

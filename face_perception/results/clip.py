@@ -8,14 +8,17 @@ import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from face_perception.media import is_session
+from face_perception.markers import Marker
 from face_perception.outside_files import one_error
+from face_perception.results.clip_markers import read_markers
 from face_perception.results.frame_table import FIX, clip_name, read_rows
-from face_perception.results.session_reading import Warn, session_markers
-from face_perception.results.table_reading import frame_table_in, read_table_rows
+from face_perception.results.table_reading import (
+    frame_table_in,
+    markers_beside,
+    read_table_rows,
+)
 
 # A frame that is followed by a longer gap does not fill the gap: nobody knows what happened there.
 _LONGEST_FRAME = 0.5  # seconds
@@ -89,7 +92,7 @@ class Clip:
       person for all its frames: to that of its last link.
     - ``person_of``: the person of each face id.
     - ``camera_assumed``: whether the camera of any frame was not calibrated.
-    - ``markers``: stamp (seconds) and label of the markers of a session, in the order of time.
+    - ``markers``: of the experiment, in the order of time.
     """
 
     name: str
@@ -98,7 +101,7 @@ class Clip:
     persons: Mapping[str, Sequence[Sample]]
     person_of: Mapping[str, str]
     camera_assumed: bool
-    markers: Sequence[tuple[float, str]] = ()
+    markers: Sequence[Marker] = ()
 
     @property
     def interval(self) -> float:
@@ -129,16 +132,15 @@ class _Frames:
     assumed: bool = False
 
 
-def read_clip(path: str | os.PathLike[str], warn: Warn | None = None) -> Clip:
-    """Reads the results of one clip: a .jsonl file, or a session.
-
-    ``warn`` is that of ``read_rows``. Raises what ``read_rows`` raises.
+def read_clip(path: str | os.PathLike[str]) -> Clip:
+    """Reads the results of one clip, a .jsonl file or a session, and its markers.
 
     A frame lasts until the next one. Before a gap of more than half a second, or of three times the
     usual time between frames if that is longer, it lasts the usual time; so does the last frame.
+    Raises what ``read_rows`` and ``read_markers`` raise.
     """
-    clip = _clip(clip_name(path), path, read_rows(path, warn))
-    return replace(clip, markers=session_markers(path)) if is_session(Path(path)) else clip
+    clip = _clip(clip_name(path), path, read_rows(path))
+    return replace(clip, markers=read_markers(path))
 
 
 def read_clips(path: str | os.PathLike[str], warn: Warn | None = None) -> list[Clip]:
@@ -148,9 +150,12 @@ def read_clips(path: str | os.PathLike[str], warn: Warn | None = None) -> list[C
     """
     table = frame_table_in(path)
     if table is None:
-        return [read_clip(path, warn)]
+        return [read_clip(path)]
+    markers = markers_beside(table)
     by_clip = itertools.groupby(read_table_rows(table), lambda row: str(row["clip"]))
-    return [_clip(name, table, rows) for name, rows in by_clip]
+    return [
+        replace(_clip(name, table, rows), markers=markers.get(name, ())) for name, rows in by_clip
+    ]
 
 
 def _clip(name: str, path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> Clip:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from face_perception.markers import Marker
+
 Value = float | str | bool | int | None
 
 
@@ -41,6 +43,30 @@ def with_degrees(found: Sequence[Column]) -> Iterator[Column]:
                 return None if angle is None else round(math.degrees(angle), 3)
 
             yield Column(f"{column.name}_deg", float, "deg", column.meaning, in_degrees)
+
+
+def marker_columns(
+    moment: str, of: Callable[[Any], tuple[Marker | None, float]]
+) -> tuple[Column, Column]:
+    """Returns the columns that say after which marker a row is.
+
+    ``moment`` is the name of the column with the stamp of the row. ``of`` returns the last marker
+    until then, and that stamp.
+    """
+
+    def label(row: Any) -> Value:
+        marker, _ = of(row)
+        return None if marker is None else marker.label
+
+    def since(row: Any) -> Value:
+        marker, stamp = of(row)
+        return None if marker is None else rounded(stamp - marker.stamp)
+
+    meaning = f"label of the last marker that is not after `{moment}`; empty: none"
+    return (
+        Column("marker", str, "", meaning, label),
+        Column("since_marker", float, "s", f"`{moment}` − stamp of that marker", since),
+    )
 
 
 def rounded(value: float, digits: int = 6) -> float | None:

@@ -17,9 +17,11 @@ from typing import Any
 
 from face_perception.errors import InputError
 from face_perception.files import open_regular
+from face_perception.markers import marker_before
 from face_perception.media import is_session
 from face_perception.outside_files import one_error
-from face_perception.results.columns import Column, Value, cells, with_degrees
+from face_perception.results.clip_markers import read_markers
+from face_perception.results.columns import Column, Value, cells, marker_columns, with_degrees
 from face_perception.results.schema import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_FIELDS, JsonField
 from face_perception.results.session_reading import Warn, session_lines
 
@@ -125,14 +127,19 @@ def frame_columns(
         out += _columns(field, field.name, lambda row: row, sorted(codes))
     for field in fields:
         out += _columns(field, field.name, lambda row: row["face"], sorted(codes))
+    out += marker_columns("stamp", lambda row: (row["marker"], row["stamp"]))
     return list(with_degrees(out)) if degrees else out
 
 
 def frame_rows(path: str | os.PathLike[str], wanted: Sequence[Column]) -> Iterator[list[Value]]:
-    """Yields the rows of one file; None means unknown. Raises what ``read_rows`` raises."""
-    clip = clip_name(path)
+    """Yields the rows of one file; None means unknown.
+
+    Raises what ``read_rows`` and ``read_markers`` raise.
+    """
+    clip, markers = clip_name(path), read_markers(path)
     for row in read_rows(path):
         row["clip"] = clip
+        row["marker"] = marker_before(markers, row["stamp"])
         with one_error(f"{os.fspath(path)}, frame {row['frame']}", FIX):
             values = cells(wanted, row)
         yield values

@@ -30,10 +30,9 @@ def read(path: str | os.PathLike[str], table: str = "", library: str = "pandas")
     - the folder that ``face-perception table --output FOLDER`` wrote,
     - a .csv or .parquet file of that command.
 
-    ``table`` is ``frames`` (default), ``events``, ``persons`` or ``targets``, for results and
-    folders. Unknown values are missing. Warns (UserWarning) if a part of a session is invalid and
-    left out. Raises MissingDependencyError if the library, or pyarrow
-    for a .parquet file, is missing; InputError if there is no such table; OSError.
+    ``table`` is ``frames`` (default), ``events``, ``persons``, ``targets`` or ``markers``, for
+    results and folders. Unknown values are missing. Raises MissingDependencyError if the library,
+    or pyarrow for a .parquet file, is missing; InputError if there is no such table; OSError.
 
     >>> read("clip.jsonl", library="excel")
     Traceback (most recent call last):

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import functools
-import io
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,14 +11,12 @@ from typing import Any
 from face_perception import result_messages
 from face_perception.errors import InputError
 from face_perception.media import BagReader
-from face_perception.outside_files import one_error, read_bytes, reason_of
+from face_perception.outside_files import one_error
 from face_perception.results.schema import FrameResult
 
 _LATEST = 2_000_000_000  # nanoseconds after the first message of an image for its other results
 _FACES = "faces"
 _FIX = "record the session again"
-_MARKERS, _MOST_MARKERS = "markers.csv", 1 << 24  # name and bytes
-Warn = Callable[[str], None]
 _TYPE = "face_perception/msg/"
 # The fields of FrameResult, by the type of their messages, and what makes their values.
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
@@ -83,26 +77,6 @@ def session_lines(
         )
     if warn is not None and reader.unfinished:
         warn(f"{reader.name} has no end, as after a power cut: it is read as far as it goes")
-
-
-def session_markers(path: str | os.PathLike[str]) -> list[tuple[float, str]]:
-    """Returns stamp (seconds) and label of the markers of a session, in the order of time.
-
-    Raises InputError if its list of markers cannot be read, and OSError.
-    """
-    file = Path(path) / _MARKERS
-    if not file.exists():
-        return []
-    with one_error(f"{file}", "correct or remove it"):
-        text = read_bytes(file, _MOST_MARKERS).decode()
-        rows = csv.DictReader(io.StringIO(text, newline=""))
-        if missing := {"stamp", "label"} - {*(rows.fieldnames or ())}:
-            raise InputError(f"it has no column {min(missing)!r}")
-        # SessionFolder puts an apostrophe before what a spreadsheet would take for a formula.
-        found = [(float(row["stamp"]), row["label"].removeprefix("'")) for row in rows]
-        if not all(math.isfinite(stamp) for stamp, _ in found):
-            raise InputError("a stamp is not a number")
-        return sorted(found)
 
 
 def _topics(reader: BagReader) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Defines the tables of a study besides that of the frames: events, persons and targets."""
+"""Defines the tables of a study besides that of the frames: events, persons, targets, markers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from face_perception.markers import Marker, marker_before
 from face_perception.results.clip import read_clip
-from face_perception.results.columns import Column, Value, cells, rounded, with_degrees
+from face_perception.results.columns import (
+    Column,
+    Value,
+    cells,
+    marker_columns,
+    rounded,
+    with_degrees,
+)
 from face_perception.results.events import Event, EventKind, EventSettings, find_events
 from face_perception.results.frame_table import frame_columns, frame_rows
 from face_perception.results.persons import (
@@ -25,16 +33,27 @@ from face_perception.results.session_reading import Warn
 from face_perception.types import EXPRESSIONS
 
 FRAMES, EVENTS, PERSONS, TARGETS = "frames", "events", "persons", "targets"
-TABLES = (FRAMES, EVENTS, PERSONS, TARGETS)
+MARKERS = "markers"
+TABLES = (FRAMES, EVENTS, PERSONS, TARGETS, MARKERS)
 Rows = Iterable[Sequence[Value]]
 
 
 @dataclass(frozen=True)
 class ClipEvent:
-    """An event and the name of its clip."""
+    """An event, the name of its clip, and the last marker that is not after its onset."""
 
     clip: str
     event: Event
+    marker: Marker | None
+
+
+@dataclass(frozen=True)
+class ClipMarker:
+    """A marker, the name of its clip, and the time in the clip, seconds."""
+
+    clip: str
+    marker: Marker
+    time: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,7 @@ def study_tables(
     settings: EventSettings | None = None,
     warn: Warn | None = None,
 ) -> Iterator[Table]:
-    """Yields the tables of some clips: frames, events, persons and targets.
+    """Yields the tables of some clips: frames, events, persons, targets and markers.
 
     ``degrees`` adds a column that ends with ``_deg`` after each column in radians. ``warn`` is that
     of ``read_rows``. Raises what ``frame_columns`` raises, at once, and then what ``read_clip``
@@ -63,16 +82,21 @@ def study_tables(
     yield Table(FRAMES, of_frames, (row for path in paths for row in frame_rows(path, of_frames)))
     events: list[ClipEvent] = []
     persons: list[PersonSummary] = []
+    markers: list[ClipMarker] = []
     for path in paths:
         clip = read_clip(path)
         found = find_events(clip, settings)
-        events += [ClipEvent(clip.name, event) for event in found]
+        events += [
+            ClipEvent(clip.name, event, marker_before(clip.markers, event.onset)) for event in found
+        ]
+        markers += [ClipMarker(clip.name, one, one.stamp - clip.begin) for one in clip.markers]
         persons += summarise_persons(clip, found)
     targets = [target for person in persons for target in person.targets]
     codes = sorted({code for person in persons for code in person.action_units})
     yield _table(EVENTS, event_columns(), events, degrees)
     yield _table(PERSONS, person_columns(codes), persons, degrees)
     yield _table(TARGETS, target_columns(), targets, degrees)
+    yield _table(MARKERS, clip_marker_columns(), markers, degrees)
 
 
 def column_types() -> dict[str, type[Any]]:
@@ -81,7 +105,7 @@ def column_types() -> dict[str, type[Any]]:
     Columns of action units and blendshapes are left out: all are numbers.
     """
     columns = (*frame_columns(()), *event_columns(), *person_columns(()), *target_columns())
-    return {column.name: column.type for column in columns}
+    return {column.name: column.type for column in (*columns, *clip_marker_columns())}
 
 
 def _table(name: str, columns: Sequence[Column], items: Sequence[Any], degrees: bool) -> Table:
@@ -152,6 +176,25 @@ def event_columns() -> list[Column]:
             lambda e: e.onset_seen,
         ),
         column("offset_seen", bool, "", "the same for the end", lambda e: e.offset_seen),
+        *marker_columns("onset", lambda row: (row.marker, row.event.onset)),
+    ]  # fmt: skip
+
+
+def clip_marker_columns() -> list[Column]:
+    """Returns the columns of the table of markers; a row is made of a ``ClipMarker``."""
+    return [
+        _CLIP,
+        Column("label", str, "", "what is marked", lambda m: m.marker.label),
+        Column("stamp", float, "s", "moment that is marked", lambda m: rounded(m.marker.stamp)),
+        Column(
+            "time", float, "s", "`stamp` − `stamp` of the first frame; negative: before it",
+            lambda m: rounded(m.time),
+        ),
+        Column(
+            "source", str, "",
+            "where it came from: `service`, `topic` or `lsl NAME`; empty: unknown",
+            lambda m: m.marker.source,
+        ),
     ]  # fmt: skip
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 from face_perception.errors import InputError
 from face_perception.files import open_regular
+from face_perception.markers import Marker
 from face_perception.media import is_session
 from face_perception.optional_modules import extra
 from face_perception.outside_files import one_error
 from face_perception.results.frame_table import UNIT_COLUMNS
 from face_perception.results.schema import FACE_FIELDS, LINE_FIELDS, JsonField
-from face_perception.results.table_paths import SUFFIXES, table_in
+from face_perception.results.table_paths import SUFFIXES, find_table, table_in
 
-_NAME = "frames"
+_NAME, _MARKERS = "frames", "markers"  # of tables
 _FIX = "give a table of frames that `face-perception table` wrote, or the .jsonl file of `run`"
 _UNIT = re.compile(r"au(\d+)_(\w+)")
 
@@ -46,8 +47,7 @@ def read_table_rows(path: Path) -> Iterator[dict[str, Any]]:
     Raises InputError if it is not such a table, OSError, and MissingDependencyError for Parquet
     without pyarrow.
     """
-    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path)
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(_rows(path), 1):
         with one_error(f"{path}, row {number}", _FIX):
             found = {field.name: _nested(field, field.name, row) for field in LINE_FIELDS}
             found |= {"clip": row["clip"], "frame": int(row["frame"]), "face": None}
@@ -55,6 +55,24 @@ def read_table_rows(path: Path) -> Iterator[dict[str, Any]]:
                 face = {field.name: _nested(field, field.name, row) for field in FACE_FIELDS}
                 found["face"] = face | _units(row)
         yield found
+
+
+def markers_beside(frames: Path) -> dict[str, tuple[Marker, ...]]:
+    """Returns the markers of each clip in the table of markers beside a table of frames, by time.
+
+    Tables of older versions have none. Raises InputError if it is not such a table, and OSError.
+    """
+    found: dict[str, list[Marker]] = {}
+    path = find_table(frames.parent, _MARKERS) if frames.stem == _NAME else None
+    for number, row in enumerate(_rows(path) if path else (), 1):
+        with one_error(f"{path}, row {number}", "make the tables again"):
+            marker = Marker(float(row["stamp"]), row["label"], row["source"] or "")
+            found.setdefault(row["clip"], []).append(marker)
+    return {clip: tuple(sorted(markers)) for clip, markers in found.items()}
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    return _csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path)
 
 
 def _nested(field: JsonField, name: str, row: Mapping[str, Any]) -> Any:

@@ -7,9 +7,9 @@ import datetime
 import errno
 import io
 import os
-import re
 import shutil
 import time
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,15 @@ import yaml
 
 from face_perception import paths
 from face_perception.errors import InputError, shortened
-from face_perception.files import named_errors, write_atomically
+from face_perception.files import name_part, named_errors, write_atomically
+from face_perception.markers import MARKER_NAMES, MARKERS_FILE, Marker, marker_cells
 from face_perception.media import SESSION_BAG
 from face_perception.settings import setting
 
 RECORD = "session.yaml"
-_MARKERS = "markers.csv"
-_LABEL = re.compile(r"[A-Za-z0-9_-]{0,60}")
-_LONGEST_MARKER, _LONGEST_CONSENT = 200, 10_000  # characters
+_LONGEST_LABEL, _LONGEST_MARKER, _LONGEST_CONSENT = 200, 200, 10_000  # characters
+_LONGEST_PART = 60  # characters of the label in the name of the folder
 _MOST_NAMES = 100
-# What a spreadsheet would read as a formula at the start of a cell.
-_FORMULA = ("=", "+", "-", "@")
-# Written before such a label, and before one that begins so itself: readers remove one.
-_ESCAPE = "'"
 
 VIDEO = ("off", "pixelated", "full")
 
@@ -83,15 +79,6 @@ class SessionSettings:
     )
 
 
-@dataclass(frozen=True)
-class Marker:
-    """A mark in a session: its time in seconds, its label, and where it came from."""
-
-    stamp: float
-    label: str
-    source: str
-
-
 def sessions_dir(folder: str = "") -> Path:
     """Returns the folder of all sessions; the default is in the user's data folder.
 
@@ -101,11 +88,11 @@ def sessions_dir(folder: str = "") -> Path:
 
 
 def check_label(label: str) -> None:
-    """Raises InputError if a label cannot be part of the name of a folder."""
-    if not _LABEL.fullmatch(label):
+    """Raises InputError if the label of a session is too long or not printable."""
+    if len(label) > _LONGEST_LABEL or not label.isprintable():
         raise InputError(
-            f"label {shortened(label)} cannot be used: give at most 60 letters (a to z), digits, "
-            "- and _"
+            f"label {shortened(label)} cannot be used: give at most {_LONGEST_LABEL} printable "
+            "characters"
         )
 
 
@@ -131,7 +118,8 @@ class SessionFolder:
     """A new folder for one session in ``root``, which is made if needed.
 
     Only the owner can read the folder, and a ``root`` that is made. The name of the folder is the
-    local time of ``when`` (seconds since 1970) and the label. ``record`` is the content of its
+    local time of ``when`` (seconds since 1970) and what of the label can be in a name: ``Müller 2``
+    becomes ``Muller_2``. The label itself is in session.yaml. ``record`` is the content of its
     session.yaml: add to it, then call ``write_record``. Each marker is on the disk when
     ``add_marker`` returns.
 
@@ -147,7 +135,8 @@ class SessionFolder:
                 "or the name of the document"
             )
         name = time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(when))
-        self.path = _make_folder(root, f"{name}_{label}" if label else name)
+        part = _folder_part(label)
+        self.path = _make_folder(root, f"{name}_{part}" if part else name)
         self.bag = self.path / SESSION_BAG
         self.record: dict[str, Any] = {
             "label": label,
@@ -155,10 +144,10 @@ class SessionFolder:
             "started": _iso(when),
             "stopped": None,
         }
-        self._markers = self.path / _MARKERS
+        self._markers = self.path / MARKERS_FILE
         self.marker_count = 0
         try:
-            self._append("stamp", "label", "source")
+            self._append(*MARKER_NAMES)
             self.write_record()
         except OSError:
             self.remove()
@@ -177,10 +166,7 @@ class SessionFolder:
 
     def add_marker(self, marker: Marker) -> None:
         """Adds a line to markers.csv. Raises OSError."""
-        label = marker.label
-        if label.startswith((*_FORMULA, _ESCAPE)):
-            label = f"{_ESCAPE}{label}"
-        self._append(f"{marker.stamp:.6f}", label, marker.source)
+        self._append(*marker_cells(marker))
         self.marker_count += 1
 
     def end(self, when: float, reason: str, facts: dict[str, Any]) -> None:
@@ -198,6 +184,13 @@ class SessionFolder:
                 file.write(line.getvalue().encode())
                 file.flush()
                 os.fsync(file.fileno())
+
+
+def _folder_part(label: str) -> str:
+    """Returns a label as part of a file name: letters without accents, digits, - and _."""
+    letters = unicodedata.normalize("NFKD", label.strip())
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return name_part(plain, _LONGEST_PART)
 
 
 def _make_folder(root: Path, name: str) -> Path:

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from face_perception.errors import error_text
+from face_perception.markers import Marker
 from face_perception.sessions.bag_writer import BagWriter, TopicQos
 from face_perception.sessions.clock_offsets import ClockOffset, header_stamp
-from face_perception.sessions.folder import Marker, SessionFolder, free_space
+from face_perception.sessions.folder import SessionFolder, free_space
 
 # Seconds that the time must go back for a clock that was set back, as by a simulation that starts
 # again. Threads hand in their messages in another order, but with milliseconds between them.

@@ -72,9 +72,9 @@ def test_a_session_with_markers_and_pixelated_video(
     faces, images = peer.publisher(msg.FaceArray, "faces"), peer.publisher(Image, "image")
     node.wait_for_log("active")
 
-    assert "label" in begin(peer, label="a/b").message
+    assert "label" in begin(peer, label="a\nb").message
     assert "use off, pixelated, full" in begin(peer, video="sharp").message
-    answer = begin(peer, label="pilot", consent="yes", video="pixelated")
+    answer = begin(peer, label="Pilot für A/B", consent="yes", video="pixelated")
     assert answer.success, answer.message
     again = begin(peer)
     assert not again.success
@@ -120,7 +120,12 @@ def test_a_session_with_markers_and_pixelated_video(
     early = float(rows["from the topic"]["stamp"]) - float(rows["condition B"]["stamp"])
     assert early >= 2.0
     record = yaml.safe_load((folder / "session.yaml").read_text())
-    assert (record["label"], record["consent"], record["video"]) == ("pilot", "yes", "pixelated")
+    assert (record["label"], record["consent"], record["video"]) == (
+        "Pilot für A/B",
+        "yes",
+        "pixelated",
+    )
+    assert folder.name.endswith("_Pilot_fur_A_B")
     assert record["clock_offsets"]["/faces"]["count"] == 3
     assert record["camera"]["width"] == 160
     assert "face_mesh" in record["models"]

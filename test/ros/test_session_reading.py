@@ -17,10 +17,11 @@ from synthetic_session import AWAY, ROBOT, Script, frames
 from face_perception import msg, results
 from face_perception.cli import main
 from face_perception.errors import InputError
+from face_perception.markers import Marker
 from face_perception.nodes.session.topic_recording import add_topic
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.result_kinds import Result
-from face_perception.sessions import Marker, SessionFolder, SessionRecorder, TopicQos
+from face_perception.sessions import SessionFolder, SessionRecorder, TopicQos
 
 pytest.importorskip("rosbags")
 BEGIN = 1_700_000_000.25
@@ -125,7 +126,12 @@ def test_tables_and_reports_are_made_of_a_session(session: Path, tmp_path: Path)
     page = tmp_path / "report.html"
     assert main(["report", str(session), "-o", str(page)]) == 0
     assert session.name in page.read_text()
-    assert results.read_clip(session).markers == [(BEGIN + 1.0, "=condition $B$")]
+    marker = Marker(BEGIN + 1.0, "=condition $B$", "service")
+    assert results.read_clip(session).markers == (marker,)
+    assert "=condition $B$" in page.read_text()
+    # The table must not replace the list of markers that it is made of.
+    assert main(["table", str(session), "--output", str(session)]) == 1
+    assert results.read_markers(session) == (marker,)
 
 
 def test_a_session_without_faces_or_with_two_cameras_is_refused(

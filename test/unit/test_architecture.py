@@ -27,7 +27,7 @@ BASE = {
     "camera_messages",
     "result_messages",
     "optional_modules",
-    "lazy_names",
+    "markers",
 }
 # What a process and the parent that watches it agree on.
 PROCESS = {"exit_codes", "heartbeat", "standard_streams"}
@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "standard_streams": set(),
     "files": {"errors"},
     "outside_files": {"errors", "files"},
+    "markers": {"errors", "outside_files"},
     "geometry": {"errors"},
     "audio_devices": {"errors"},
     "paths": {"errors"},

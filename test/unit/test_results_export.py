@@ -22,7 +22,7 @@ from face_perception.results import (
     write_elan,
 )
 
-TABLES = ("frames", "events", "persons", "targets")
+TABLES = ("frames", "events", "persons", "targets", "markers")
 MADE = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
 
 

@@ -16,12 +16,12 @@ import pytest
 import yaml
 
 from face_perception.errors import InputError, MissingDependencyError
-from face_perception.results.session_reading import session_markers
+from face_perception.markers import Marker
+from face_perception.results import read_markers
 from face_perception.sessions import (
     CHANNELS,
     FacePixelation,
     LabStreams,
-    Marker,
     SessionFolder,
     SessionRecorder,
     StreamedFace,
@@ -225,13 +225,39 @@ def test_a_definition_that_cannot_be_read_leaves_the_topic_out(tmp_path: Path) -
 def test_the_label_of_a_marker_comes_back_as_it_was(label: str, tmp_path: Path) -> None:
     folder = SessionFolder(tmp_path, "test", START)
     folder.add_marker(Marker(START, label, "service"))
-    assert session_markers(folder.path) == [(START, label)]
+    folder.bag.mkdir()  # as with a recording
+    assert read_markers(folder.path) == (Marker(START, label, "service"),)
 
 
 def test_a_marker_without_a_time_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "markers.csv").write_text("stamp,label,source\nnan,begin,service\n")
+    (tmp_path / "clip.markers.csv").write_text("stamp,label,source\nnan,begin,service\n")
     with pytest.raises(InputError, match="a stamp is not a number: correct or remove it"):
-        session_markers(tmp_path)
+        read_markers(tmp_path / "clip.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("label", "ending"),
+    [
+        ("Teilnehmerin Müller 7", "_Teilnehmerin_Muller_7"),
+        ("../a/b", "__a_b"),
+        ("", ""),
+        ("ü" * 200, "_" + "u" * 60),
+    ],
+)
+def test_any_label_is_stored_and_its_letters_name_the_folder(
+    label: str, ending: str, tmp_path: Path
+) -> None:
+    folder = SessionFolder(tmp_path, label, START).path
+    assert folder.parent == tmp_path
+    assert folder.name[len("2023-11-14_22-13-20") :] == ending
+    assert yaml.safe_load((folder / "session.yaml").read_text())["label"] == label
+
+
+@pytest.mark.parametrize("label", ["a\nb", "\0", "a" * 201, "caf\udce9"])
+def test_a_label_that_cannot_be_shown_is_refused(label: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give at most 200 printable characters"):
+        SessionFolder(tmp_path, label, START)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_slow_disk_drops_and_counts(tmp_path: Path) -> None:
@@ -242,13 +268,6 @@ def test_a_slow_disk_drops_and_counts(tmp_path: Path) -> None:
     put(made, 10, 1)
     made.close("", START)
     assert len(read(made.folder.path)[0]) == 6
-
-
-@pytest.mark.parametrize("label", ["../up", "a/b", "a b", "a.b", "\0", "x" * 61, "café"])
-def test_a_label_that_is_no_name_is_refused(label: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"label .* cannot be used"):
-        SessionFolder(tmp_path, label, START)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_space_on_a_disk_that_cannot_be_reached_is_unknown(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from face_perception import cli
 from face_perception.results import find_events, read_clip, study_tables, summarise_persons
 
 LEFT, RIGHT = (-0.5, 0.0, 1.5), (0.5, 0.05, 1.5)
-TABLES = ("frames", "events", "persons", "targets")
+TABLES = ("frames", "events", "persons", "targets", "markers")
 
 
 @pytest.fixture(scope="module")

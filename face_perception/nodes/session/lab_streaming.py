@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from face_perception.markers import Marker
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.result_kinds import Result
 from face_perception.ros.stamp_join import Newest
-from face_perception.sessions import LabStreams, Marker, StreamedFace, check_marker
+from face_perception.sessions import LabStreams, StreamedFace, check_marker
 from face_perception.types import Attention
 
 if TYPE_CHECKING:

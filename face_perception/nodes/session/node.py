@@ -13,6 +13,7 @@ from std_srvs.srv import Trigger
 
 from face_perception import msg, srv
 from face_perception.errors import FacePerceptionError, InputError, error_text, shortened
+from face_perception.markers import Marker
 from face_perception.nodes.session.lab_streaming import LabStreaming
 from face_perception.nodes.session.surroundings import (
     ParameterReading,
@@ -32,7 +33,6 @@ from face_perception.ros.image_input import ImageParameters
 from face_perception.ros.raw_topics import read_message
 from face_perception.sessions import (
     VIDEO,
-    Marker,
     SessionFolder,
     SessionRecorder,
     SessionSettings,

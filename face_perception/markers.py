@@ -1,0 +1,69 @@
+"""Markers of an experiment: in a session, or beside the results of a clip."""
+
+from __future__ import annotations
+
+import bisect
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from face_perception.errors import InputError
+from face_perception.outside_files import one_error, read_bytes
+
+MARKERS_FILE = "markers.csv"  # in the folder of a session
+MARKER_NAMES = ("stamp", "label", "source")  # of the columns
+_MOST = 1 << 24  # bytes
+# What a spreadsheet would read as a formula at the start of a cell.
+_FORMULA = ("=", "+", "-", "@")
+# Written before such a label, and before one that begins so itself: readers remove one.
+_ESCAPE = "'"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Marker:
+    """What is marked: a moment (seconds), a label, and where the marker came from."""
+
+    stamp: float
+    label: str
+    source: str = ""
+
+
+def marker_cells(marker: Marker) -> tuple[str, str, str]:
+    """Returns the cells of a marker in a CSV file, in the order of ``MARKER_NAMES``."""
+    label = marker.label
+    if label.startswith((*_FORMULA, _ESCAPE)):
+        label = f"{_ESCAPE}{label}"
+    return f"{marker.stamp:.6f}", label, marker.source
+
+
+def read_marker_file(path: Path) -> tuple[Marker, ...]:
+    """Returns the markers of a CSV file in the order of time; none if there is no such file.
+
+    The column ``source`` may be missing. Raises InputError if it cannot be read, and OSError.
+    """
+    if not path.exists():
+        return ()
+    with one_error(f"{path}", "correct or remove it"):
+        text = read_bytes(path, _MOST).decode("utf-8-sig")  # spreadsheets write a byte order mark
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        found = [
+            Marker(float(row["stamp"]), _unescaped(row["label"]), row.get("source") or "")
+            for row in rows
+        ]
+        if not all(math.isfinite(marker.stamp) for marker in found):
+            raise InputError("a stamp is not a number")
+        return tuple(sorted(found))
+
+
+def marker_before(markers: Sequence[Marker], stamp: float) -> Marker | None:
+    """Returns the last of some markers (in the order of time) that is not after ``stamp``."""
+    place = bisect.bisect_right(markers, stamp, key=lambda marker: marker.stamp)
+    return markers[place - 1] if place else None
+
+
+def _unescaped(label: str) -> str:
+    rest = label.removeprefix(_ESCAPE)
+    return rest if rest.startswith((*_FORMULA, _ESCAPE)) else label
