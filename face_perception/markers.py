@@ -49,6 +49,8 @@ def read_marker_file(path: Path) -> tuple[Marker, ...]:
     with one_error(f"{path}", "correct or remove it"):
         text = read_bytes(path, _MOST).decode("utf-8-sig")  # spreadsheets write a byte order mark
         rows = csv.DictReader(io.StringIO(text, newline=""))
+        if missing := {"stamp", "label"} - {*(rows.fieldnames or ())}:
+            raise InputError(f"it has no column {min(missing)!r}")
         found = [
             Marker(float(row["stamp"]), _unescaped(row["label"]), row.get("source") or "")
             for row in rows

@@ -27,14 +27,8 @@ if TYPE_CHECKING:
         open_network,
         record_inputs,
     )
-    from face_perception.inference.models.cards import (
-        UNTRAINED,
-        Card,
-        ModelError,
-        Port,
-        catalogue,
-        find_card,
-    )
+    from face_perception.inference.models.cards import UNTRAINED, Card, ModelError, Port
+    from face_perception.inference.models.catalogue import catalogue, find_card
     from face_perception.inference.models.derive import (
         build_tensorrt_engine,
         export_onnx_file,

@@ -14,6 +14,7 @@ from face_perception.markers import Marker
 from face_perception.outside_files import one_error
 from face_perception.results.clip_markers import read_markers
 from face_perception.results.frame_table import FIX, clip_name, read_rows
+from face_perception.results.session_reading import Warn
 from face_perception.results.table_reading import (
     frame_table_in,
     markers_beside,

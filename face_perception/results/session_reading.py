@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,13 @@ from typing import Any
 from face_perception import result_messages
 from face_perception.errors import InputError
 from face_perception.media import BagReader
-from face_perception.outside_files import one_error
+from face_perception.outside_files import reason_of
 from face_perception.results.schema import FrameResult
 
 _LATEST = 2_000_000_000  # nanoseconds after the first message of an image for its other results
 _FACES = "faces"
 _FIX = "record the session again"
+Warn = Callable[[str], None]
 _TYPE = "face_perception/msg/"
 # The fields of FrameResult, by the type of their messages, and what makes their values.
 _FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def read_table_rows(path: Path) -> Iterator[dict[str, Any]]:
     Raises InputError if it is not such a table, OSError, and MissingDependencyError for Parquet
     without pyarrow.
     """
-    for number, row in enumerate(_rows(path), 1):
+    for number, row in enumerate(_rows(path, "clip", "frame", "face_id"), 1):
         with one_error(f"{path}, row {number}", _FIX):
             found = {field.name: _nested(field, field.name, row) for field in LINE_FIELDS}
             found |= {"clip": row["clip"], "frame": int(row["frame"]), "face": None}
@@ -64,15 +64,24 @@ def markers_beside(frames: Path) -> dict[str, tuple[Marker, ...]]:
     """
     found: dict[str, list[Marker]] = {}
     path = find_table(frames.parent, _MARKERS) if frames.stem == _NAME else None
-    for number, row in enumerate(_rows(path) if path else (), 1):
+    for number, row in enumerate(
+        _rows(path, "clip", "stamp", "label", "source") if path else (), 1
+    ):
         with one_error(f"{path}, row {number}", "make the tables again"):
             marker = Marker(float(row["stamp"]), row["label"], row["source"] or "")
             found.setdefault(row["clip"], []).append(marker)
     return {clip: tuple(sorted(markers)) for clip, markers in found.items()}
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    return _csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path)
+def _rows(path: Path, *needed: str) -> Iterator[Mapping[str, Any]]:
+    """Yields the rows of a table, by the names of its columns, which must have the ``needed``."""
+    csv_table = path.suffix.lower() == ".csv"
+    return _csv_rows(path, needed) if csv_table else _parquet_rows(path, needed)
+
+
+def _check_names(names: Iterable[str], needed: Sequence[str]) -> None:
+    if missing := set(needed) - {*names}:
+        raise InputError(f"it has no column {min(missing)!r}")
 
 
 def _nested(field: JsonField, name: str, row: Mapping[str, Any]) -> Any:
@@ -110,7 +119,7 @@ def _truth(value: Any) -> bool:
     return text == "TRUE"
 
 
-def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _csv_rows(path: Path, needed: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     with (
         open_regular(path) as file,
         one_error(f"{path}", _FIX),
@@ -118,8 +127,7 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     ):
         rows = csv.reader(text)
         names = next(rows, [])
-        if missing := {"clip", "frame", "face_id"} - {*names}:
-            raise InputError(f"it has no column {min(missing)!r}")
+        _check_names(names, needed)
         for values in rows:
             if values and len(values) != len(names):
                 raise InputError(f"line {rows.line_num} has {len(values)} of {len(names)} values")
@@ -127,10 +135,12 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 yield dict(zip(names, values, strict=True))
 
 
-def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _parquet_rows(path: Path, needed: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     with extra("a Parquet file", "pip install 'face_perception[table]'"):
         import pyarrow.parquet as pq
 
     with open_regular(path) as file, one_error(f"{path}", _FIX):
-        for batch in pq.ParquetFile(file).iter_batches():
+        table = pq.ParquetFile(file)
+        _check_names(table.schema_arrow.names, needed)
+        for batch in table.iter_batches():
             yield from batch.to_pylist()

@@ -40,6 +40,7 @@ from face_perception.inference.models.variants import write_variant
 from face_perception.inference.tensorrt import engine_cache
 from face_perception.learning.recipe import read_settings
 from face_perception.learning.run_folder import data_of
+from face_perception.markers import read_marker_file
 from face_perception.media import load_camera
 from face_perception.outside_files import named_os_errors, parse_yaml
 from face_perception.people import (
@@ -60,7 +61,6 @@ from face_perception.results import (
     summarise_persons,
     write_table,
 )
-from face_perception.results.session_reading import session_markers
 from face_perception.settings import setting
 from face_perception.web import read_web_token
 
@@ -365,7 +365,7 @@ READERS = (
         "markers of a session",
         InputError,
         _written("markers.csv", MARKERS),
-        lambda path: session_markers(path.parent),
+        read_marker_file,
         good=("missing", "dangling link", "circular link", "cut in half"),
     ),
     Reader(

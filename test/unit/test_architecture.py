@@ -27,6 +27,7 @@ BASE = {
     "camera_messages",
     "result_messages",
     "optional_modules",
+    "lazy_names",
     "markers",
 }
 # What a process and the parent that watches it agree on.
