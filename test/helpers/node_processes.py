@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 import rclpy
+from forked_nodes import start_from_beginning, start_nodes
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -34,19 +33,13 @@ BAD_LOG_PATTERNS = (
 
 
 class NodeProcess:
-    """A process of one or several nodes, started as `face-perception up` does."""
+    """A process of one or several nodes, with the environment of `face-perception up`."""
 
-    def __init__(self, name: str, log: Path, arguments: list[str]) -> None:
+    def __init__(self, name: str, log: Path, arguments: list[str], *, forked: bool = True) -> None:
         self.name = name
         self.log_file = log
-        self._log = log.open("ab")
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "face_perception.nodes", *arguments],
-            stdout=self._log,
-            stderr=self._log,
-            env=merged_environment(os.environ),
-            cwd=log.parent,  # not the source tree, from which Python would import the package
-        )
+        run = start_nodes if forked else start_from_beginning
+        self.popen = run(arguments, merged_environment(os.environ), log.parent, log)
 
     @property
     def log(self) -> str:
@@ -72,7 +65,6 @@ class NodeProcess:
         if self.popen.poll() is None:
             self.popen.kill()
             self.popen.wait()
-        self._log.close()
 
 
 @contextmanager
@@ -80,7 +72,8 @@ def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
     """Yields a function that starts a node: ``start("gaze", remaps=("gaze:=/g",), model="sides")``.
 
     With several names, starts one process: ``start("gaze", "affect", affect={"model": "fer"})``.
-    ``folder`` gets the logs. At the end, interrupts the nodes that still run and checks all logs.
+    With ``forked=False``, the process is a child of this one, see forked_nodes.py. ``folder`` gets
+    the logs. At the end, interrupts the nodes that still run and checks all logs.
     """
     running: list[NodeProcess] = []
 
@@ -89,6 +82,7 @@ def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
         *others: str,
         options: dict[str, Any] | None = None,
         remaps: tuple[str, ...] = (),
+        forked: bool = True,
         **parameters: Any,
     ) -> NodeProcess:
         (process,) = node_processes(
@@ -100,8 +94,9 @@ def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
             )
         )
         log = folder / f"{len(running)}_{process.name}.log"
+        log.touch()
         arguments = [*process.arguments(), *(a for r in remaps for a in ("-r", r))]
-        node = NodeProcess(process.name, log, arguments)
+        node = NodeProcess(process.name, log, arguments, forked=forked)
         running.append(node)
         return node
 

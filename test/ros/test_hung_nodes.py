@@ -70,7 +70,7 @@ def test_a_node_whose_shared_memory_was_removed_ends(start: Start) -> None:
 def test_a_node_that_does_not_end_is_ended(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that never comes back keeps the node from ending after SIGTERM."""
     monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.2")
-    node = start("attention")
+    node = start("attention", forked=False)  # only a parent hears of the end of what it traces
     node.wait_for_log("active")
     # Stop its main thread alone, as if it waited for a lock of DDS: attach to it and leave it. It
     # must not hold Python's lock then.
