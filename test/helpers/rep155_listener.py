@@ -16,6 +16,8 @@ class Heard:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._read = 0  # bytes
+        self._lines: list[dict[str, Any]] = []
         self._log = file.open("wb")
         self.popen = subprocess.Popen([sys.executable, CONSUMER], stdout=self._log, cwd=file.parent)
 
@@ -28,8 +30,14 @@ class Heard:
         self._log.close()
 
     def lines(self) -> list[dict[str, Any]]:
-        complete = self._file.read_text().rpartition("\n")[0]
-        return [json.loads(line) for line in complete.splitlines()]
+        """Returns all messages so far, in order. Reads only what is new in the file."""
+        with self._file.open("rb") as file:
+            file.seek(self._read)
+            complete = file.read().rpartition(b"\n")[0]
+        if complete:
+            self._read += len(complete) + 1
+            self._lines += [json.loads(line) for line in complete.splitlines()]
+        return self._lines
 
     def last(self) -> dict[str, dict[str, Any]]:
         """Returns the last message of each topic, and the last transform of each frame."""

@@ -1,6 +1,6 @@
 """Audio devices whose clocks are 2 % off: every frame is shown in time.
 
-Speech goes through the real node in real time. In 25 s such a device drifts by 0.5 s, twelve times
+Speech goes through the real node in real time. In 15 s such a device drifts by 0.3 s, seven times
 the allowed error. test_avatar_clock.py simulates realistic devices (0.5 % off) over three and ten
 minutes. Both devices are tested at once, with small images, to wait only once.
 """
@@ -18,7 +18,7 @@ from waits import scaled
 
 from face_perception.bringup.graph import merged_environment
 
-SECONDS = 25
+SECONDS = 15
 SKEWS = (0.02, -0.02)
 
 
@@ -39,7 +39,7 @@ def test_frames_are_in_time_on_skewed_devices(domain: int, tmp_path: Path) -> No
             )
         )
     try:
-        said = [process.communicate(timeout=SECONDS + scaled(90))[0] for process in running]
+        said = [process.communicate(timeout=4 * SECONDS + scaled(90))[0] for process in running]
     finally:
         for process in running:
             process.kill()
@@ -49,9 +49,11 @@ def test_frames_are_in_time_on_skewed_devices(domain: int, tmp_path: Path) -> No
         print(
             {name: found[name] for name in ("frames", "dropped", "typical", "worst", "clock_rate")}
         )
+        assert found["frames"] > 50, "too few to tell: a computer that is too busy"
         assert abs(found["worst"]) <= 0.040, "against what the device truly played"
         assert abs(found["typical"]) <= 0.010
-        assert abs(found["worst_offset"] - found["worst"]) <= 0.005, "as the node reports it"
+        assert found["off"] <= 0.005, "the node measures the same offset of each frame"
+        # Of all frames, also those before the clock has settled.
+        assert found["worst_offset"] in found["worst_measured"]
         assert found["clock_rate"] - 1 == pytest.approx(skew, abs=1e-3), "the device was off"
-        assert found["frames"] > 3 * SECONDS, "enough to tell, also on a busy computer"
-        assert found["received"] > 2 * SECONDS
+        assert found["received"] > 30
