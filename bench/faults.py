@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import wave
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -50,6 +51,9 @@ TOPICS: dict[str, type[Any]] = {
     "attention": msg.AttentionArray,
 }
 NODES = "face_tracker,gaze,attention"
+# The other nodes that need neither an imported network nor a device; one graph runs all of them.
+OTHERS = ("affect", "overlay", "people", "microphone", "voice_activity", "talking_face", "voice")
+OTHERS += ("session", "dashboard")
 LONGEST = 60.0  # seconds until a row counts as failed
 
 
@@ -90,12 +94,12 @@ class Listener:
         while (left := end - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left)
 
-    def until(self, condition: Callable[[], bool], what: str) -> float:
-        """Spins until the condition holds; returns the seconds. Raises Failed after LONGEST."""
+    def until(self, condition: Callable[[], bool], what: str, longest: float = LONGEST) -> float:
+        """Spins until the condition holds; returns the seconds. Raises Failed after ``longest``."""
         begin = time.monotonic()
         while not condition():
-            if time.monotonic() - begin > LONGEST:
-                raise Failed(f"{what}: not within {LONGEST:.0f} s")
+            if time.monotonic() - begin > longest:
+                raise Failed(f"{what}: not within {longest:.0f} s")
             self._executor.spin_once(timeout_sec=0.02)
         return time.monotonic() - begin
 
@@ -106,18 +110,26 @@ class Listener:
 
 
 class Graph:
-    """`face-perception up`, its log, and the process ids of its nodes."""
+    """`face-perception up`, its log, and the process ids of its nodes.
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    ``environment``: variables to set; those that are None are removed.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str | None) -> None:
         self.log_file = folder / f"up_{time.monotonic_ns()}.log"
+        variables = {**os.environ, **environment}
         with self.log_file.open("wb") as stream:
             self.popen = subprocess.Popen(
                 [*CLI, "up", *arguments],
                 stdout=stream,
                 stderr=stream,
-                env={**os.environ, **environment},
+                env={name: value for name, value in variables.items() if value is not None},
                 cwd=folder,
             )
+
+    def starts(self, node: str) -> int:
+        """Returns how often a node has become active."""
+        return self.log.count(f"[{node}]: active")
 
     @property
     def log(self) -> str:
@@ -159,9 +171,10 @@ class Bench:
         return self._graph
 
     @contextlib.contextmanager
-    def own_graph(self, *arguments: str, **environment: str) -> Iterator[Graph]:
+    def own_graph(self, *arguments: str, **environment: str | None) -> Iterator[Graph]:
         """A graph for one fault alone."""
         self.end()
+        self.listener.spin(1.0)  # what the last graph has sent does not count
         graph = Graph(self.folder, *arguments, **environment)
         try:
             yield graph
@@ -210,6 +223,101 @@ def stop(bench: Bench, victim: str) -> tuple[str, float]:
     if "no heartbeat" not in bench.graph.log:
         raise Failed("replaced for another reason")
     return "missed by its heartbeats, killed, started again", seconds
+
+
+def break_each(bench: Bench, how: signal.Signals) -> tuple[str, float]:
+    """Sends a signal to each of ``OTHERS`` in turn, in one graph."""
+    file, sound = bench.folder / "others.yaml", bench.folder / "sound.wav"
+    with wave.open(str(sound), "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(16_000)
+        wav.writeframes(bytes(32_000))
+    file.write_text(
+        f"/**/microphone: {{ros__parameters: {{source: {sound}}}}}\n"
+        "/**/talking_face: {ros__parameters: {audio_out: none}}\n"
+        "/**/dashboard: {ros__parameters: {web_port: 0}}\n"
+        f"/**/session: {{ros__parameters: {{folder: {bench.folder / 'sessions'}}}}}\n"
+        f"/**/people: {{ros__parameters: {{folder: {bench.folder / 'enrolled'}}}}}\n"
+    )
+    nodes = ",".join((NODES, *OTHERS))
+    arguments = ("--camera", "sample", "--nodes", nodes, "--params-file", str(file))
+    found = {}
+    with bench.own_graph(*arguments) as graph:
+        started = "the start of all nodes"
+        bench.listener.until(lambda: all(map(graph.starts, OTHERS)), started, 5 * LONGEST)
+        bench.listener.spin(5.5)  # a node that ends sooner is restarted more slowly
+        for name in OTHERS:
+            before = {other: graph.starts(other) for other in OTHERS}
+            begin = time.monotonic()
+            os.kill(graph.pids()[name], how)
+            bench.listener.until(lambda n=name, b=before: graph.starts(n) > b[n], f"a new {name}")
+            found[name] = time.monotonic() - begin, cpu_seconds(graph.pids()[name])
+            more = [o for o in OTHERS if o != name and graph.starts(o) > before[o]]
+            if more:
+                raise Failed(f"{', '.join(more)} started again, too, after {name}")
+        bench.listener.until_results()
+        if "Traceback" in graph.log:
+            raise Failed("a traceback in the log")
+    text = ", ".join(f"{name} {s:.1f} ({cpu:.1f})" for name, (s, cpu) in found.items())
+    return f"seconds (of CPU for the start): {text}", max(s for s, _ in found.values())
+
+
+def cpu_seconds(pid: int) -> float:
+    """Returns the CPU time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def two_graphs(bench: Bench) -> tuple[str, float]:
+    """Runs a second graph in a namespace of the same domain."""
+    first = bench.graph
+    pids = first.pids()
+    counts: dict[str, int] = dict.fromkeys(TOPICS, 0)
+
+    def counting(topic: str) -> Callable[[Any], None]:
+        def received(_: Any) -> None:
+            counts[topic] += 1
+
+        return received
+
+    subscriptions = [
+        bench.listener.node.create_subscription(kind, f"other/{topic}", counting(topic), 10)
+        for topic, kind in TOPICS.items()
+    ]
+    arguments = ("--camera", "sample", "--nodes", NODES, "--namespace", "other")
+    second = Graph(bench.folder, *arguments)
+    try:
+        begin = time.monotonic()
+        bench.listener.until(lambda: min(counts.values()) >= 5, "results of the second graph")
+        bench.listener.until_results()
+        seconds = time.monotonic() - begin
+    finally:
+        second.end()
+        for subscription in subscriptions:
+            bench.listener.node.destroy_subscription(subscription)
+    bench.listener.until_results()
+    if first.pids() != pids:
+        raise Failed("nodes of the first graph were started again")
+    if "stop one" in first.log + second.log:
+        raise Failed("a node takes the other graph for a second publisher")
+    return "both have results of their own, and the first goes on alone", seconds
+
+
+def read_only_home(bench: Bench) -> tuple[str, float]:
+    models = str(paths.models_dir())
+    with small_disk(1) as home:
+        subprocess.run(["mount", "-o", "remount,ro", str(home)], check=True)
+        with bench.own_graph(
+            *("--camera", "sample", "--nodes", NODES),
+            HOME=str(home),
+            FACE_PERCEPTION_MODELS=models,
+            **dict.fromkeys(("XDG_CACHE_HOME", "XDG_DATA_HOME", "ROS_LOG_DIR", "ROS_HOME")),
+        ) as graph:
+            seconds = bench.listener.until_results()
+            if "Traceback" in graph.log:
+                raise Failed("a traceback in the log")
+    return "results flow", seconds
 
 
 def deaf(bench: Bench) -> tuple[str, float]:
@@ -417,35 +525,43 @@ def full_disk(bench: Bench) -> tuple[str, float]:
     return "logs and cache on a full disk: results flow", seconds
 
 
-def small_shared_memory(bench: Bench) -> tuple[str, float]:
-    """Counts faces in a container's /dev/shm of 64 MB, and in one of 2 GB, in turns."""
+# What makes a /dev/shm in a separate mount namespace, by what it is.
+SHARED_MEMORY = {
+    "2 GB": "mount -t tmpfs -o size=2g tmpfs /dev/shm",
+    "64 MB": "mount -t tmpfs -o size=64m tmpfs /dev/shm",
+    "read-only": "mount -t tmpfs -o ro tmpfs /dev/shm",
+    "none": "old=$(mktemp -d) && mount --rbind /dev $old && mount -t tmpfs tmpfs /dev && "
+    "for f in null zero full random urandom tty; do touch /dev/$f; "
+    "mount --bind $old/$f /dev/$f || exit 9; done; ln -s /proc/self/fd /dev/fd",
+}
+
+
+def shared_memory(bench: Bench, kind: str) -> tuple[str, float]:
+    """Counts faces with an odd /dev/shm, and with one of 2 GB, in turns."""
     bench.end()
-    program = (
-        "mount -t tmpfs -o size=$0 tmpfs /dev/shm || exit 9; "
-        f'exec "{sys.executable}" "{__file__}" --count-faces'
-    )
     counts = {}
-    for size in ("2g", "64m"):
+    for name in ("2 GB", kind):
+        program = f'{{ {SHARED_MEMORY[name]}; }} || exit 9; exec "$0" "{__file__}" --count-faces'
         done = subprocess.run(
-            ["unshare", "-m", "bash", "-c", program, size],
+            ["unshare", "-m", "bash", "-c", program, sys.executable],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode == 9 or "unshare" in done.stderr:
-            raise Skipped("mounting a small /dev/shm needs root")
+            raise Skipped("mounting another /dev/shm needs root")
         found = re.search(r"counted (\d+)", done.stdout)
         if found is None:
-            raise Failed(f"{size}: {done.stderr[-300:]}")
-        counts[size] = int(found[1])
-    share = counts["64m"] / max(1, counts["2g"])
-    if share < 0.6:
-        raise Failed(f"{counts['64m']} faces with 64 MB, {counts['2g']} with 2 GB")
-    return f"{counts['64m']} faces with 64 MB, {counts['2g']} with 2 GB in 20 s", float("nan")
+            raise Failed(f"{name}: {done.stderr[-300:]}")
+        counts[name] = int(found[1])
+    text = f"{counts[kind]} faces, {counts['2 GB']} with 2 GB in 20 s"
+    if counts[kind] < 0.6 * counts["2 GB"]:
+        raise Failed(text)
+    return text, float("nan")
 
 
 def count_faces() -> int:
-    """Counts faces for ``small_shared_memory``, which runs it in a separate mount namespace."""
+    """Counts faces for ``shared_memory``, which runs it in a separate mount namespace."""
     listener = Listener()
     with tempfile.TemporaryDirectory() as folder:
         graph = Graph(Path(folder), "--camera", "sample", "--nodes", f"{NODES},affect,overlay")
@@ -459,9 +575,12 @@ def count_faces() -> int:
 
 FAULTS: dict[str, Callable[[Bench], tuple[str, float]]] = {
     **{f"kill -9 {name}": lambda b, n=name: kill(b, n) for name in ("camera", *NODES.split(","))},
-    **{f"SIGSTOP {name}": lambda b, n=name: stop(b, n) for name in ("camera", "gaze")},
+    **{f"SIGSTOP {name}": lambda b, n=name: stop(b, n) for name in ("camera", *NODES.split(","))},
+    "kill -9 of each other node": lambda b: break_each(b, signal.SIGKILL),
+    "SIGSTOP of each other node": lambda b: break_each(b, signal.SIGSTOP),
     "deaf: its shared memory removed": deaf,
     "second graph in the domain": second_graph,
+    "two graphs in namespaces": two_graphs,
     "wrong names and parameters": wrong_names,
     "SIGTERM with a stopped node": end_with_stopped_node,
     "a named pipe as model": model_is_pipe,
@@ -469,7 +588,10 @@ FAULTS: dict[str, Callable[[Bench], tuple[str, float]]] = {
     "flood of images": flood,
     "steps of the clock": clock_steps,
     "full disk": full_disk,
-    "/dev/shm of 64 MB": small_shared_memory,
+    "read-only HOME": read_only_home,
+    "/dev/shm of 64 MB": lambda b: shared_memory(b, "64 MB"),
+    "/dev/shm read-only": lambda b: shared_memory(b, "read-only"),
+    "no /dev/shm": lambda b: shared_memory(b, "none"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import tempfile
@@ -20,6 +21,7 @@ def node_target(name: str) -> Target:
     os.environ["ROS_DOMAIN_ID"] = _DOMAIN
     os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()  # persons and sessions of nobody
     node = NodeHandlers(name, timeout=_STARTS_IN)
+    atexit.register(node.close)  # its threads
 
     def inputs(seed: int) -> Iterator[bytes]:
         rng = random.Random(seed)

@@ -34,6 +34,7 @@ from face_perception.errors import MissingDependencyError
 from face_perception.media import FilmError, image_from_compressed, write_mp4
 from face_perception.ros import messages
 from face_perception.ros.phoneme_messages import phonemes_to_msg
+from face_perception.ros.start_ros import start_ros
 from face_perception.speech import Phone, Recording
 
 _CHUNK = 0.02  # seconds of speech in a message
@@ -141,7 +142,7 @@ def run_avatar_demo(
     )
     check_start(options)
     supervisor = Supervisor(graph.node_processes(options), log=log)
-    rclpy.init(args=[])
+    start_ros()
     # rclpy's own signal handler would shut the context down while the speaker thread uses it.
     stop_requested = stop_requested_by_signals()
     speaker_stop = threading.Event()

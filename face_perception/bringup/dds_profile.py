@@ -28,10 +28,12 @@ _LITTLE = 16 * _MB
 
 
 def shared_memory_size(folder: str = _FOLDER) -> int:
-    """Returns the size of /dev/shm in bytes, or 0 if it does not exist."""
+    """Returns the size of /dev/shm in bytes, or 0 if there is none that can be written."""
     try:
         found = os.statvfs(folder)
     except OSError:
+        return 0
+    if not os.access(folder, os.W_OK):
         return 0
     return found.f_blocks * found.f_frsize
 
@@ -77,8 +79,13 @@ def profile_for(images: bool, available: int | None = None) -> str:
 def advice(available: int | None = None) -> str:
     """Returns what is wrong with the size of /dev/shm and the fix, or "" if it is enough."""
     available = shared_memory_size() if available is None else available
-    if available >= ENOUGH or not available:
+    if available >= ENOUGH:
         return ""
+    if not available:
+        return (
+            f"there is no {_FOLDER} that can be written, so images are sent by UDP: large ones are "
+            "slow or get lost; in a container, start it with --shm-size=512m"
+        )
     size = segment_size(True, available)
     used = f"{size / _MB:.0f} MB" if size else "0.5 MB (the default of Fast DDS)"
     return (

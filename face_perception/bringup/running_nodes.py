@@ -14,6 +14,8 @@ from collections.abc import Callable
 import rclpy
 from rclpy.node import Node
 
+from face_perception.ros.start_ros import start_ros
+
 # Others answer the announcement of a new participant at once, but on a busy machine both get lost.
 # The nodes of this package also announce themselves every half second (config/fastdds.xml): one
 # such announcement arrives in this time. Longer would delay every start.
@@ -22,7 +24,7 @@ _MOST_LOOKS = 100  # where nodes come and go all the time
 
 
 def main() -> None:
-    rclpy.init(args=[])
+    start_ros()
     node = Node(
         "_face_perception_names",  # hidden from `ros2 node list` by its first letter
         use_global_arguments=False,

@@ -11,6 +11,7 @@ from rclpy.executors import SingleThreadedExecutor
 
 from face_perception.action import Say
 from face_perception.bringup.supervisor import stop_requested_by_signals
+from face_perception.ros.start_ros import start_ros
 
 _TIMEOUT = 10.0  # seconds to wait for the node
 _LAST = 1.0  # seconds in which a last answer comes after the node has ended
@@ -24,7 +25,7 @@ def say(
     Empty and 0 stand for the parameters of the node. Raises TimeoutError if the node does not
     answer, and KeyboardInterrupt on Ctrl-C before there is a node.
     """
-    rclpy.init(args=[])
+    start_ros()
     # rclpy's own signal handler would shut the context down before the goal is canceled.
     stop_requested = stop_requested_by_signals()
     node = rclpy.create_node("face_perception_say", namespace=namespace)

@@ -22,6 +22,7 @@ from face_perception.bringup.graph import NODES
 from face_perception.bringup.live_table import GraphSnapshot, NodeHealth
 from face_perception.bringup.supervisor import stop_requested_by_signals
 from face_perception.ros import messages, qos
+from face_perception.ros.start_ros import start_ros
 
 _STALE = 1.0  # seconds without a face message after which the faces disappear from the table
 _PICTURE_PERIOD = 1.0  # seconds between two saved frames
@@ -159,7 +160,7 @@ def watch_graph(
     frames to the folder ``pictures``, if given. Calls ``each`` several times a second; it returns
     the number of restarts by node. Returns the summary and the last results.
     """
-    rclpy.init(args=[])
+    start_ros()
     # rclpy's own signal handler would shut the context down while the loop uses it.
     stop_requested = stop_requested_by_signals()
     watcher = Watcher(namespace, pictures)

@@ -94,10 +94,9 @@ def _shared_memory() -> Finding:
     from face_perception.bringup import dds_profile
 
     size = dds_profile.shared_memory_size()
-    if not size:
-        return Finding("shared memory", ABSENT, "no /dev/shm", "images are sent by UDP: slow")
-    found, _, fix = dds_profile.advice().partition("; ")
-    return Finding("shared memory", OK, found or f"/dev/shm has {size / 2**20:.0f} MB", fix)
+    found, _, fix = dds_profile.advice(size).partition("; ")
+    state = OK if size else ABSENT
+    return Finding("shared memory", state, found or f"/dev/shm has {size / 2**20:.0f} MB", fix)
 
 
 def _ros() -> Finding:

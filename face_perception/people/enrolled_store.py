@@ -2,7 +2,8 @@
 
 There is one file for each person, which only its owner can read. It holds the person's id and
 templates, and no image. A damaged file is reported and never changed, until the person is
-forgotten.
+forgotten. While a person is being enrolled, there is an empty file as well: whoever forgets the
+person removes it, and so ends the enrolment, also that of another process.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from face_perception import paths
-from face_perception.errors import InputError, shortened
+from face_perception.errors import InputError, one_line, shortened
 from face_perception.files import read_regular, write_atomically
 from face_perception.outside_files import one_error
 from face_perception.people.face_templates import Template
@@ -33,6 +34,8 @@ _LARGEST = 100.0  # number of a template
 _MOST_BYTES = 1 << 18  # of a file; 24 looks take 50 kB
 # Ends of the files of persons, and of what an interrupted ``write_atomically`` leaves of one.
 _FILE, _PART = ".json", re.compile(r"\.[^.]*\.part$")
+# The empty file that marks an enrolment: the hash of the person, and what makes it unique.
+_MARK = re.compile(r"\.([0-9a-f]{16})\.[0-9a-f]+\.enrolling")
 _FIX = (
     "move the file away, or forget the person (`face-perception persons forget NAME`), and enrol "
     "the person again"
@@ -133,13 +136,24 @@ class EnrolledStore(PersonFiles):
             self.get(person.person_id)
             self._write(person)
 
-    def add_looks(self, person: EnrolledPerson) -> EnrolledPerson:
+    def mark_enrolment(self, person_id: str) -> Path:
+        """Makes the file that marks an enrolment; remove it at the end. Raises OSError."""
+        with self.locked():
+            mark = self.folder / f".{_digest(self.file(person_id).name)}.{os.urandom(8).hex()}"
+            mark = mark.with_name(f"{mark.name}.enrolling")
+            mark.touch(mode=0o600)
+        return mark
+
+    def add_looks(self, person: EnrolledPerson, mark: Path | None = None) -> EnrolledPerson:
         """Stores a person's looks besides the newest earlier ones, and returns what is stored.
 
         Earlier looks of another revision are dropped. The earlier file is read under the lock: what
-        another process forgets meanwhile does not come back. Raises as ``put`` does.
+        another process forgets meanwhile does not come back. Raises as ``put`` does, and InputError
+        if the file ``mark`` of the enrolment was removed, because the person was forgotten.
         """
         with self.locked():
+            if mark is not None and not mark.exists():
+                raise InputError(f"{one_line(person.person_id, 80)} was forgotten meanwhile")
             before = self.get(person.person_id)
             if before is not None and before.revision == person.revision:
                 looks = np.concatenate([before.templates, person.templates])
@@ -160,36 +174,43 @@ class EnrolledStore(PersonFiles):
         write_atomically(self.file(person.person_id), text.encode() + b"\n", private=True)
 
     def forget(self, person_id: str) -> bool:
-        """Removes a person's file, also a damaged one. Returns whether there was one.
+        """Removes a person's file, also a damaged one, and ends an enrolment of the person.
 
-        The file is overwritten with zeros first. Raises InputError for an invalid id, and OSError
-        if the file cannot be removed.
+        Returns whether there was either. The file is overwritten with zeros first. Raises
+        InputError for an invalid id, and OSError if the file cannot be removed.
         """
         check_person_id(person_id)
         return self._remove(self.file(person_id).name) > 0
 
     def forget_everybody(self) -> int:
-        """Removes the files of all persons, also damaged ones, and returns their number.
+        """Removes the files of all persons, also damaged ones, and ends all enrolments.
 
-        Raises OSError if one cannot be removed.
+        Returns the number of these persons. Raises OSError if one cannot be removed.
         """
         return self._remove("")
 
     def _remove(self, only: str) -> int:
-        """Removes the file ``only`` (empty: those of all persons), and its interrupted writings.
+        """Removes the file ``only`` (empty: those of all persons), and what belongs to it.
 
-        Returns how many persons had a file.
+        That is its interrupted writings and the marks of its enrolments. Returns how many persons
+        had a file or a mark.
         """
         if not self.folder.is_dir():
             return 0
-        count = 0
+        persons = set()
         with self.locked():
             for name in os.listdir(self.folder):
+                if mark := _MARK.fullmatch(name):
+                    if not only or mark[1] == _digest(only):
+                        (self.folder / name).unlink(missing_ok=True)
+                        persons.add(mark[1])
+                    continue
                 whole = _PART.sub("", name)
                 if whole.endswith(_FILE) and only in ("", whole):
                     _overwrite_and_remove(self.folder / name)
-                    count += name == whole
-        return count
+                    if name == whole:
+                        persons.add(_digest(name))
+        return len(persons)
 
     def _read(self, path: Path) -> EnrolledPerson:
         """Returns the person in a file. Raises InputError with the fix, or OSError."""
@@ -210,6 +231,11 @@ class EnrolledStore(PersonFiles):
             if self.file(person.person_id) != path:
                 raise InputError(f"its name is not that of {shortened(person.person_id)}")
         return person
+
+
+def _digest(name: str) -> str:
+    """Returns the hash of a person in the name of the person's file; others as they are."""
+    return name.removesuffix(_FILE).rpartition("-")[2]
 
 
 def _person(content: dict[str, Any]) -> EnrolledPerson:

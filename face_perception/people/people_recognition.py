@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from face_perception.errors import InputError, one_line
 from face_perception.people.enrolled_store import EnrolledPerson, EnrolledStore
@@ -60,7 +62,7 @@ class PeopleRecognition:
         self._settings = settings
         self._recogniser = Recogniser(settings)
         self._lock = threading.Lock()
-        self._sessions: list[EnrolmentSession] = []
+        self._sessions: dict[EnrolmentSession, Path] = {}  # with the marks of their enrolments
         self._session_looked = -math.inf
         self._stamp = -math.inf
         self._faces: tuple[str, ...] = ()
@@ -94,6 +96,9 @@ class PeopleRecognition:
 
         Enrolments of persons whom another process has forgotten fail.
         """
+        with self._lock:
+            gone = {s.person_id for s, mark in self._sessions.items() if not mark.exists()}
+            self._fail_sessions(gone)
         signature = self.store.signature()
         if signature == self._signature:
             return
@@ -182,7 +187,11 @@ class PeopleRecognition:
     def begin_session(
         self, face_id: str, person_id: str, looks: int, seconds: float
     ) -> EnrolmentSession:
-        """Starts to enrol a face. Raises InputError if that is not possible, with the fix."""
+        """Starts to enrol a face.
+
+        Raises InputError if that is not possible, with the fix, and OSError if the store cannot be
+        written.
+        """
         session = EnrolmentSession(
             face_id, person_id, looks=looks, seconds=seconds, same=self._settings.max_distance
         )
@@ -194,7 +203,7 @@ class PeopleRecognition:
                         f"{one_line(other.face_id, 80)} is being enrolled as "
                         f"{one_line(other.person_id, 80)}: cancel that, or wait"
                     )
-            self._sessions.append(session)
+            self._sessions[session] = self.store.mark_enrolment(person_id)
         return session
 
     def session_progress(self, session: EnrolmentSession) -> EnrolmentProgress:
@@ -205,8 +214,9 @@ class PeopleRecognition:
     def end_session(self, session: EnrolmentSession) -> None:
         """Removes a session; it no longer gets images."""
         with self._lock:
-            if session in self._sessions:
-                self._sessions.remove(session)
+            mark = self._sessions.pop(session, None)
+        if mark is not None:
+            _remove_mark(mark)
 
     def finish_session(self, session: EnrolmentSession) -> EnrolledPerson:
         """Stores the person of a finished session, and recognises the person from now on.
@@ -215,11 +225,17 @@ class PeopleRecognition:
         EnrolmentRefused if the session failed, InputError if the person's file is damaged, and
         OSError if it cannot be written; then nothing is changed.
         """
-        self.end_session(session)
-        templates = session.templates()
-        person = self.store.add_looks(
-            EnrolledPerson(session.person_id, self._estimator.revision, templates, made=time.time())
-        )
+        with self._lock:
+            mark = self._sessions.pop(session, None)
+        try:
+            templates = session.templates()
+            revision, now = self._estimator.revision, time.time()
+            person = self.store.add_looks(
+                EnrolledPerson(session.person_id, revision, templates, made=now), mark
+            )
+        finally:
+            if mark is not None:
+                _remove_mark(mark)
         self.refresh()
         return person
 
@@ -241,6 +257,11 @@ class PeopleRecognition:
         for session in self._sessions:
             if session.person_id in forgotten:
                 session.failure = f"{one_line(session.person_id, 80)} was forgotten meanwhile"
+
+
+def _remove_mark(mark: Path) -> None:
+    with contextlib.suppress(OSError):  # it is empty; the next forgetting removes it
+        mark.unlink(missing_ok=True)
 
 
 def _look(face: Face, template: Template) -> Look:

@@ -10,13 +10,15 @@ from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
 from std_msgs.msg import UInt8MultiArray
 
+from face_perception.ros.start_ros import start_ros
+
 
 def main(timeout: float = 10.0) -> None:
     """Publishes to itself; prints the name of the middleware on success, else an empty line.
 
     Gives up after ``timeout`` seconds.
     """
-    rclpy.init(args=[])
+    start_ros()
     node = Node("face_perception_doctor")
     received: list[Any] = []
     node.create_subscription(UInt8MultiArray, "~/echo", received.append, 1)

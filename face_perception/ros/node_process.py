@@ -22,6 +22,7 @@ from face_perception.ros.environment import check_ros_environment
 from face_perception.ros.in_process import InProcess
 from face_perception.ros.node_host import NodeHost
 from face_perception.ros.rclpy_compat import UnknownROSArgsError, events_executor
+from face_perception.ros.start_ros import start_ros
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
@@ -52,14 +53,16 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
         check_ros_environment(os.environ)
         # All arguments, so that wrong ones are reported here and log levels are set. Each node
         # then uses its own.
-        rclpy.init(
-            args=[name, *(a for start in starts for a in (*start.arguments, "--"))],
+        problem = start_ros(
+            [name, *(a for start in starts for a in (*start.arguments, "--"))],
             # rclpy's own handlers end the context at once: nodes could not say that they leave.
             signal_handler_options=SignalHandlerOptions.NO,
         )
     # Its text states file and line, which the log of rcl does not.
     except (InputError, RuntimeError, UnicodeError) as error:
         return _report_start_error(name, error)
+    if problem:
+        print(f"{name}: {problem}", file=sys.stderr)
     host = NodeHost(
         name,
         lambda: not ending.is_set(),

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from face_perception.ros import qos
+from face_perception.ros.start_ros import start_ros
 
 TIMEOUT = 10.0  # seconds
 
@@ -88,7 +89,7 @@ def last_message(
 @contextmanager
 def _command_node(namespace: str) -> Iterator[Node]:
     # SIGTERM ends the command. rclpy's handler would only shut rclpy down, under the call.
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.SIGINT)
+    start_ros(signal_handler_options=SignalHandlerOptions.SIGINT)
     node = rclpy.create_node("face_perception_command", namespace=namespace)
     try:
         yield node

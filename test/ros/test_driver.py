@@ -294,6 +294,20 @@ def test_logs_that_cannot_be_written_are_named(
     assert "Set ROS_LOG_DIR to" in node.log
 
 
+def test_nodes_run_without_log_files_in_a_home_that_cannot_be_written(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example of a container with a read-only disk."""
+    taken = tmp_path / "taken"
+    taken.touch()
+    monkeypatch.setenv("HOME", str(taken))
+    for variable in ("ROS_LOG_DIR", "ROS_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    node = start("attention")
+    node.wait_for_log("active")
+    assert f"no log file is written, because {taken}/.ros/log cannot be written" in node.log
+
+
 def test_camera_info_is_published_from_a_calibration(
     start: Start, peer: Peer, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

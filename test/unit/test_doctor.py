@@ -202,3 +202,7 @@ def test_a_small_shared_memory_is_named_with_the_fix(monkeypatch: pytest.MonkeyP
     assert "--shm-size=512m or --ipc=host" in found.fix
     monkeypatch.setattr(dds_profile, "shared_memory_size", lambda: 4 << 30)
     assert machine._shared_memory().fix == ""
+    monkeypatch.setattr(dds_profile, "shared_memory_size", lambda: 0)
+    found = machine._shared_memory()
+    assert (found.state, found.found[:8]) == (ABSENT, "there is")
+    assert "--shm-size" in found.fix

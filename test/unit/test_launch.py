@@ -8,6 +8,7 @@ file runs it.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import shutil
@@ -134,7 +135,14 @@ def test_segments_fit_into_shared_memory(
     senders = [n for n in graph.NODES if n.sends_images]
     everything = len(senders) * images + (len(graph.NODES) - len(senders)) * others
     assert everything <= 0.6 * megabytes, "watchers and other programs need room as well"
-    assert ("--shm-size" in dds_profile.advice(megabytes << 20)) is (0 < megabytes < 256)
+    assert ("--shm-size" in dds_profile.advice(megabytes << 20)) is (megabytes < 256)
+
+
+def test_shared_memory_that_cannot_be_written_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dds_profile.shared_memory_size() > 0
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # as if read-only
+    assert dds_profile.shared_memory_size() == 0
+    assert dds_profile.shared_memory_size("/dev/none") == 0
 
 
 def test_a_cache_that_cannot_be_written_leaves_the_default(

@@ -218,7 +218,7 @@ def test_a_forgotten_person_is_not_enrolled_by_a_session_that_runs(room: Room) -
     room.show(6.0, face_1="anna")
     with pytest.raises(Exception, match="anna was forgotten meanwhile"):
         room.people.finish_session(session)
-    assert not list(room.folder.glob("*")) if room.folder.exists() else True
+    assert [path.name for path in room.folder.iterdir()] == [".lock"]
 
 
 def test_whom_another_process_forgets_is_not_enrolled_by_a_session_that_runs(room: Room) -> None:
@@ -231,6 +231,41 @@ def test_whom_another_process_forgets_is_not_enrolled_by_a_session_that_runs(roo
     with pytest.raises(EnrolmentRefused, match="anna was forgotten meanwhile"):
         room.people.finish_session(session)
     assert not room.people.store.files()
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+@pytest.mark.parametrize("noticed", [False, True])
+def test_forgetting_ends_a_first_enrolment_of_another_process(
+    room: Room, everybody: bool, noticed: bool
+) -> None:
+    """The person has no file yet."""
+    session = room.people.begin_session("face_1", "anna", 3, 20.0)
+    other = room.people.begin_session("face_2", "ben", 3, 20.0)
+    room.show(1.0, face_1="anna", face_2="ben")
+    store = EnrolledStore(room.folder)
+    assert (store.forget_everybody() if everybody else store.forget("anna")) == 1 + everybody
+    if noticed:  # the node looks once a second
+        room.people.refresh()
+        assert session.finished
+    room.show(6.0, face_1="anna", face_2="ben")
+    with pytest.raises((EnrolmentRefused, InputError), match="anna was forgotten meanwhile"):
+        room.people.finish_session(session)
+    if everybody:
+        with pytest.raises((EnrolmentRefused, InputError), match="ben was forgotten meanwhile"):
+            room.people.finish_session(other)
+    else:
+        assert room.people.finish_session(other).person_id == "ben"
+    assert len(store.files()) == 1 - everybody
+    assert not list(room.folder.glob(".*.enrolling"))
+
+
+def test_an_enrolment_that_ends_leaves_no_file(room: Room) -> None:
+    room.people.end_session(room.people.begin_session("face_1", "anna", 3, 20.0))
+    assert [path.name for path in room.folder.iterdir()] == [".lock"]
+    room.people.begin_session("face_1", "anna", 3, 20.0)
+    (mark,) = room.folder.glob(".*.enrolling")
+    assert "anna" not in mark.name
+    assert (mark.stat().st_size, mark.stat().st_mode & 0o077) == (0, 0)
 
 
 def test_two_enrolments_of_one_face_or_name(room: Room) -> None:

@@ -1,0 +1,41 @@
+"""Starts ROS in this process, also where it cannot write its log files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+
+from face_perception.files import check_writable
+
+_NO_FILES = ("--ros-args", "--disable-external-lib-logs", "--")
+
+
+def start_ros(arguments: Sequence[str] = (), **options: Any) -> str:
+    """Starts ROS as ``rclpy.init`` does, whose errors it raises and whose ``options`` it takes.
+
+    If the default folder of the log files cannot be written, as on a read-only disk, there are
+    none, and the result says so; else it is empty. A folder that ROS_LOG_DIR or ROS_HOME names is
+    wanted: if that cannot be written, ROS does not start.
+    """
+    problem = _problem_of_log_files()
+    rclpy.init(args=[*arguments, *(_NO_FILES if problem else ())], **options)
+    return problem
+
+
+def _problem_of_log_files() -> str:
+    home = os.environ.get("HOME", "")
+    if os.environ.get("ROS_LOG_DIR") or os.environ.get("ROS_HOME") or not home:
+        return ""
+    folder = Path(home) / ".ros" / "log"
+    try:
+        check_writable(folder)
+    except OSError as error:
+        return (
+            f"no log file is written, because {folder} cannot be written ({error.strerror}): set "
+            "ROS_LOG_DIR to a folder that can be written"
+        )
+    return ""
