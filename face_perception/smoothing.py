@@ -40,8 +40,9 @@ class OneEuro:
 
     def reset(self) -> None:
         """Forgets all values. The next one is returned unchanged."""
-        self._value: FloatArray | None = None
-        self._speed: FloatArray = np.zeros(())
+        self._shape: tuple[int, ...] | None = None  # of the values; None: there was none
+        self._values: list[float] = []
+        self._speeds: list[float] = []
         self._stamp = -math.inf
 
     def __call__(self, value: npt.ArrayLike, stamp: float) -> FloatArray:
@@ -51,29 +52,33 @@ class OneEuro:
         shape, resets the filter. An element that is not finite is returned as NaN and resets the
         filter for that element.
         """
-        x = np.asarray(value, np.float64)
-        last = self._value
-        if last is None or last.shape != x.shape or stamp < self._stamp:
-            self._speed = np.zeros_like(x)
-            self._value, self._stamp = x.copy(), stamp
-            return x.copy()
+        array = np.asarray(value, np.float64)
+        now = array.ravel().tolist()
         dt = stamp - self._stamp
-        if dt == 0:
-            return last.copy()
-        known = np.isfinite(last)
-        speed = np.where(known, (x - last) / dt, 0.0)
-        speed = self._speed + _share(self.d_cutoff, dt) * (speed - self._speed)
-        self._speed = np.where(np.isfinite(speed), speed, 0.0)
-        share = _share(self.min_cutoff + self.beta * np.abs(self._speed), dt)
-        self._value = np.where(known, last + share * (x - last), x)
-        self._stamp = stamp
-        return self._value.copy()
+        if array.shape != self._shape or dt < 0:
+            self._shape, self._stamp = array.shape, stamp
+            self._values, self._speeds = now, [0.0] * len(now)
+        elif dt > 0:
+            self._stamp = stamp
+            self._step(now, dt)
+        return np.array(self._values).reshape(array.shape)
+
+    def _step(self, now: list[float], dt: float) -> None:
+        """Moves the values towards those of an image that comes ``dt`` seconds later."""
+        # Plain floats, because numpy is several times slower for so few numbers.
+        share_of_speed = _share(self.d_cutoff, dt)
+        for i, (x, last, before) in enumerate(zip(now, self._values, self._speeds, strict=True)):
+            known = math.isfinite(last)
+            speed = before + share_of_speed * (((x - last) / dt if known else 0.0) - before)
+            self._speeds[i] = speed = speed if math.isfinite(speed) else 0.0
+            share = _share(self.min_cutoff + self.beta * abs(speed), dt)
+            self._values[i] = last + share * (x - last) if known else x
 
 
-def _share(cutoff: npt.ArrayLike, dt: float) -> FloatArray:
+def _share(cutoff: float, dt: float) -> float:
     """Returns the weight of the new value in a first-order low-pass, in [0, 1].
 
     ``cutoff`` is in hertz, ``dt`` in seconds.
     """
-    turn = 2 * math.pi * np.asarray(cutoff, np.float64) * dt
+    turn = 2 * math.pi * cutoff * dt
     return turn / (turn + 1)

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from face_perception import faces
 from face_perception.errors import InputError
+from face_perception.geometry import all_finite
 from face_perception.types import BLENDSHAPES, Blendshapes, Face, FloatArray, HeadPose
 
 _SUBNASALE = 2  # where the nose meets the upper lip
-_INNER, _OUTER = -1, slice(0, 2)  # ends of a brow, whose points run from the temple to the nose
-_LIDS = slice(3, 6)  # the middle three of a lid's nine points
-_LIPS = 5  # the middle one of a lip's eleven points
+_INNER_CANTHI = (faces.RIGHT_INNER_CANTHUS, faces.LEFT_INNER_CANTHUS)
+_OUTER_CANTHI = (faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS)
+_CORNERS = (faces.MOUTH_RIGHT, faces.MOUTH_LEFT)
+_BROWS = (
+    *(faces.RIGHT_BROW_UPPER, faces.RIGHT_BROW_LOWER),
+    *(faces.LEFT_BROW_UPPER, faces.LEFT_BROW_LOWER),
+)
+# Ends of the brows, whose points run from the temple to the nose.
+_INNER_BROWS = tuple(int(brow[-1]) for brow in _BROWS)
+_OUTER_BROWS = tuple(int(point) for brow in _BROWS for point in brow[:2])
+_BROW_GAP = (_INNER_BROWS[1], _INNER_BROWS[3])
+# The middle three of a lid's nine points, and the middle one of a lip's eleven.
+_UPPER_LIDS = tuple(
+    int(point) for lid in (faces.RIGHT_EYE_UPPER, faces.LEFT_EYE_UPPER) for point in lid[3:6]
+)
+_UPPER_LIP, _LOWER_LIP = int(faces.LIPS_INNER_UPPER[5]), int(faces.LIPS_INNER_LOWER[5])
+_MEASURED = np.array(
+    sorted(
+        {
+            *(_SUBNASALE, faces.CHIN, _UPPER_LIP, _LOWER_LIP),
+            *(*_INNER_CANTHI, *_OUTER_CANTHI, *_CORNERS),
+            *(*_INNER_BROWS, *_OUTER_BROWS, *_UPPER_LIDS),
+        }
+    )
+)
 _BROWS_DOWN = [BLENDSHAPES.index(name) for name in ("browDownLeft", "browDownRight")]
 _CHIN_RAISE = BLENDSHAPES.index("mouthShrugLower")
 _HALF_SIZE = 40.0  # pixels between the outer canthi at which the confidence is halved
@@ -55,44 +78,41 @@ def measure_landmarks(landmarks: FloatArray, pose: HeadPose) -> FaceMeasures | N
 
     Returns None if landmarks or pose are not finite, or if the outer canthi coincide.
     """
-    if not (np.isfinite(landmarks).all() and np.isfinite(pose.rotation).all()):
+    if not (np.isfinite(landmarks).all() and all_finite(pose.rotation)):
         return None
-    face = faces.rotate_to_frontal(landmarks, pose)
-    size = _distance(face, faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS)
+    # Only distances are measured, so the middle of the turned points does not matter.
+    points = faces.rotate_to_frontal(landmarks[_MEASURED], pose).tolist()
+    # Plain floats, because numpy is several times slower for so few numbers.
+    point = dict(zip(_MEASURED.tolist(), points, strict=True))
+    size = _apart(point[faces.RIGHT_OUTER_CANTHUS], point[faces.LEFT_OUTER_CANTHUS])
     if not size > 0:
         return None
-    face = face / size
-    height = face[:, 1]
-    inner_canthi = height[[faces.RIGHT_INNER_CANTHUS, faces.LEFT_INNER_CANTHUS]].mean()
-    outer_canthi = height[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS]].mean()
-    brows = np.array(
-        [
-            faces.RIGHT_BROW_UPPER,
-            faces.RIGHT_BROW_LOWER,
-            faces.LEFT_BROW_UPPER,
-            faces.LEFT_BROW_LOWER,
-        ]
-    )
-    lids = np.append(faces.RIGHT_EYE_UPPER[_LIDS], faces.LEFT_EYE_UPPER[_LIDS])
-    upper, lower = faces.LIPS_INNER_UPPER[_LIPS], faces.LIPS_INNER_LOWER[_LIPS]
+
+    def height(indices: Sequence[int]) -> float:
+        total: float = sum(point[index][1] for index in indices)
+        return total / len(indices) / size
+
+    def distance(a: int, b: int) -> float:
+        return _apart(point[a], point[b]) / size
+
+    inner_canthi, outer_canthi = height(_INNER_CANTHI), height(_OUTER_CANTHI)
     # Weight the upper lip more: the lower one also moves with the jaw.
-    middle = 0.75 * height[upper] + 0.25 * height[lower]
-    corners = height[[faces.MOUTH_RIGHT, faces.MOUTH_LEFT]].mean()
+    middle = 0.75 * height([_UPPER_LIP]) + 0.25 * height([_LOWER_LIP])
     return FaceMeasures(
-        inner_brow=float(height[brows[:, _INNER]].mean() - inner_canthi),
-        outer_brow=float(height[brows[:, _OUTER]].mean() - outer_canthi),
-        brow_gap=_distance(face, brows[1, _INNER], brows[3, _INNER]),
-        upper_lid=float(height[lids].mean() - (inner_canthi + outer_canthi) / 2),
-        corner_lift=float(corners - middle),
-        mouth_width=_distance(face, faces.MOUTH_RIGHT, faces.MOUTH_LEFT),
-        mouth_opening=_distance(face, upper, lower),
-        jaw=float(np.linalg.norm(face[faces.CHIN] - face[_SUBNASALE])),
+        inner_brow=height(_INNER_BROWS) - inner_canthi,
+        outer_brow=height(_OUTER_BROWS) - outer_canthi,
+        brow_gap=distance(*_BROW_GAP),
+        upper_lid=height(_UPPER_LIDS) - (inner_canthi + outer_canthi) / 2,
+        corner_lift=height(_CORNERS) - middle,
+        mouth_width=distance(*_CORNERS),
+        mouth_opening=distance(_UPPER_LIP, _LOWER_LIP),
+        jaw=math.dist(point[faces.CHIN], point[_SUBNASALE]) / size,
     )
 
 
-def _distance(face: FloatArray, a: int, b: int) -> float:
-    """Returns the distance between two points in the frontal view."""
-    return float(np.linalg.norm(face[a, :2] - face[b, :2]))
+def _apart(a: Sequence[float], b: Sequence[float]) -> float:
+    """Returns the distance between two points [3] in the frontal view, without their depth."""
+    return math.hypot(a[0] - b[0], a[1] - b[1])
 
 
 def measure_face(face: Face, blendshapes: Blendshapes | None = None) -> FaceMeasures | None:
@@ -128,7 +148,9 @@ def frontal_cosine(pose: HeadPose) -> float:
 
     The result is at least 0. It is 0 if the pose is not finite.
     """
-    cosine = -float(pose.rotation[:, 0] @ pose.position) / float(np.linalg.norm(pose.position))
+    (fx, fy, fz), (x, y, z) = pose.rotation[:, 0].tolist(), pose.position.tolist()
+    distance = math.hypot(x, y, z) or math.nan
+    cosine = -(fx * x + fy * y + fz * z) / distance
     return max(0.0, cosine) if math.isfinite(cosine) else 0.0
 
 
@@ -138,7 +160,7 @@ def visibility(face: Face) -> float:
     This is the confidence of the face, reduced if the face is turned (0 at 90 degrees and without a
     pose) or small (half at 40 pixels between the outer canthi).
     """
-    corners = face.landmarks[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS]]
-    area = float(((corners[0] - corners[1]) ** 2).sum())
+    right, left = (face.landmarks[corner].tolist() for corner in _OUTER_CANTHI)
+    area = math.dist(right, left) ** 2
     size = area / (area + _HALF_SIZE * _HALF_SIZE)
     return face.confidence * size * (0.0 if face.pose is None else frontal_cosine(face.pose))

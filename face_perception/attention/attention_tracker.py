@@ -205,7 +205,7 @@ class AttentionTracker:
         looked_at.update(stamp, held or memory.probabilities, self._settings, at_once=at_once)
         if memory.source == HEAD_POSE:
             looked_at.confidence = min(looked_at.confidence, _MAX_HEAD_CONFIDENCE)
-        distance = math.nan if origin is None else float(np.linalg.norm(self._robot - origin))
+        distance = math.nan if origin is None else math.hypot(*(self._robot - origin).tolist())
         self._engage(memory, stamp, distance)
         kind, name = looked_at.target
         thing = self._objects.get(name) if kind == Target.OBJECT else None
@@ -236,10 +236,10 @@ class AttentionTracker:
         Returns none if the place of the robot is not known: nothing can be said then.
         """
         rays: dict[_Evidence, LookRay] = {}
-        if origin is None or not np.isfinite(self._robot).all():
+        if origin is None or not geometry.all_finite(self._robot):
             return rays
         pose = face.pose
-        has_pose = pose is not None and np.isfinite(pose.rotation).all()
+        has_pose = pose is not None and geometry.all_finite(pose.rotation)
         up = pose.rotation[:, 2] if pose is not None and has_pose else None
         if pose is not None and has_pose:
             rays[_Evidence.HEAD] = LookRay(
@@ -293,9 +293,9 @@ class AttentionTracker:
 
 def eyes_midpoint(face: Face, gaze: Gaze | None) -> FloatArray | None:
     """Returns the midpoint [3] of the eyes, from the gaze or else the head; None if not known."""
-    if gaze is not None and np.isfinite(gaze.origin).all():
+    if gaze is not None and geometry.all_finite(gaze.origin):
         return gaze.origin
-    if face.pose is not None and np.isfinite(face.pose.position).all():
+    if face.pose is not None and geometry.all_finite(face.pose.position):
         return face.pose.position
     return None
 
@@ -307,5 +307,5 @@ def _point(thing: Sphere) -> tuple[float, float, float]:
 
 def _is_direction(vector: FloatArray) -> bool:
     """Returns whether a vector is finite and not zero."""
-    length = float(np.linalg.norm(vector))
+    length = math.hypot(*vector.tolist())
     return math.isfinite(length) and length > 0

@@ -33,7 +33,8 @@ def eye_aspect_ratios(landmarks: FloatArray, pose: HeadPose | None) -> FloatArra
         points = rotate_to_frontal(points, pose)
     eyes = points[:, :2].reshape(2, 2, -1, 2)  # eye, lid, point
     opening = eyes[:, 0, _MIDDLE] - eyes[:, 1, _MIDDLE]
-    heights = np.hypot(opening[..., 0], opening[..., 1]).mean(axis=1).tolist()
+    lids_apart = np.hypot(opening[..., 0], opening[..., 1])
+    heights = (np.add.reduce(lids_apart, axis=1) / lids_apart.shape[1]).tolist()
     across = (eyes[:, 0, 0] - eyes[:, 0, -1]).tolist()
     widths = [math.hypot(x, y) for x, y in across]
     return np.array([h / w if w > 0 else math.nan for h, w in zip(heights, widths, strict=True)])

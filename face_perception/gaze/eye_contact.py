@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from face_perception.errors import InputError
 from face_perception.gaze_probability import (
     ElsewherePrior,
@@ -112,5 +110,5 @@ class EyeContact:
         to_camera = -gaze.origin
         yaw, pitch = offset_from_line(gaze.direction, to_camera, up)
         return self.probability(
-            yaw, pitch, float(np.linalg.norm(to_camera)), GazeErrorModel.from_gaze(gaze)
+            yaw, pitch, math.hypot(*to_camera.tolist()), GazeErrorModel.from_gaze(gaze)
         )

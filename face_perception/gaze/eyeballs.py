@@ -7,17 +7,18 @@ does not matter.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from face_perception import faces
+from face_perception.geometry import all_finite
 from face_perception.types import Camera, Face, FloatArray, HeadPose
 
 # Midpoint of the canthi of the left eye in ``faces.landmark_frame`` (x out, y left, z up), on the
 # canonical head that the head pose is fitted to. Only its depth is used.
-_CANTHI = np.array([-0.018, 0.0315, -0.0046])
+_CANTHI = (-0.018, 0.0315, -0.0046)
 
 # Distance of the centre of the eyeball behind the midpoint of the canthi. Chosen together with the
 # effective radius below. With 7 mm the gaze error of people who look at the lens does not depend on
@@ -66,30 +67,23 @@ _HIDDEN = 0.25  # visibility below which dark glasses, glare or a hand hide an e
 _ERROR_OF_WIDTH, _ERROR_OF_TURN = math.radians(20), 0.12
 
 
-@dataclass(frozen=True, slots=True)
-class _Eye:
-    """Indices of the landmarks of one eye: canthi and the five points of the iris."""
-
-    side: int  # +1 left, -1 right
-    outer: int
-    inner: int
-    iris: npt.NDArray[np.intp]
-
-
-_EYES = (
-    _Eye(
-        1,
-        faces.LEFT_OUTER_CANTHUS,
-        faces.LEFT_INNER_CANTHUS,
-        np.append(faces.LEFT_IRIS_RIM, faces.LEFT_IRIS_CENTRE),
-    ),
-    _Eye(
-        -1,
-        faces.RIGHT_OUTER_CANTHUS,
-        faces.RIGHT_INNER_CANTHUS,
-        np.append(faces.RIGHT_IRIS_RIM, faces.RIGHT_IRIS_CENTRE),
-    ),
+_SIDES = (1.0, -1.0)  # of the left and the right eye
+# Landmarks of the left and of the right eye: two canthi, then five points of the iris.
+_POINTS = np.array(
+    [
+        [
+            *(faces.LEFT_OUTER_CANTHUS, faces.LEFT_INNER_CANTHUS),
+            *(*faces.LEFT_IRIS_RIM, faces.LEFT_IRIS_CENTRE),
+        ],
+        [
+            *(faces.RIGHT_OUTER_CANTHUS, faces.RIGHT_INNER_CANTHUS),
+            *(*faces.RIGHT_IRIS_RIM, faces.RIGHT_IRIS_CENTRE),
+        ],
+    ]
 )
+_COUNTS = np.array([[2.0], [5.0]])  # of the points of canthi and iris
+
+_Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +114,7 @@ class EyeReading:
 def usable_pose(face: Face) -> HeadPose | None:
     """Returns the head pose of ``face``, or None if it is missing or not finite."""
     pose = face.pose
-    if pose is None or not (np.isfinite(pose.position).all() and np.isfinite(pose.rotation).all()):
+    if pose is None or not (all_finite(pose.position) and all_finite(pose.rotation)):
         return None
     return pose
 
@@ -130,67 +124,116 @@ def facing_cosine(pose: HeadPose) -> float:
 
     Returns 0 for a head that faces away.
     """
-    distance = float(np.linalg.norm(pose.position))
-    return max(0.0, float(-pose.rotation[:, 0] @ pose.position) / distance) if distance else 0.0
+    place = pose.position.tolist()
+    distance = math.hypot(*place)
+    return max(0.0, -_dot(pose.rotation[:, 0].tolist(), place) / distance) if distance else 0.0
 
 
 def read_eyes(camera: Camera, face: Face, pose: HeadPose) -> list[EyeReading]:
-    """Returns the reading of each eye that is inside the image and not hidden.
+    """Returns the reading of each eye that is inside the image, not hidden, and has a width.
 
     ``pose`` is the pose of ``face``, seen by ``camera``. Raises InputError for an unknown
     distortion model of the lens.
     """
-    sight = -pose.position / np.linalg.norm(pose.position)
-    frame = faces.landmark_frame(pose)
-    elevation = math.asin(max(-1.0, min(1.0, float(sight @ frame[:, 2]))))
-    tilt = (1 - _PITCH_TRUST) * elevation
-    c, s = math.cos(tilt), math.sin(tilt)
     openness = (face.left_eye_openness, face.right_eye_openness)
     visible = (face.left_eye_visibility, face.right_eye_visibility)
-    size = np.array([camera.width, camera.height])
+    points = face.landmarks[_POINTS][:, :, :2].astype(np.float64)
+    seen = [
+        eye
+        for eye, visibility in enumerate(visible)
+        if not visibility < _HIDDEN and _is_inside(points[eye], camera)
+    ]
+    if not seen:
+        return []
+    middles = np.add.reduceat(points[seen], (0, 2), axis=1) / _COUNTS
+    on_plane = faces.undistort_points(camera, middles.reshape(-1, 2)).tolist()
+    # Plain floats, because numpy is several times slower for so few numbers.
+    x, y, z = pose.position.tolist()
+    frame = faces.landmark_frame(pose).tolist()
+    up = frame[0][2], frame[1][2], frame[2][2]
+    elevation = math.asin(max(-1.0, min(1.0, -_dot(_unit((x, y, z)), up))))
+    tilt = (1 - _PITCH_TRUST) * elevation
+    c, s = math.cos(tilt), math.sin(tilt)
+    ahead = _turned(frame, (c, 0.0, s))
     found = []
-    for eye, opened, seen in zip(_EYES, openness, visible, strict=True):
-        if seen < _HIDDEN:
+    for number, eye in enumerate(seen):
+        side = _SIDES[eye]
+        (x0, y0), (x1, y1) = points[eye, :2].tolist()
+        width = math.hypot(x0 - x1, y0 - y1)
+        if not width > 0:
             continue
-        points = face.landmarks[[eye.outer, eye.inner, *eye.iris], :2].astype(np.float64)
-        if not np.isfinite(points).all() or (points < -0.5).any() or (points > size - 0.5).any():
-            continue
-        width = float(np.hypot(*(points[0] - points[1])))
-        canthi, iris = faces.undistort_points(camera, [points[:2].mean(0), points[2:].mean(0)])
-        sides = np.array([1.0, eye.side, 1.0])
-        depth = float((pose.position + frame @ (_CANTHI * sides))[2])
-        to_centre = np.array(
-            [-EYEBALL_BEHIND * c - _ABOVE * s, _OUTWARDS, _ABOVE * c - EYEBALL_BEHIND * s]
+        (canthi_x, canthi_y), (iris_x, iris_y) = on_plane[2 * number : 2 * number + 2]
+        depth = z + _dot(frame[2], (_CANTHI[0], _CANTHI[1] * side, _CANTHI[2]))
+        behind, outwards, above = _turned(
+            frame,
+            (
+                -EYEBALL_BEHIND * c - _ABOVE * s,
+                _OUTWARDS * side,
+                _ABOVE * c - EYEBALL_BEHIND * s,
+            ),
         )
-        centre = depth * np.array([*canthi, 1.0]) + frame @ (to_centre * sides)
-        direction = _ray_on_eyeball(np.array([*iris, 1.0]), centre) - centre
+        centre = depth * canthi_x + behind, depth * canthi_y + outwards, depth + above
+        pupil = _ray_on_eyeball((iris_x, iris_y, 1.0), centre)
         direction, excess = _limit_turn(
-            direction / np.linalg.norm(direction),
-            frame @ (c, 0.0, s),
-            -centre / np.linalg.norm(centre),
+            _unit((pupil[0] - centre[0], pupil[1] - centre[1], pupil[2] - centre[2])),
+            ahead,
+            _unit((-centre[0], -centre[1], -centre[2])),
         )
-        found.append(EyeReading(centre, direction, width, opened, seen, excess))
+        found.append(
+            EyeReading(
+                np.array(centre),
+                np.array(direction),
+                width,
+                openness[eye],
+                visible[eye],
+                excess,
+            )
+        )
     return found
 
 
-def _limit_turn(
-    direction: FloatArray, ahead: FloatArray, sight: FloatArray
-) -> tuple[FloatArray, float]:
-    """Returns the most probable direction [3] of an eye, and the reduction of its turn, radians.
+def _is_inside(points: FloatArray, camera: Camera) -> bool:
+    """Returns whether all points [N, 2], pixels, are finite and inside the image."""
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    # A comparison with NaN is false.
+    return bool(
+        left >= -0.5
+        and top >= -0.5
+        and right <= camera.width - 0.5
+        and bottom <= camera.height - 0.5
+    )
+
+
+def _dot(a: Sequence[float], b: Sequence[float]) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _turned(rows: Sequence[Sequence[float]], v: _Vector) -> _Vector:
+    """Returns the product of a matrix [3, 3], given by its rows, and a vector."""
+    return _dot(rows[0], v), _dot(rows[1], v), _dot(rows[2], v)
+
+
+def _unit(v: _Vector) -> _Vector:
+    """Returns a vector divided by its length; NaN if that is 0."""
+    length = math.hypot(*v) or math.nan
+    return v[0] / length, v[1] / length, v[2] / length
+
+
+def _limit_turn(direction: _Vector, ahead: _Vector, sight: _Vector) -> tuple[_Vector, float]:
+    """Returns the most probable direction of an eye, and the reduction of its turn, radians.
 
     ``direction`` is the measured direction, ``ahead`` points straight out of the head and ``sight``
-    to the camera; all are unit vectors [3]. The result lies between ``direction`` and ``ahead``. It
+    to the camera; all are unit vectors. The result lies between ``direction`` and ``ahead``. It
     maximises the likelihood of the position of the iris in the image, times the prior of the turn.
     """
-    along = max(-1.0, min(1.0, float(direction @ ahead)))
+    along = max(-1.0, min(1.0, _dot(direction, ahead)))
     turn = math.acos(along)
-    aside = direction - along * ahead
-    length = float(np.linalg.norm(aside))
+    x, y, z = (one - along * other for one, other in zip(direction, ahead, strict=True))
+    length = math.hypot(x, y, z)
     if not length > 0:
         return direction, 0.0
-    aside /= length
-    ahead_of, aside_of = float(ahead @ sight), float(aside @ sight)
-    depth = float(direction @ sight)
+    aside = x / length, y / length, z / length
+    ahead_of, aside_of, depth = _dot(ahead, sight), _dot(aside, sight), _dot(direction, sight)
     low, high = 0.0, turn
     for _ in range(_HALVINGS):
         at = (low + high) / 2
@@ -202,20 +245,26 @@ def _limit_turn(
         slope = slope / _IRIS_ERROR**2 + 4 * at**7 / _USUAL_TURN**8
         low, high = (low, at) if slope > 0 else (at, high)
     reached = (low + high) / 2
-    found: FloatArray = math.cos(reached) * ahead + math.sin(reached) * aside
+    c, s = math.cos(reached), math.sin(reached)
+    found = (
+        c * ahead[0] + s * aside[0],
+        c * ahead[1] + s * aside[1],
+        c * ahead[2] + s * aside[2],
+    )
     return found, turn - reached
 
 
-def _ray_on_eyeball(ray: FloatArray, centre: FloatArray) -> FloatArray:
-    """Returns the point [3] where a ray from the camera first meets the eyeball, metres.
+def _ray_on_eyeball(ray: _Vector, centre: _Vector) -> _Vector:
+    """Returns the point where a ray from the camera first meets the eyeball, metres.
 
-    ``ray`` [3] is the ray's direction, ``centre`` [3] the centre of the eyeball. For a ray that
-    misses the eyeball, returns the point of the ray that is nearest to it.
+    ``ray`` is the ray's direction, ``centre`` the centre of the eyeball. For a ray that misses the
+    eyeball, returns the point of the ray that is nearest to it.
     """
-    ray = ray / np.linalg.norm(ray)
-    nearest = float(ray @ centre)
-    inside = nearest * nearest - float(centre @ centre) + _RADIUS * _RADIUS
-    return ray * (nearest - math.sqrt(max(inside, 0.0)))
+    x, y, z = _unit(ray)
+    nearest = _dot((x, y, z), centre)
+    inside = nearest * nearest - _dot(centre, centre) + _RADIUS * _RADIUS
+    far = nearest - math.sqrt(max(inside, 0.0))
+    return x * far, y * far, z * far
 
 
 def select_open(readings: list[EyeReading], level: float) -> list[EyeReading]:
@@ -230,9 +279,9 @@ def openness_weight(reading: EyeReading) -> float:
 
 def gaze_origin(readings: list[EyeReading], pose: HeadPose) -> FloatArray:
     """Returns the midpoint [3] between the centres of both eyeballs, metres, optical frame."""
-    if len(readings) == len(_EYES):
+    if len(readings) == len(_SIDES):
         return (readings[0].centre + readings[1].centre) / 2
-    middle = _CANTHI * (1.0, 0.0, 1.0) + (-EYEBALL_BEHIND, 0.0, _ABOVE)
+    middle = np.array([_CANTHI[0] - EYEBALL_BEHIND, 0.0, _CANTHI[2] + _ABOVE])
     origin: FloatArray = pose.position + faces.landmark_frame(pose) @ middle
     return origin
 
@@ -246,11 +295,9 @@ def visibility_of_eyes(readings: list[EyeReading]) -> float:
         return 0.0
     width = _width(readings)
     size = width * width / (width * width + _HALF_WIDTH * _HALF_WIDTH)
-    share = float(np.mean([openness_weight(eye) for eye in readings]))
-    clear = float(
-        np.mean([1.0 if math.isnan(eye.visibility) else eye.visibility for eye in readings])
-    )
-    return size * share * clear * (1.0 if len(readings) == len(_EYES) else _ONE_EYE)
+    share = sum(openness_weight(eye) for eye in readings) / len(readings)
+    clear = sum(1.0 if math.isnan(e.visibility) else e.visibility for e in readings) / len(readings)
+    return size * share * clear * (1.0 if len(readings) == len(_SIDES) else _ONE_EYE)
 
 
 def added_sigma(readings: list[EyeReading], front: float) -> float:
@@ -260,10 +307,10 @@ def added_sigma(readings: list[EyeReading], front: float) -> float:
     """
     if not readings:
         return math.nan
-    one_eye = 1.0 if len(readings) == len(_EYES) else math.sqrt(2)
+    one_eye = 1.0 if len(readings) == len(_SIDES) else math.sqrt(2)
     turn = math.acos(max(-1.0, min(1.0, front)))
     return math.hypot(one_eye * _ERROR_OF_WIDTH / _width(readings), _ERROR_OF_TURN * turn)
 
 
 def _width(readings: list[EyeReading]) -> float:
-    return max(float(np.mean([reading.width for reading in readings])), 1.0)
+    return max(sum(reading.width for reading in readings) / len(readings), 1.0)

@@ -6,8 +6,6 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from face_perception.faces import id_expired
 from face_perception.gaze.eye_state import EyeState
 from face_perception.settings import check, setting
@@ -169,7 +167,7 @@ class GazeMemory:
         """
         state = self._states[face_id]
         smooth = state.smooth(direction, stamp)
-        state.direction = smooth / np.linalg.norm(smooth)
+        state.direction = smooth / math.hypot(*smooth.tolist())
         return state.direction
 
     def last_direction(self, face_id: str) -> FloatArray | None:

@@ -117,18 +117,22 @@ def _foreshortening(direction: FloatArray, origin: FloatArray) -> float:
     The iris of an eye that looks far to the side moves little in the image, so the same error of
     the iris is a larger error of the gaze. Returns 1 if direction or origin is NaN.
     """
-    distance = float(np.linalg.norm(origin))
-    cosine = -float(direction @ origin) / distance if distance > 0 else math.nan
+    (dx, dy, dz), (x, y, z) = direction.tolist(), origin.tolist()
+    distance = math.hypot(x, y, z)
+    cosine = -(dx * x + dy * y + dz * z) / distance if distance > 0 else math.nan
     return max(cosine, _MIN_FORESHORTENING) if math.isfinite(cosine) else 1.0
 
 
 def mean_direction(readings: Sequence[EyeReading]) -> FloatArray:
     """Returns the weighted mean direction [3] of both eyes; NaN if neither has one."""
-    total = np.zeros(3)
+    x = y = z = 0.0
     for eye in readings:
-        total += _weight(eye) * eye.direction
-    length = float(np.linalg.norm(total))
-    return total / length if length > 0 else np.full(3, np.nan)
+        weight, (dx, dy, dz) = _weight(eye), eye.direction.tolist()
+        x, y, z = x + weight * dx, y + weight * dy, z + weight * dz
+    length = math.hypot(x, y, z)
+    if not length > 0:
+        return np.full(3, np.nan)
+    return np.array([x / length, y / length, z / length])
 
 
 def _weight(eye: EyeReading) -> float:
@@ -141,12 +145,13 @@ def _mean_turn_reduction(readings: list[EyeReading]) -> float:
     if not readings:
         return 0.0
     weights = [_weight(eye) for eye in readings]
-    return float(np.average([eye.turn_reduction for eye in readings], weights=weights))
+    weighted = (w * eye.turn_reduction for w, eye in zip(weights, readings, strict=True))
+    return sum(weighted) / sum(weights)
 
 
 def _confidence(readings: list[EyeReading]) -> float:
     """Returns the confidence of the eyes, [0, 1], without those of face, head and look."""
-    weight = float(np.mean([eye.turn_weight for eye in readings] or [0.0]))
+    weight = sum(eye.turn_weight for eye in readings) / max(len(readings), 1)
     seen = visibility_of_eyes(readings) * weight
     if len(readings) < 2:
         return seen

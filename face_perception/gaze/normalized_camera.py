@@ -42,7 +42,7 @@ def rotation_facing_eyes(plane: npt.ArrayLike) -> FloatArray:
     normalized camera into the optical frame, and ``rotation.T @ v`` turns it back. Returns NaN if a
     point is not finite or the eyes coincide.
     """
-    eyes = np.asarray(plane, np.float64).reshape(2, 6, 2).mean(axis=1)
+    eyes = np.add.reduce(np.asarray(plane, np.float64).reshape(2, 6, 2), axis=1) / 6
     # Plain floats, because numpy is slower for so few numbers.
     (right_x, right_y), (left_x, left_y) = eyes.tolist()
     if not math.isfinite(right_x + right_y + left_x + left_y):
@@ -54,7 +54,7 @@ def rotation_facing_eyes(plane: npt.ArrayLike) -> FloatArray:
     # The axes of eyes that nearly coincide would be rounding errors.
     if min(lengths) <= 1e-9:
         return np.full((3, 3), np.nan)
-    rotation: FloatArray = np.stack([right, down, forward], axis=1) / lengths
+    rotation: FloatArray = np.array((right, down, forward)).T / lengths
     return rotation
 
 

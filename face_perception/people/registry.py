@@ -25,6 +25,7 @@ from face_perception.gaze import (
     normalized_camera_rotation,
     to_normalized_angles,
 )
+from face_perception.geometry import all_finite
 from face_perception.people.calibration_fit import CalibrationFit
 from face_perception.people.calibration_samples import CalibrationRefused, degrees
 from face_perception.people.calibration_session import CalibrationProgress, CalibrationSession
@@ -328,7 +329,7 @@ class PersonRegistry:
                     lids = _smooth(link.lids, measure_lids(face), stamp)
                 prior = self._priors.get(gaze.source, NETWORK_PRIOR)
                 gaze = _apply_correction(rotation, gaze, calibration, prior, lids)
-        up = -rotation[:, 1] if np.isfinite(rotation).all() else None
+        up = -rotation[:, 1] if all_finite(rotation) else None
         return replace(gaze, eye_contact=self.eye_contact.for_gaze(gaze, up))
 
 
@@ -364,7 +365,7 @@ def _apply_correction(
     its direction or the rotation is NaN.
     """
     yaw, pitch = to_normalized_angles(rotation, gaze.direction)
-    if not (math.isfinite(yaw) and np.isfinite(rotation).all()):
+    if not (math.isfinite(yaw) and all_finite(rotation)):
         return gaze
     correction = calibration.correction
     error = correction.error.shifted_by(*_to_camera(rotation, gaze.origin))

@@ -374,7 +374,8 @@ def test_what_cannot_be_seen_is_not_valid_and_never_breaks() -> None:
     nan_pose = dataclasses.replace(face, pose=HeadPose(np.full(3, np.nan), np.eye(3)))
     nan_eyes = dataclasses.replace(face, landmarks=np.full((478, 3), np.nan, np.float32))
     outside = dataclasses.replace(face, landmarks=face.landmarks + np.float32(1000))
-    for lost in (no_pose, nan_pose, nan_eyes, outside):
+    no_width = dataclasses.replace(face, landmarks=np.full((478, 3), 100, np.float32))
+    for lost in (no_pose, nan_pose, nan_eyes, outside, no_width):
         gaze = GeometricGaze().estimate(CAMERA, lost, 0.0)
         assert not gaze.valid
         assert gaze.confidence == 0
