@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from face_perception.faces.crops import (
         ALIGNED_SIDE,
         CROP_SIDE,
+        UncutCrop,
         aligned_face,
         check_crop,
         crop_face,
@@ -105,6 +106,7 @@ __all__ = [
     "SELLION",
     "FaceTracker",
     "FaceTrackerSettings",
+    "UncutCrop",
     "aligned_face",
     "check_crop",
     "crop_face",

@@ -64,6 +64,48 @@ def crop_face(image: Image, face: Face) -> FaceCrop:
     return FaceCrop(face.face_id, patch, transform)
 
 
+class UncutCrop(FaceCrop):
+    """The crop that ``crop_face`` returns, but cut when its image or transform is first read.
+
+    Readers that look at some crops only do not pay for the others. The crop keeps its ``image``
+    until then, which must not change.
+
+    >>> import cv2
+    >>> from face_perception.faces import load_tracker
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.types import Camera, Frame
+    >>> image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
+    >>> (face,) = load_tracker().detect(Frame(image, 0.0, Camera.assume(512, 512)))
+    >>> bool((UncutCrop(image, face).image == crop_face(image, face).image).all())
+    True
+    """
+
+    __slots__ = ("_crop", "_source")
+    _crop: FaceCrop | None
+    _source: tuple[Image, Face] | None  # None once the crop is cut
+
+    def __init__(self, image: Image, face: Face) -> None:
+        object.__setattr__(self, "face_id", face.face_id)
+        object.__setattr__(self, "_source", (image, face))
+        object.__setattr__(self, "_crop", None)
+
+    @property
+    def image(self) -> Image:
+        return self._cut().image
+
+    @property
+    def transform(self) -> FloatArray:
+        return self._cut().transform
+
+    def _cut(self) -> FaceCrop:
+        source = self._source
+        if source is not None:  # in two threads at once, both cut it, with the same result
+            object.__setattr__(self, "_crop", crop_face(*source))
+            object.__setattr__(self, "_source", None)
+        assert self._crop is not None
+        return self._crop
+
+
 def aligned_face(crop: FaceCrop) -> Image:
     """Returns the inner part of a crop, RGB uint8 [112, 112, 3].
 

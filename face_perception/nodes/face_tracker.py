@@ -134,5 +134,6 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         header = message.header
         self.publish(self._faces, Result(header, tracked, frame.camera), header)
         if self.has_subscribers(self._crops):
-            crops = [faces.crop_face(frame.image, face) for face in tracked]
+            # An expression network reads only some of them.
+            crops = [faces.UncutCrop(frame.image, face) for face in tracked]
             self.publish(self._crops, Result(header, crops))

@@ -6,6 +6,7 @@ from face_perception.faces import (
     ALIGNED_SIDE,
     CHIN,
     CROP_SIDE,
+    UncutCrop,
     aligned_face,
     crop_face,
 )
@@ -30,6 +31,23 @@ def test_a_face_like_the_template_comes_back_to_it(scale, degrees):
     np.testing.assert_allclose(found, _PLACES, atol=1e-3)
     linear = crop.transform[:, :2]
     np.testing.assert_allclose(linear @ linear.T, np.eye(2) / scale**2, atol=1e-4 / scale**2)
+
+
+def test_a_crop_is_cut_once_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, face = photo("astronaut"), made(np.full((478, 3), 100, np.float32))
+    face.landmarks[_POINTS, :2] = _PLACES * 1.5 + (30, 20)
+    cut = []
+
+    def noted(*args: object) -> FaceCrop:
+        cut.append(args)
+        return crop_face(image, face)
+
+    monkeypatch.setattr("face_perception.faces.crops.crop_face", noted)
+    crop = UncutCrop(image, face)
+    assert (crop.face_id, cut) == ("face_1", [])
+    np.testing.assert_array_equal(crop.image, crop_face(image, face).image)
+    np.testing.assert_array_equal(crop.transform, crop_face(image, face).transform)
+    assert len(cut) == 1
 
 
 def test_transform_is_that_of_the_pixels_and_black_is_outside():
