@@ -184,6 +184,7 @@ class FaceTracker:
         self.models = (detector, mesh)
         self._detector = Detector(detector)
         self._mesh = Mesh(mesh)
+        self._two_threads = mesh.backend == "onnxruntime"
         self._second_mesh = Mesh(mesh)  # for the second thread
         self._second_thread = futures.ThreadPoolExecutor(1, "second_mesh")  # starts when it is used
         self.change_settings(settings or FaceTrackerSettings())
@@ -335,7 +336,7 @@ class FaceTracker:
 
     def _follow_all(self, tracks: Sequence[Track], image: Image, stamp: float) -> list[_Found]:
         """Returns ``_find_tracks`` of all tracks, on a CPU with two threads if there are many."""
-        if self._mesh.batch_size > 1 or len(tracks) < _SECOND_THREAD_FROM:
+        if not self._two_threads or len(tracks) < _SECOND_THREAD_FROM:
             return self._find_tracks(self._mesh, tracks, image, stamp)
         half = (len(tracks) + 1) // 2
         rest = self._second_thread.submit(

@@ -94,7 +94,7 @@ class Backend(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """How many samples a call should have: 1 where more of them save no time."""
+        """The largest number of samples that one call should have."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs the network on inputs that fit its card, and returns all outputs by name."""
@@ -107,8 +107,8 @@ class Model:
     meaning). ``backend`` and ``precision`` say what runs, and ``why`` is a sentence with the
     reason. ``deviations`` are the results of the accuracy gate; they are empty for ONNX Runtime in
     FP32, which is the reference. ``fallen_back`` is true if ONNX Runtime in FP32 replaces the
-    requested backend. ``batch_size`` is the number of samples that a call should have, if there are
-    so many: 1 on a CPU. ``card`` and ``runtime`` (the backend) serve measurements.
+    requested backend. ``batch_size`` is the largest number of samples that one call should have.
+    ``card`` and ``runtime`` (the backend) serve measurements.
 
     >>> from face_perception.inference import load
     >>> model = load("blendshapes", backend="onnxruntime")
