@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import one_line
 from face_perception.inference.accuracy_gate import Deviation, deviations, refuse_deviating
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, Port
@@ -67,10 +68,10 @@ class NetworkSettings:
         choices=BACKENDS,
     )
     precision: str = setting(
-        "fp32",
-        "Precision of the networks. `face-perception models export` makes fp16 and `quantize` "
-        "int8. The node refuses either if its outputs deviate too much from fp32. auto: fp16 on "
-        "TensorRT for each network whose fp16 does not deviate too much, else fp32.",
+        "auto",
+        "Precision of the networks. auto: fp16 on TensorRT for each network whose outputs then do "
+        "not deviate too much from fp32, else fp32. `face-perception models export` makes fp16 and "
+        "`quantize` int8; the node refuses either if its outputs deviate too much.",
         choices=(*PRECISIONS, "auto"),
     )
     fall_back: bool = setting(
@@ -245,10 +246,11 @@ def load(
     An error about an unknown name lists the names that can be used for ``purpose``.
     ``threads`` is the number of CPU threads of one call. ``backend`` is ``onnxruntime``,
     ``tensorrt``, or ``auto``, which takes TensorRT if it and a GPU are there. ``precision`` is
-    ``fp32``, ``fp16``, ``int8``, or ``auto``: ``fp16`` on TensorRT if the gate accepts it, else
-    ``fp32``; ``Model.why`` says which and why. Any other choice than ONNX Runtime in FP32 must
-    agree with it on the card's reference inputs. If the requested backend cannot be used, raises
-    ModelError, or, with ``fall_back``, uses ONNX Runtime in FP32 and says so in ``Model.why``.
+    ``fp32``, ``fp16``, ``int8``, or ``auto``: on TensorRT ``fp16`` if the gate accepts it, else
+    ``fp32``; ``Model.why`` says which and why. ``auto`` makes a missing FP16 variant. Any other
+    choice than ONNX Runtime in FP32 must agree with it on the card's reference inputs. If the
+    requested backend cannot be used, raises ModelError, or, with ``fall_back``, uses ONNX Runtime
+    in FP32 and says so in ``Model.why``.
     ``progress`` is called while an engine is built. Raises ModelError, which names the model or
     file and the fix.
 
@@ -288,7 +290,8 @@ def load(
         if not fall_back:
             raise
         runtime, found = OnnxRuntime(card, data, threads), []
-        reason = f"used because {backend} in {precision} cannot be used: {error}"
+        wanted = backend if precision == "auto" else f"{backend} in {precision}"
+        reason = f"used because {wanted} cannot be used: {error}"
         backend, precision, fallen_back = "onnxruntime", "fp32", True
         _log.warning("model %s: %s, %s", card.name, runtime.description, reason)
     why = f"{runtime.description}, {precision}, {reason}"
@@ -367,12 +370,36 @@ def _start(
         precision = "fp32"
         if backend == "tensorrt":
             try:
+                _ensure_fp16(card, data, progress)
                 return *_gated(card, data, backend, "fp16", threads, progress), "fp16", ""
             except ModelError as error:
                 remark = f"; auto did not choose fp16: {error}"
     if (backend, precision) == ("onnxruntime", "fp32"):
         return OnnxRuntime(card, data, threads), [], precision, remark
     return *_gated(card, data, backend, precision, threads, progress), precision, remark
+
+
+def _ensure_fp16(card: Card, data: bytes, progress: ModelProgress) -> None:
+    """Makes the FP16 variant of a network if it is missing.
+
+    Raises ModelError if it cannot be made, if its weights exceed 2 GB (which takes minutes), or if
+    it deviates too much from FP32 on ONNX Runtime, so that an engine would be built in vain.
+    """
+    from face_perception.inference.models.derive import make_variant_of
+
+    try:
+        _, variant = find_variant(card, "fp16", data)
+    except ModelError:
+        if card.extra:
+            raise
+        progress(card.name, "making fp16", 0.0)
+        try:
+            variant = make_variant_of(card, "fp16")
+        except Exception as error:  # the converter fails in its own ways on graphs of others
+            raise ModelError(
+                f"fp16 of {card.name} cannot be made: {one_line(error, 400)}"
+            ) from error
+    refuse_deviating(card, variant.deviations, "ONNX Runtime, fp16")
 
 
 def _gated(

@@ -259,6 +259,7 @@ class Context:
 class Engine:
     def __init__(self, data: bytes) -> None:
         self.session = onnxruntime.InferenceSession(data)
+        self.size = len(data)
         self.contexts: weakref.WeakSet[Context] = weakref.WeakSet()
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         self.tensors = {tensor.name: tensor for tensor in (*inputs, *outputs)}

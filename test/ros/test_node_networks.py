@@ -61,7 +61,7 @@ def test_what_cannot_serve_is_refused_or_replaced_as_asked(start: Start, peer: P
     last = of("affect", said)[-1]
     assert level(last) == DiagnosticStatus.WARN
     assert values(last)["models"] == "expression on onnxruntime in fp32"
-    assert "used because tensorrt in fp32 cannot be used" in values(last)["backend"]
+    assert "used because tensorrt cannot be used" in values(last)["backend"]
 
 
 def test_a_variant_is_used_where_it_was_made(start: Start, peer: Peer) -> None:
@@ -145,7 +145,7 @@ def test_an_engine_being_built_is_shown(domain: int, peer: Peer, standin: thread
     assert level(building[0]) == DiagnosticStatus.WARN
     last = of("affect", said)[-1]
     assert last.message == "active: nobody subscribes to its results, so it publishes none"
-    assert values(last)["models"] == "expression on tensorrt in fp32"
+    assert values(last)["models"] == "expression on tensorrt in fp16"
 
 
 @pytest.mark.usefixtures("standin")

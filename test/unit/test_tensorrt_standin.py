@@ -9,6 +9,7 @@ words its errors.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,10 +26,10 @@ from face_perception.inference import (
     Deviation,
     Disagreement,
     ModelError,
-    load,
     make_variant,
     read_reference_inputs,
 )
+from face_perception.inference import model as network
 from face_perception.inference.models import store
 from face_perception.inference.models.catalogue import find_card
 from face_perception.inference.tensorrt import backend as tensorrt_backend
@@ -41,6 +42,8 @@ from face_perception.inference.tensorrt import (
 )
 from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
 from face_perception.media import PHOTOS
+
+load = functools.partial(network.load, precision="fp32")
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +130,9 @@ def test_all_faces_of_an_image_cost_one_launch(cudart: Cudart) -> None:
             120 + 230 * (number // 3),
             90,
         )
-    trackers = [load_tracker(backend=backend) for backend in ("tensorrt", "onnxruntime")]
+    trackers = [
+        load_tracker(backend=backend, precision="fp32") for backend in ("tensorrt", "onnxruntime")
+    ]
     for number in range(6):
         cudart.calls.clear()
         ours, theirs = (tracker.track(frame(image, number / 30)) for tracker in trackers)
@@ -329,18 +334,56 @@ def test_a_verdict_that_cannot_be_kept(tmp_path: Path, caplog: pytest.LogCapture
 
 
 def test_auto_takes_fp16_where_the_gate_accepts_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load("expression", precision="auto")
-    assert model.precision == "fp32"
-    assert "auto did not choose fp16: model expression has no fp16 variant" in model.why
-    assert "run `face-perception models export expression --precision fp16`" in model.why
-    make_variant("expression", "fp16")
-    model = load("expression", precision="auto")
+    steps: list[str] = []
+    model = load("expression", precision="auto", progress=lambda *step: steps.append(step[1]))
     assert model.precision == "fp16"
     assert "did not choose" not in model.why
-    monkeypatch.setattr(Deviation, "within", property(lambda self: self.used < 1e-6))
-    model = load("expression", precision="auto")  # nothing but FP32 is as exact
+    assert "making fp16" in steps
+    load("expression", precision="auto", progress=lambda *step: steps.append(step[1]))
+    assert steps.count("making fp16") == 1
+    right = Context.compute
+
+    def wrong(self: Context) -> None:
+        right(self)
+        if self.engine.size < 10**6:  # FP16
+            self.array("probability")[:] += 0.05
+
+    monkeypatch.setattr(Context, "compute", wrong)
+    monkeypatch.setattr(kept_verdict, "GATE_REVISION", 2)
+    model = load("expression", precision="auto")
     assert (model.backend, model.precision, model.fallen_back) == ("tensorrt", "fp32", False)
     assert "auto did not choose fp16: model expression: TensorRT 10.3" in model.why
+
+
+def test_auto_builds_no_engine_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The FP16 variant deviates already on ONNX Runtime, or cannot be made."""
+    large = dataclasses.replace(find_card("expression"), extra={"weights": ""})
+    with pytest.raises(ModelError, match=r"has no fp16 variant.*run `face-perception models exp"):
+        network._ensure_fp16(large, b"", lambda *_: None)
+    engines_built: list[str] = []
+    real = engines.build_engine
+
+    def build(card: Any, *given: Any, **options: Any) -> Built:
+        engines_built.append(options["precision"])
+        return real(card, *given, **options)
+
+    monkeypatch.setattr(engines, "build_engine", build)
+    monkeypatch.setattr(Deviation, "within", property(lambda self: self.used < 1e-6))
+    model = load("expression", precision="auto")
+    assert "auto did not choose fp16: model expression: ONNX Runtime, fp16, deviates" in model.why
+    assert engines_built == ["fp32"]
+
+
+def test_what_cannot_be_converted_runs_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    from face_perception.inference.conversion import precision
+
+    def fails(data: bytes) -> bytes:
+        raise KeyError("a node of another producer")
+
+    monkeypatch.setattr(precision, "to_fp16", fails)
+    model = load("expression", precision="auto")
+    assert model.precision == "fp32"
+    assert "fp16 of expression cannot be made: 'a node of another producer'" in model.why
 
 
 def test_auto_is_fp32_on_the_processor() -> None:

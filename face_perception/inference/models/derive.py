@@ -34,7 +34,11 @@ def make_variant(
     from FP32 on the reference inputs. The gate accepts or refuses the variant later, when it is
     loaded. Raises ModelError if a file or package is missing, or a file cannot be written.
     """
-    card = find_card(Path(name))
+    return make_variant_of(find_card(Path(name)), kind, samples)
+
+
+def make_variant_of(card: Card, kind: str, samples: Mapping[str, Array] | None = None) -> Variant:
+    """Makes a variant of the model of a card, as ``make_variant`` does."""
     data = store.read(card)
     inputs = read_reference_inputs(card)
     # Import here, because running models does not need onnx.
