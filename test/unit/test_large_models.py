@@ -23,6 +23,7 @@ from face_perception.inference import (
     make_variant,
     verify_models,
 )
+from face_perception.inference.conversion import precision
 from face_perception.inference.models import store
 from face_perception.inference.tensorrt.engine_build import build_engine
 
@@ -198,3 +199,36 @@ def test_tensorrt_builds_it_where_it_is(tmp_path: Path) -> None:
     (card.path.with_name(DATA)).unlink()
     with pytest.raises(ModelError, match=r"cannot parse .*large\.onnx"):
         build_engine(card, card.path.read_bytes(), tmp_path / "build")
+
+
+@pytest.mark.parametrize(
+    ("flags", "weights"),
+    [
+        ("flags\t\t: fpu avx2 avx512bw", onnx.TensorProto.UINT8),
+        ("flags\t\t: fpu avx2 avx_vnni", onnx.TensorProto.INT8),
+        ("Features\t: fp asimd asimddp", onnx.TensorProto.INT8),  # ARM
+    ],
+)
+def test_all_products_run_in_int8(
+    flags: str, weights: int, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those whose weights are shared through an Identity. Signed weights would saturate on a
+    processor without VNNI.
+    """
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{flags}\nbugs\t: none\n")
+    monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "cpuinfo")
+    made = large(tmp_path / "new")
+    graph = onnx.load_from_string(made.onnx)
+    graph.graph.node[0].input[1] = "shared"
+    graph.graph.node.insert(0, onnx.helper.make_node("Identity", ["w"], ["shared"]))
+    install_model(dataclasses.replace(made, onnx=graph.SerializeToString()))
+    variant = make_variant("large", "int8-cpu")
+    if weights == onnx.TensorProto.UINT8:
+        assert variant.deviations[0].within
+    found = onnx.load(models / "large.int8-cpu.onnx").graph
+    kinds = [node.op_type for node in found.node]
+    assert "MatMulInteger" in kinds
+    assert "MatMul" not in kinds
+    (quantized,) = (one for one in found.initializer if list(one.dims) == [4, 8])
+    assert quantized.data_type == weights
+    assert not [path.name for path in models.iterdir() if path.name.startswith((".v", ".f"))]
