@@ -20,7 +20,6 @@ from face_perception.markers import Marker
 from face_perception.results import read_markers
 from face_perception.sessions import (
     CHANNELS,
-    FacePixelation,
     LabStreams,
     SessionFolder,
     SessionRecorder,
@@ -29,9 +28,7 @@ from face_perception.sessions import (
     check_marker,
     free_space,
     header_stamp,
-    pixelate,
 )
-from face_perception.types import Face, Roi
 
 START = 1_700_000_000.25
 TOPIC, KIND = "/chat", "std_msgs/msg/String"
@@ -313,38 +310,6 @@ def test_clock_offsets_are_receipt_minus_stamp(tmp_path: Path) -> None:
     assert record["clock_offsets"] == {
         "/s": {"count": 2, "smallest": 0.25, "mean": 0.375, "largest": 0.5}
     }
-
-
-# Pixelated faces.
-
-
-def face(face_id: str, roi: Roi) -> Face:
-    return Face(face_id, 0.9, roi, np.zeros((478, 3), np.float32), None)
-
-
-def test_a_pixelated_face_keeps_a_few_numbers_and_the_rest_stays() -> None:
-    image = np.random.default_rng(11).integers(0, 255, (120, 160, 3), np.uint8)
-    covered = pixelate(image, [Roi(60, 40, 30, 40)])
-    inside = covered[28:92, 48:102].reshape(-1, 3)  # with the margin of 12 pixels
-    assert len(np.unique(inside, axis=0)) <= 36
-    outside = np.ones(image.shape[:2], bool)
-    outside[28:92, 48:102] = False
-    assert (covered[outside] == image[outside]).all()
-
-
-@pytest.mark.parametrize("box", [Roi(-50, -50, 60, 60), Roi(150, 100, 80, 80), Roi(500, 5, 9, 9)])
-def test_a_face_at_the_edge_is_covered_as_far_as_it_is_visible(box: Roi) -> None:
-    image = np.random.default_rng(11).integers(0, 255, (120, 160, 3), np.uint8)
-    changed = (pixelate(image, [box]) != image).any()
-    assert changed == (box.x < 160)
-
-
-def test_a_face_that_is_missed_for_a_moment_stays_covered() -> None:
-    image = np.random.default_rng(11).integers(0, 255, (120, 160, 3), np.uint8)
-    video = FacePixelation()
-    found = video.cover(image, 10.0, [face("face_1", Roi(60, 40, 30, 40))])
-    assert (video.cover(image, 10.9, []) == found).all()
-    assert (video.cover(image, 11.2, []) == image).all()
 
 
 # Lab Streaming Layer, with a stand-in for pylsl.

@@ -12,7 +12,7 @@ from face_perception.ros import images, messages, result_kinds
 from face_perception.ros.image_input import ImageInput
 from face_perception.ros.result_kinds import Result
 from face_perception.ros.stamp_join import StampJoin
-from face_perception.sessions import FacePixelation, SessionRecorder, TopicQos
+from face_perception.sessions import Cover, FacePixelation, SessionRecorder, TopicQos, pixelate
 from face_perception.types import Face
 
 if TYPE_CHECKING:
@@ -21,23 +21,25 @@ if TYPE_CHECKING:
 
 _KIND = "sensor_msgs/msg/CompressedImage"
 _WAIT = 1.0  # seconds for the faces of an image
+_QUEUE = 8  # images that wait for the worker: several may be due at once
 
 
 @dataclass(frozen=True)
 class _Recorded:
-    """An image for the recording of one session; no ``faces``: it is recorded as it is."""
+    """An image for the recording of one session; no ``cover``: it is recorded as it is."""
 
     recorder: SessionRecorder
     image: Any
-    faces: Result[Face] | None
-    pixelation: FacePixelation
+    cover: Cover | None
 
 
 class VideoRecording:
     """The images of a node. Make it in the ``start`` of the node; ``begin`` and ``end`` a session.
 
     Pixelated images are recorded only if the faces in them are known: without a face tracker, none
-    is. They go into the topic of the images with ``/compressed``, so that `run` reads them.
+    is. They wait for the faces that are found later (``FacePixelation``): those that wait when the
+    session ends are not recorded. They go into the topic of the images with ``/compressed``, so
+    that `run` reads them.
     """
 
     def __init__(self, node: PerceptionNode[Any], values: ImageParameters) -> None:
@@ -45,7 +47,7 @@ class VideoRecording:
         self._recorder: SessionRecorder | None = None
         self._mode = "off"
         self._rate = 0.0
-        self._worker = node.worker(self._record)
+        self._worker = node.worker(self._record, waiting=_QUEUE)
         self._input = ImageInput(
             node,
             self._on_image,
@@ -73,7 +75,7 @@ class VideoRecording:
         """Starts to record; ``mode`` is off, pixelated or full, ``rate`` in Hz."""
         self._last = -1.0  # stamp of the last image, seconds
         self._join = StampJoin("image", _WAIT)
-        self._pixelation = FacePixelation()
+        self._pixelation = FacePixelation[Any]()
         self._rate = rate
         if mode != "off":
             add_topic(recorder, self.topic, _KIND, TopicQos(reliable=True, depth=1))
@@ -97,31 +99,35 @@ class VideoRecording:
             self._add("image", message)
 
     def _on_faces(self, faces: Result[Face]) -> None:
-        if self._recorder is not None:
-            self._add("faces", faces)
+        self._add("faces", faces)
+        for image, cover in self._pixelation.found(
+            messages.seconds(faces.header.stamp), faces.values
+        ):
+            self._hand_over(image, cover)
 
     def _add(self, key: str, item: Any) -> None:
         stamp = messages.nanoseconds(item.header.stamp)
         for _, group in self._join.add(key, stamp, item, frozenset({"faces"})):
-            if "faces" not in group:  # nobody knows where the faces are
+            image = group["image"]
+            # Without faces, nobody knows where they are.
+            if "faces" not in group or not self._pixelation.put(
+                messages.seconds(image.header.stamp), image
+            ):
                 self._node.count("dropped")
-                continue
-            self._hand_over(group["image"], group["faces"])
 
-    def _hand_over(self, message: Any, faces: Result[Face] | None) -> None:
+    def _hand_over(self, message: Any, cover: Cover | None) -> None:
         # The image belongs to the session of now. When the worker takes it, the next session may
         # have begun, which may want its faces pixelated.
         if (recorder := self._recorder) is not None:
-            item = _Recorded(recorder, message, faces, self._pixelation)
+            item = _Recorded(recorder, message, cover)
             self._node.count("dropped" if self._worker.put(item) else "input")
 
     def _record(self, item: _Recorded) -> None:
         image = self._input.pixels(item.image)
         if image is None:
             return
-        if item.faces is not None:
-            stamp = messages.seconds(item.image.header.stamp)
-            image = item.pixelation.cover(image, stamp, item.faces.values)
+        if item.cover is not None:
+            image = pixelate(image, item.cover)
         out = images.to_compressed(image)
         out.header = item.image.header
         now = self._node.get_clock().now().nanoseconds
