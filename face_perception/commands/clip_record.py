@@ -25,15 +25,13 @@ def result_settings(args: argparse.Namespace) -> dict[str, Any]:
     with its content, a person with the calibration, and a model with its card. Raises OSError if a
     file cannot be read, and InputError for a wrong person id.
     """
-    from face_perception.inference import catalogue
+    from face_perception.inference import used_cards
     from face_perception.people import CalibrationStore
 
     options = {name: value for name, value in vars(args).items() if name not in _NO_EFFECT}
     texts = {name: str(value) for name, value in options.items() if value}
     contents = {name: _content(text) for name, text in texts.items() if _is_input(text)}
-    # Models of the package, and the imported ones that are used.
-    cards = catalogue().values()
-    used = [card for card in cards if card.folder is None or card.name in texts.values()]
+    used = used_cards(texts.values()).values()
     person = CalibrationStore(args.people).get(args.person) if args.person else {}
     return {
         **{name: texts.get(name, "") for name in options},

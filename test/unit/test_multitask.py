@@ -21,7 +21,7 @@ from face_perception.affect import (
     SequenceSettings,
 )
 from face_perception.affect.multitask import MultitaskDecoder, load_multitask, multitask_input
-from face_perception.inference import ModelError, load
+from face_perception.inference import ModelError, find_card, load, used_cards
 from face_perception.types import FaceCrop
 
 Array = NDArray[Any]
@@ -218,3 +218,14 @@ def test_errors_name_what_cannot_be_used(models: Path) -> None:
     small = FaceCrop("f", np.zeros((112, 112, 3), np.uint8), np.eye(2, 3))
     with pytest.raises(ValueError, match=r"RGB uint8 \[160, 160, 3\]"):
         MultitaskNet(load("multitask")).estimate([small])
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_the_trunk_of_a_network_that_is_used_is_used_too(models: Path, by_path: bool) -> None:
+    """``run --resume`` and the record of a session must notice another trunk."""
+    name = str(models / "multitask_rnn.yaml") if by_path else "multitask_rnn"
+    used = used_cards([name, "3", "clip.yaml", "nothing"])
+    assert {"face_mesh", "multitask_rnn", "multitask_rnn_trunk"} <= used.keys()
+    assert "multitask" not in used
+    trunk = find_card("multitask_rnn_trunk").sha256
+    assert used["multitask_rnn_trunk"].sha256 == trunk

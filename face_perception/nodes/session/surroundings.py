@@ -43,8 +43,8 @@ def models(parameters: dict[str, dict[str, Any]]) -> dict[str, str]:
     named = {str(value) for values in parameters.values() for value in values.values()}
     return {
         name: card.sha256
-        for name, card in sorted(inference.catalogue().items())
-        if card.kind == "model" and (card.folder is None or name in named)
+        for name, card in sorted(inference.used_cards(named).items())
+        if card.kind == "model"
     }
 
 
