@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from face_perception.commands.event_options import add_event_options, event_settings
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 
@@ -28,6 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "-o", "--output", required=True, type=Path, metavar="FILE.html", help="page to write"
     )
     parser.add_argument("--title", default="Session report", help="title of the page")
+    add_event_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -39,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
     output: Path = args.output
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output} must end in .html")
-    clips = []
+    clips, settings = [], event_settings(args)
     for path in args.input:
-        for clip in read_clips(path, lambda text: print(text, file=sys.stderr)):
-            events = find_events(clip)
+        for clip in read_clips(path):
+            events = find_events(clip, settings)
             clips.append((clip, events, summarise_persons(clip, events)))
-    write_atomically(output, report_page(clips, args.title).encode())
+    write_atomically(output, report_page(clips, args.title, settings).encode())
     print(f"{output}: {len(clips)} clip(s)", file=sys.stderr)
     return 0

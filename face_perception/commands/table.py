@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from face_perception.commands.event_options import add_event_options, event_settings
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 
@@ -51,6 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="also write NAME.boris.xlsx of each clip into the folder, to import into BORIS",
     )
+    add_event_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -99,7 +101,8 @@ def _write_study(args: argparse.Namespace, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     suffix = f".{args.format or 'csv'}"
     tables = []
-    for table in study_tables(args.input, degrees=args.degrees, warn=_warn):
+    settings = event_settings(args)
+    for table in study_tables(args.input, degrees=args.degrees, settings=settings):
         path = folder / f"{table.name}{suffix}"
         count = write_table(path, table.columns, table.rows)
         print(f"{path}: {count} rows, {len(table.columns)} columns", file=sys.stderr)
@@ -117,7 +120,7 @@ def _write_annotations(args: argparse.Namespace, results: Path, folder: Path) ->
     from face_perception.results import find_events, read_clip, read_record, write_boris, write_elan
 
     clip = read_clip(results)
-    events = find_events(clip)
+    events = find_events(clip, event_settings(args))
     if args.elan:
         record = read_record(results)
         write_elan(folder / f"{clip.name}.eaf", clip, events, record.input if record else "")

@@ -33,6 +33,8 @@ _MARKS = {
     EventKind.EYE_CLOSURE: "#666666",
     EventKind.SMILE: "#E69F00",
     EventKind.SPEECH: "#009E73",
+    EventKind.MUTUAL_GAZE: "#0072B2",
+    EventKind.JOINT_ATTENTION: "#CC79A7",
 }
 _COLUMNS = 900  # of a raster
 _NEAR_95 = 2.4477  # standard deviations of a two-dimensional normal distribution that hold 95 %
@@ -42,7 +44,7 @@ _PARTS = 4  # of a clip, in the matrix over time
 
 
 def timeline(clip: Clip, events: Sequence[Event]) -> str:
-    """Returns what each person looked at over time, with blinks, smiles and speech below."""
+    """Returns what each person looked at over time, with the other events below, and markers."""
     plt = pyplot()
     persons = list(clip.persons)
     figure, axes = plt.subplots(figsize=(9, 0.9 + 0.75 * len(persons)), layout="constrained")
@@ -52,7 +54,7 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
         samples = clip.persons[person]
         _spans(axes, _seen_spans(samples), begin, row - 0.3, 0.45, facecolor=_NOTHING)
         unusable = _spans_of(samples, lambda s: not (target_is_evident(s) or s.is_shut))
-        for event in (e for e in events if e.person == person):
+        for event in (e for e in events if person in (e.person, e.partner)):
             span = [(event.onset, event.offset)]
             if event.kind == EventKind.LOOK:
                 colour = colours[target_label(event)]
@@ -66,7 +68,7 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
             facecolor="white", edgecolor="#999999", hatch="////", linewidth=0,
         )  # fmt: skip
     axes.set_yticks(range(len(persons)), persons)
-    axes.set_ylim(len(persons) - 0.45, -0.5)
+    axes.set_ylim(len(persons) - 0.35, -0.5)
     axes.set_xlim(0, max(clip.end - begin, 1e-3))
     axes.set_xlabel("time in the clip (s)")
     for marker in clip.markers:

@@ -12,7 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from face_perception.report import figures
-from face_perception.results import Clip, Event, EventKind, PersonSummary
+from face_perception.results import (
+    Clip,
+    Event,
+    EventKind,
+    EventSettings,
+    PersonSummary,
+    changed_limits,
+)
 from face_perception.types import EXPRESSIONS
 
 _STYLE = """
@@ -30,17 +37,26 @@ _DRAWN_ID = re.compile(r'id="([a-z]+[0-9a-f]{10})"')
 # In the figures of a clip. A face that is not linked is another person whenever it returns: a long
 # clip has hundreds. Each takes a second to draw, and more names do not fit into the look matrix.
 _MOST_PERSONS = 12
+_COUNTED = (
+    *(EventKind.SMILE, EventKind.SPEECH),
+    *(EventKind.MUTUAL_GAZE, EventKind.JOINT_ATTENTION),
+)  # in the summary
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def report_page(
-    clips: Sequence[tuple[Clip, Sequence[Event], Sequence[PersonSummary]]], title: str
+    clips: Sequence[tuple[Clip, Sequence[Event], Sequence[PersonSummary]]],
+    title: str,
+    settings: EventSettings | None = None,
 ) -> str:
     """Returns the page of some clips, each with its events and the summaries of its persons.
 
+    ``settings`` are those of the events; those that are not the default are named.
     Raises MissingDependencyError without Matplotlib.
     """
     body = [f"<h1>{_text(title)}</h1>"]
+    if settings and (limits := changed_limits(settings)):
+        body.append(f"<p>Limits of the events: {_text(limits)}.</p>")
     if len(clips) > 1:
         links = "".join(
             f'<li><a href="#clip{i}">{_text(clip.name)}</a></li>'
@@ -104,8 +120,8 @@ def _clip(clip: Clip, events: Sequence[Event], persons: Sequence[PersonSummary])
     yield _figure(
         figures.timeline(clip, events),
         "What each person looked at. White: the face was not seen. Hatched: the eyes do "
-        "not tell the target. The thin marks below a bar are blinks, eye "
-        "closures, smiles and speech.",
+        "not tell the target. The thin marks below a bar are, from top to bottom, blinks, eye "
+        "closures, smiles, speech, mutual gaze and joint attention. Dashed lines: markers.",
     )
     yield _figure(
         figures.look_matrix(clip, events),
@@ -214,14 +230,15 @@ def _summary(persons: Sequence[PersonSummary]) -> str:
                 _percent(robot.share),
                 _percent(sum(faces) if person.attention_seconds else math.nan),
                 _number(person.blink_rate, 1),
-                *(_count(person, kind) for kind in (EventKind.SMILE, EventKind.SPEECH)),
+                *(_count(person, kind) for kind in _COUNTED),
                 _number(person.valence.mean, 2),
                 _number(person.arousal.mean, 2),
             ]
         )
     names = (
         *("person", "looks at robot", "in all (s)", "mean (s)", "share at robot", "share at faces"),
-        *("blinks per minute", "smiles", "turns of speech", "mean valence", "mean arousal"),
+        *("blinks per minute", "smiles", "turns of speech", "mutual gazes", "joint attention"),
+        *("mean valence", "mean arousal"),
     )
     return _table(names, rows)
 

@@ -1,5 +1,6 @@
 """Results of clips: the JSON lines of ``face-perception run``, and the tables made of them."""
 
+from face_perception.event_settings import EventSettings, changed_limits
 from face_perception.results.boris import write_boris
 from face_perception.results.clip import Clip, Sample, read_clip, read_clips
 from face_perception.results.clip_markers import markers_path, read_markers
@@ -8,7 +9,6 @@ from face_perception.results.event_labels import target_label
 from face_perception.results.events import (
     Event,
     EventKind,
-    EventSettings,
     find_events,
     is_during,
     target_is_evident,
@@ -53,6 +53,7 @@ __all__ = [
     "Sample",
     "Table",
     "TargetShare",
+    "changed_limits",
     "fields_as_markdown",
     "find_events",
     "frame_columns",

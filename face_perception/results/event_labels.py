@@ -6,5 +6,6 @@ from face_perception.results.events import Event
 
 
 def target_label(event: Event) -> str:
-    """Returns what a look or mutual gaze is directed at; empty for other events."""
-    return event.target_person or event.target_name or event.target
+    """Returns what a look is directed at, and with whom; empty for events without a target."""
+    label = event.target_person or event.target_name or event.target
+    return f"{label} with {event.partner}" if event.partner not in ("", label) else label

@@ -1,4 +1,4 @@
-"""Finds events in the results of a clip: looks, blinks, smiles, turns of speech, mutual gaze.
+"""Finds events in the results of a clip: looks, blinks, smiles, speech, and gaze that is shared.
 
 A frame without evidence (no face, or an unknown value) neither begins nor ends an event. An event
 goes on across such frames if the same state follows within ``longest_gap``; else it ended with the
@@ -15,8 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from face_perception.event_settings import EventSettings
 from face_perception.results.clip import Clip, Sample
-from face_perception.settings import check, setting
+from face_perception.settings import check
 
 _SMILE, _BLINK = 12, 45  # action units
 _HEAD_POSE = "head_pose"  # ``Attention.source`` if only the direction of the head is known
@@ -29,65 +30,11 @@ class EventKind(str, Enum):
 
     LOOK = "look"
     MUTUAL_GAZE = "mutual_gaze"
+    JOINT_ATTENTION = "joint_attention"
     BLINK = "blink"
     EYE_CLOSURE = "eye_closure"
     SMILE = "smile"
     SPEECH = "speech"
-
-
-@dataclass(frozen=True)
-class EventSettings:
-    """Settings of ``find_events``."""
-
-    longest_gap: float = setting(
-        0.5,
-        "Longest gap inside an event. A gap has no face, an unknown value or, in a look, a blink. "
-        "The event continues if the same state follows the gap.",
-        minimum=0.0,
-        maximum=60.0,
-        unit="s",
-    )
-    shortest_opening: float = setting(
-        0.1,
-        "Eyes that open for at most this long between two blinks did not open: lids are not that "
-        "fast, and at the edge of the blink level the state of the eyes flickers.",
-        minimum=0.0,
-        maximum=1.0,
-        unit="s",
-    )
-    smile_level: float = setting(
-        0.2,
-        "A smile begins when the intensity of action unit 12 reaches this level, and ends below "
-        "half of it.",
-        minimum=0.01,
-        maximum=1.0,
-    )
-    smile_probability: float = setting(
-        0.5,
-        "A smile whose intensity is unknown begins when the probability of action unit 12 reaches "
-        "this value, and ends below half of it.",
-        minimum=0.01,
-        maximum=1.0,
-    )
-    shortest_smile: float = setting(
-        0.25, "Shorter smiles are left out.", minimum=0.0, maximum=60.0, unit="s"
-    )
-    speech_probability: float = setting(
-        0.5,
-        "A person speaks from this probability on.",
-        minimum=0.01,
-        maximum=1.0,
-    )
-    speech_pause: float = setting(
-        0.5,
-        "A shorter pause does not end a turn of speech.",
-        minimum=0.0,
-        maximum=60.0,
-        unit="s",
-    )
-    shortest_speech: float = setting(
-        0.2, "Shorter turns of speech are left out.", minimum=0.0, maximum=60.0, unit="s"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +42,7 @@ class Event:
     """An event of one person. Times are stamps of the clip, seconds.
 
     - ``person``: key in ``Clip.persons``; ``face_id``: that of the first frame.
-    - ``target``: of a look and of mutual gaze: ``robot``, ``face`` or ``object``; else empty.
+    - ``target``: of a look and of what two share: ``robot``, ``face`` or ``object``; else empty.
       ``target_person`` is the person that is looked at, ``target_id`` that person's face in the
       first frame, ``target_name`` the name of the object.
     - ``onset``: stamp of the first frame. ``offset``: stamp of the first frame after the event.
@@ -104,6 +51,7 @@ class Event:
     - ``peak``: highest intensity of the action unit of a blink, an eye closure or a smile; NaN.
     - ``onset_seen``, ``offset_seen``: false if the person was in the state when evidence began or
       ended, so that the event may be longer.
+    - ``partner``: of mutual gaze and joint attention: the other person; else empty.
     """
 
     kind: EventKind
@@ -122,6 +70,7 @@ class Event:
     peak: float
     onset_seen: bool
     offset_seen: bool
+    partner: str = ""
 
     @property
     def duration(self) -> float:
@@ -149,8 +98,9 @@ def find_events(clip: Clip, settings: EventSettings | None = None) -> list[Event
       shut for longer than a blink lasts (``eyes`` became ``closed``).
     - A **smile** is a time with action unit 12, see ``EventSettings``.
     - A **turn of speech** is a time in which the person speaks, pauses included.
-    - **Mutual gaze** is a time in which two persons look at each other. It has one row, of the
-      person that the clip shows first.
+    - **Mutual gaze** is a time in which two persons look at each other, **joint attention** one in
+      which they look at the same third person or object. It has one row, of the person that the
+      clip shows first.
 
     Raises InputError if a setting is out of range.
     """
@@ -162,7 +112,8 @@ def find_events(clip: Clip, settings: EventSettings | None = None) -> list[Event
         events += _shut(person, samples, used)
         events += _smiles(person, samples, used)
         events += _speech(person, samples, used)
-    events += _mutual(clip, [event for event in events if event.kind == EventKind.LOOK])
+    looks = [event for event in events if event.kind == EventKind.LOOK]
+    events += [*_mutual(clip, looks), *_joint(clip, looks)]
     return sorted(events, key=lambda event: (event.onset, event.person, event.kind.value))
 
 
@@ -201,7 +152,7 @@ def _looks(
                 target_name=name if target == "object" else "",
             )
         )  # fmt: skip
-    return found
+    return _not_shorter(found, settings.shortest_look)
 
 
 def _look_label(clip: Clip, sample: Sample) -> str | None:
@@ -244,7 +195,7 @@ def _shut(person: str, samples: Sequence[Sample], settings: EventSettings) -> li
         closed = any(samples[i].eyes == "closed" for i in run.indices)
         kind = EventKind.EYE_CLOSURE if closed else EventKind.BLINK
         found.append(_unit_event(kind, person, samples, run, _BLINK))
-    return found
+    return _not_shorter(found, settings.shortest_blink)
 
 
 def smile_strength(sample: Sample) -> tuple[float, bool] | None:
@@ -271,7 +222,7 @@ def _smiles(person: str, samples: Sequence[Sample], settings: EventSettings) -> 
         labels.append("smile" if smiling else _OFF)
     runs = _runs(samples, labels, settings.longest_gap)
     found = [_unit_event(EventKind.SMILE, person, samples, run, _SMILE) for run in runs]
-    return [event for event in found if event.duration >= settings.shortest_smile - _ROUNDING]
+    return _not_shorter(found, settings.shortest_smile)
 
 
 def _speech(person: str, samples: Sequence[Sample], settings: EventSettings) -> list[Event]:
@@ -288,7 +239,11 @@ def _speech(person: str, samples: Sequence[Sample], settings: EventSettings) -> 
         )
         for run in runs
     ]  # fmt: skip
-    return [event for event in found if event.duration >= settings.shortest_speech - _ROUNDING]
+    return _not_shorter(found, settings.shortest_speech)
+
+
+def _not_shorter(events: Iterable[Event], shortest: float) -> list[Event]:
+    return [event for event in events if event.duration >= shortest - _ROUNDING]
 
 
 def _runs(
@@ -376,23 +331,44 @@ def _event(
 
 
 def _mutual(clip: Clip, looks: Sequence[Event]) -> list[Event]:
-    order = list(clip.persons)
     at: dict[tuple[str, str], list[Event]] = {}
     for look in looks:
         if look.target_person in clip.persons and look.target_person != look.person:
             at.setdefault((look.person, look.target_person), []).append(look)
+    return [
+        _both(clip, EventKind.MUTUAL_GAZE, a, b)
+        for (one, other), mine in at.items()
+        if one < other
+        for a, b in itertools.product(mine, at.get((other, one), ()))
+        if _overlap(a, b)
+    ]
+
+
+def _joint(clip: Clip, looks: Sequence[Event]) -> list[Event]:
+    at: dict[tuple[str, str], list[Event]] = {}
+    for look in looks:
+        if look.target != "robot":
+            at.setdefault((look.target_person, look.target_name), []).append(look)
     found = []
-    for (one, other), mine in at.items():
-        if order.index(one) > order.index(other):
-            continue
-        for a, b in itertools.product(mine, at.get((other, one), ())):
-            if min(a.offset, b.offset) - max(a.onset, b.onset) > _ROUNDING:
-                found.append(_both(clip, a, b))
+    for same in at.values():
+        same.sort(key=lambda look: look.onset)
+        for place, a in enumerate(same):
+            for b in itertools.islice(same, place + 1, None):
+                if b.onset >= a.offset:
+                    break
+                if a.person != b.person and _overlap(a, b):
+                    found.append(_both(clip, EventKind.JOINT_ATTENTION, a, b))
     return found
 
 
-def _both(clip: Clip, a: Event, b: Event) -> Event:
-    """Returns the mutual gaze of two looks that overlap, as an event of the person of ``a``."""
+def _overlap(a: Event, b: Event) -> bool:
+    return min(a.offset, b.offset) - max(a.onset, b.onset) > _ROUNDING
+
+
+def _both(clip: Clip, kind: EventKind, a: Event, b: Event) -> Event:
+    """Returns what two looks that overlap share, as an event of the person who comes first."""
+    order = list(clip.persons)
+    a, b = sorted((a, b), key=lambda look: order.index(look.person))
     begins = max(a, b, key=lambda look: look.onset)
     ends = min(a, b, key=lambda look: look.offset)
     samples = clip.persons[a.person]
@@ -401,8 +377,8 @@ def _both(clip: Clip, a: Event, b: Event) -> Event:
         for stamp in (begins.onset, ends.offset)
     )
     return Event(
-        EventKind.MUTUAL_GAZE, a.person, a.face_id, a.person_id,
-        "face", a.target_person, a.target_id, "",
+        kind, a.person, a.face_id, a.person_id,
+        a.target, a.target_person, a.target_id, a.target_name,
         begins.onset, ends.offset, begins.frame, last - first, min(a.confidence, b.confidence),
-        math.nan, begins.onset_seen, ends.offset_seen,
+        math.nan, begins.onset_seen, ends.offset_seen, b.person,
     )  # fmt: skip

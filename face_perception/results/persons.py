@@ -23,6 +23,7 @@ from face_perception.types import EXPRESSIONS
 _EVIDENCE: Mapping[EventKind, Callable[[Sample], bool]] = {
     EventKind.LOOK: target_is_evident,
     EventKind.MUTUAL_GAZE: target_is_evident,
+    EventKind.JOINT_ATTENTION: target_is_evident,
     EventKind.BLINK: lambda sample: sample.eyes != "unknown",
     EventKind.EYE_CLOSURE: lambda sample: sample.eyes != "unknown",
     EventKind.SMILE: lambda sample: smile_strength(sample) is not None,
@@ -109,13 +110,7 @@ def summarise_persons(clip: Clip, events: Sequence[Event]) -> list[PersonSummary
 
 def _summary(clip: Clip, person: str, events: Sequence[Event]) -> PersonSummary:
     samples = clip.persons[person]
-    # Mutual gaze is an event of both.
-    mine = [
-        event
-        for event in events
-        if event.person == person
-        or (event.kind == EventKind.MUTUAL_GAZE and event.target_person == person)
-    ]
+    mine = [event for event in events if person in (event.person, event.partner)]
     amounts = {
         kind: _amount(event for event in mine if event.kind == kind)
         for kind, is_evident in _EVIDENCE.items()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from face_perception.event_settings import EventSettings, changed_limits
 from face_perception.markers import Marker, marker_before
 from face_perception.results.clip import read_clip
 from face_perception.results.columns import (
@@ -19,7 +20,11 @@ from face_perception.results.columns import (
     rounded,
     with_degrees,
 )
-from face_perception.results.events import Event, EventKind, EventSettings, find_events
+from face_perception.results.events import (
+    Event,
+    EventKind,
+    find_events,
+)
 from face_perception.results.frame_table import frame_columns, frame_rows
 from face_perception.results.persons import (
     Amount,
@@ -93,7 +98,8 @@ def study_tables(
         persons += summarise_persons(clip, found)
     targets = [target for person in persons for target in person.targets]
     codes = sorted({code for person in persons for code in person.action_units})
-    yield _table(EVENTS, event_columns(), events, degrees)
+    limits = changed_limits(settings) if settings else ""
+    yield _table(EVENTS, event_columns(limits), events, degrees)
     yield _table(PERSONS, person_columns(codes), persons, degrees)
     yield _table(TARGETS, target_columns(), targets, degrees)
     yield _table(MARKERS, clip_marker_columns(), markers, degrees)
@@ -118,8 +124,11 @@ _PERSON = "id of the person; of a face that is not linked to a person, id of the
 _TARGET = "what is looked at: `robot` (the camera), `face` or `object`"
 
 
-def event_columns() -> list[Column]:
-    """Returns the columns of the table of events; a row is made of a ``ClipEvent``."""
+def event_columns(limits: str = "") -> list[Column]:
+    """Returns the columns of the table of events; a row is made of a ``ClipEvent``.
+
+    ``limits`` are the limits of the events that are not the default, in words.
+    """
 
     def column(
         name: str, kind: type[Any], unit: str, meaning: str, value: Callable[[Event], Value]
@@ -132,7 +141,9 @@ def event_columns() -> list[Column]:
             "event",
             str,
             "",
-            "kind of event: " + ", ".join(f"`{kind.value}`" for kind in EventKind),
+            "kind of event: "
+            + ", ".join(f"`{kind.value}`" for kind in EventKind)
+            + (f"; limits: {limits}" if limits else ""),
             lambda e: e.kind.value,
         ),
         column("person", str, "", _PERSON, lambda e: e.person),
@@ -149,6 +160,11 @@ def event_columns() -> list[Column]:
         ),
         column(
             "target_name", str, "", "name of the object that is looked at", lambda e: e.target_name
+        ),
+        column(
+            "partner", str, "",
+            "other person of mutual gaze or joint attention, as in `person`; else empty",
+            lambda e: e.partner,
         ),
         column("onset", float, "s", "`stamp` of the first frame", lambda e: rounded(e.onset)),
         column(
@@ -224,6 +240,7 @@ def target_columns() -> list[Column]:
 
 _AMOUNTS = (
     (EventKind.MUTUAL_GAZE, "mutual_gazes", "mutual gaze with any person"),
+    (EventKind.JOINT_ATTENTION, "joint_attentions", "joint attention with any person"),
     (EventKind.BLINK, "blinks", "blinks"),
     (EventKind.EYE_CLOSURE, "eye_closures", "eye closures longer than a blink"),
     (EventKind.SMILE, "smiles", "smiles (action unit 12)"),

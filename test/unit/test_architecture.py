@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": {"errors"},
     "outside_files": {"errors", "files"},
     "markers": {"errors", "outside_files"},
+    "event_settings": {"settings"},
     "geometry": {"errors"},
     "audio_devices": {"errors"},
     "paths": {"errors"},
@@ -68,7 +69,7 @@ ALLOWED: dict[str, set[str]] = {
     "overlay": {"errors", "types", "geometry", "faces"},
     "hri": BASE | {"faces", "attention"},
     "optional_modules": {"errors"},
-    "results": BASE | {"media"},
+    "results": BASE | {"media", "event_settings"},
     "sessions": BASE | {"media"},
     "report": BASE | {"results"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
@@ -79,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup", "audio_devices"}
     | {"sessions", "web"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
-    | {"report", "bringup", "ros", "nodes", "learning", "exit_codes"},
+    | {"report", "bringup", "ros", "nodes", "learning", "exit_codes", "event_settings"},
     "cli": {"commands", "errors", "standard_streams"},
 }  # fmt: skip
 

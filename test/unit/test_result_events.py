@@ -12,7 +12,16 @@ import pytest
 from synthetic_session import Interval, Script, f1, lines, write
 
 from face_perception.errors import InputError
-from face_perception.results import Clip, Event, EventSettings, find_events, read_clip
+from face_perception.results import (
+    Clip,
+    Event,
+    EventKind,
+    EventSettings,
+    find_events,
+    read_clip,
+    summarise_persons,
+    target_label,
+)
 
 RATE = 30.0
 FRAME = 1 / RATE
@@ -114,6 +123,31 @@ def test_looks_at_persons_and_mutual_gaze(tmp_path: Path) -> None:
     assert both.frames == pytest.approx(60, abs=2)
     assert both.onset_seen
     assert of(clip, "mutual_gaze", "bob") == [], "one row for both"
+
+
+def test_joint_attention_is_a_look_of_two_at_the_same_third(tmp_path: Path) -> None:
+    ada = Script("ada", LEFT, [(1, 5, "eve"), (6, 9, "robot")])
+    bob = Script("bob", RIGHT, [(3, 6, "eve"), (6, 9, "robot")])
+    eve = Script("eve", (0.0, -0.6, 1.2), [(2, 4, "ada")])
+    clip = play(tmp_path, ada, bob, eve)
+    (joint,) = of(clip, "joint_attention")
+    assert times([joint]) == near((3, 5))
+    assert (joint.target, joint.target_person, joint.partner) == ("face", "eve", "bob")
+    assert target_label(joint) == "eve with bob"
+    (mutual,) = of(clip, "mutual_gaze")
+    assert times([mutual]) == near((2, 4))
+    assert (mutual.partner, target_label(mutual)) == ("eve", "eve")
+    summaries = {one.person: one for one in summarise_persons(clip, find_events(clip))}
+    for person, seconds in (("ada", 2.0), ("bob", 2.0), ("eve", 0.0)):
+        amount = summaries[person].amounts[EventKind.JOINT_ATTENTION]
+        assert amount.total == pytest.approx(seconds, abs=3 * FRAME), person
+
+
+def test_short_looks_and_blinks_may_be_left_out(tmp_path: Path) -> None:
+    ada = Script("ada", looks=[(1, 1.8, "robot"), (3, 6, "robot")], shut=[(7, 7.1), (8, 8.3)])
+    clip = play(tmp_path, ada)
+    assert times(of(clip, "look", shortest_look=1.0)) == near((3, 6))
+    assert times(of(clip, "blink", shortest_blink=0.2)) == near((8, 8.3))
 
 
 def test_a_person_keeps_looks_across_face_ids(tmp_path: Path) -> None:

@@ -129,3 +129,23 @@ def test_a_picture_has_no_rates(tmp_path: Path) -> None:
     assert math.isnan(ada.blink_rate)
     assert ada.action_units[12].frames == 1
     assert ada.quality.gaze_valid == 1.0
+
+
+def test_other_limits_of_events_are_options_and_are_named(
+    session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "study"
+    arguments = ["table", str(session), "--output", str(output)]
+    assert cli.main(arguments) == 0
+    looks = [row for row in read(output / "events.csv") if row["event"] == "look"]
+    assert cli.main([*arguments, "--shortest-look", "6"]) == 0
+    long = [row for row in read(output / "events.csv") if row["event"] == "look"]
+    assert 0 < len(long) < len(looks)
+    assert min(float(row["duration"]) for row in long) >= 6
+    meaning = next(r for r in read(output / "columns.csv") if r["column"] == "event")["meaning"]
+    assert meaning.endswith("limits: shortest_look 6 s (default 0)")
+    for wrong in ("-1", "nan", "long"):
+        with pytest.raises(SystemExit):
+            cli.main([*arguments, f"--shortest-look={wrong}"])
+        said = capsys.readouterr().err
+        assert f"--shortest-look: '{wrong}' is not a number (from 0 to 60 s)" in said
