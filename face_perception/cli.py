@@ -27,6 +27,7 @@ COMMANDS = {
     "neutral": "neutral",
     "persons": "persons",
     "session": "session",
+    "annotate": "annotate",
     "run": "run",
     "table": "table",
     "report": "report",

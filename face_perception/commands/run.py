@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from face_perception.commands.clip_inputs import clips_in
 from face_perception.commands.number_arguments import positive_integer, whole_number
 from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
@@ -26,19 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "run",
         "Analyse pictures and videos, and write the results as JSON lines. Needs no ROS.",
     )
-    parser.add_argument(
-        "input",
-        nargs="+",
-        metavar="IMAGE|VIDEO|BAG",
-        help="files to analyse, each as its own clip; a bag is the folder or a file of a rosbag2 "
-        "recording, mcap or sqlite3",
-    )
-    parser.add_argument(
-        "--image",
-        default="",
-        metavar="TOPIC",
-        help="image topic of the bags, raw or compressed; default: the only one",
-    )
+    add_inputs(parser)
     parser.add_argument(
         "--output",
         metavar="FILE.jsonl|FOLDER",
@@ -46,6 +35,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "results with --annotated; of several files: folder, made if needed, for NAME.jsonl of "
         "each",
     )
+    add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument ``input``, and the options that say how to read it."""
+    parser.add_argument(
+        "input",
+        nargs="+",
+        metavar="IMAGE|VIDEO|BAG|FOLDER",
+        help="files to analyse, each as its own clip; a bag is the folder or a file of a rosbag2 "
+        "recording, mcap or sqlite3; another folder stands for the pictures, films and bags in it",
+    )
+    parser.add_argument(
+        "--image",
+        default="",
+        metavar="TOPIC",
+        help="image topic of the bags, raw or compressed; default: the only one",
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds all other options but ``--output``."""
     parser.add_argument(
         "--annotated",
         metavar="FILE|FOLDER",
@@ -157,13 +169,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="N",
         help="CPU threads of each network; default: 1, which is faster than 2 for films",
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     from face_perception.commands.clip_analysis import ClipAnalyser
     from face_perception.commands.clip_progress import ClipProgress
 
+    args.input = clips_in(args.input)
     tasks = _tasks(args)
     waiting = _not_done(args, tasks) if args.resume else tasks
     if len(waiting) < len(tasks):

@@ -31,6 +31,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "needed, for the tables frames, events, persons, targets and markers, and a dictionary of "
         "their columns. Parquet has the units and needs `pip install '.[table]'`",
     )
+    add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds all options but ``--output``."""
     parser.add_argument(
         "--format",
         type=_format,
@@ -53,7 +59,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="also write NAME.boris.xlsx of each clip into the folder, to import into BORIS",
     )
     add_event_options(parser)
-    parser.set_defaults(run=run)
 
 
 def _format(text: str) -> str:
@@ -74,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     if not is_folder and output.suffix.lower() not in SUFFIXES:
         raise InputError(f"{output} must end in {' or '.join(SUFFIXES)}, or be a folder")
     if is_folder:
-        return _write_study(args, output)
+        write_study(args, output)
+        return 0
     for option in ("format", "elan", "boris"):
         if getattr(args, option):
             raise InputError(f"--{option} is for a folder, and {output} is a file: leave it out")
@@ -88,11 +94,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _warn(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _write_study(args: argparse.Namespace, folder: Path) -> int:
+def write_study(args: argparse.Namespace, folder: Path) -> None:
+    """Writes all tables of the results ``args.input``. Raises what ``study_tables`` raises."""
     from face_perception.media import is_session
     from face_perception.results import study_tables, write_dictionary, write_table
 
@@ -112,7 +115,6 @@ def _write_study(args: argparse.Namespace, folder: Path) -> int:
     if args.elan or args.boris:
         for path in map(Path, args.input):
             _write_annotations(args, path, folder)
-    return 0
 
 
 def _write_annotations(args: argparse.Namespace, results: Path, folder: Path) -> None:
