@@ -94,6 +94,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def write_study(args: argparse.Namespace, folder: Path) -> None:
     """Writes all tables of the results ``args.input``. Raises what ``study_tables`` raises."""
     from face_perception.media import is_session
@@ -105,7 +109,7 @@ def write_study(args: argparse.Namespace, folder: Path) -> None:
     suffix = f".{args.format or 'csv'}"
     tables = []
     settings = event_settings(args)
-    for table in study_tables(args.input, degrees=args.degrees, settings=settings):
+    for table in study_tables(args.input, degrees=args.degrees, settings=settings, warn=_warn):
         path = folder / f"{table.name}{suffix}"
         count = write_table(path, table.columns, table.rows)
         print(f"{path}: {count} rows, {len(table.columns)} columns", file=sys.stderr)

@@ -8,58 +8,61 @@
 (1, 478, 3)
 """
 
-from face_perception.inference.accuracy_gate import Deviation, Disagreement
-from face_perception.inference.batch_size import choose_batch_size
-from face_perception.inference.model import (
-    Backend,
-    Model,
-    ModelProgress,
-    NetworkSettings,
-    infer_batch,
-    load,
-    log_terms,
-    onnxruntime_version,
-    open_network,
-    record_inputs,
-)
-from face_perception.inference.models.cards import (
-    UNTRAINED,
-    Card,
-    ModelError,
-    Port,
-    catalogue,
-    find_card,
-    used_cards,
-)
-from face_perception.inference.models.derive import (
-    build_tensorrt_engine,
-    export_onnx_file,
-    make_variant,
-    read_variant,
-)
-from face_perception.inference.models.install import ModelBuild, check_model_name, install_model
-from face_perception.inference.models.purpose import ANY_NETWORK, Purpose
-from face_perception.inference.models.store import (
-    FileCheck,
-    download_wheel,
-    fetch,
-    sample_photo,
-    verify_models,
-)
-from face_perception.inference.models.variants import VARIANTS, Variant
-from face_perception.inference.reference_inputs import read_reference_inputs, write_reference_inputs
-from face_perception.inference.speed_measurement import (
-    CallTimes,
-    VariantReport,
-    compare_speeds,
-    compare_variants,
-    gemm_peak,
-    infer_overhead,
-    measure_speeds,
-)
-from face_perception.inference.tensorrt.api import tensorrt_version
-from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
-from face_perception.inference.tensorrt.jetpack import find_jetpack, version_warning
+from typing import TYPE_CHECKING
+
+from face_perception.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from face_perception.inference.accuracy_gate import Deviation, Disagreement
+    from face_perception.inference.batch_size import choose_batch_size
+    from face_perception.inference.model import (
+        Backend,
+        Model,
+        NetworkSettings,
+        infer_batch,
+        load,
+        log_terms,
+        onnxruntime_version,
+        open_network,
+        record_inputs,
+    )
+    from face_perception.inference.model_progress import ModelProgress
+    from face_perception.inference.models.cards import UNTRAINED, Card, ModelError, Port
+    from face_perception.inference.models.catalogue import catalogue, find_card, used_cards
+    from face_perception.inference.models.derive import (
+        build_tensorrt_engine,
+        export_onnx_file,
+        make_variant,
+        read_variant,
+    )
+    from face_perception.inference.models.install import ModelBuild, check_model_name, install_model
+    from face_perception.inference.models.purpose import ANY_NETWORK, Purpose
+    from face_perception.inference.models.store import (
+        FileCheck,
+        download_wheel,
+        fetch,
+        sample_photo,
+        verify_models,
+    )
+    from face_perception.inference.models.variants import VARIANTS, Variant
+    from face_perception.inference.reference_inputs import (
+        read_reference_inputs,
+        write_reference_inputs,
+    )
+    from face_perception.inference.speed_measurement import (
+        CallTimes,
+        VariantReport,
+        compare_speeds,
+        compare_variants,
+        gemm_peak,
+        infer_overhead,
+        measure_speeds,
+    )
+    from face_perception.inference.tensorrt.api import tensorrt_version
+    from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
+    from face_perception.inference.tensorrt.jetpack import find_jetpack, version_warning
+else:
+    __getattr__ = lazy_names(__name__)
 
 __all__ = [
     "ANY_NETWORK",

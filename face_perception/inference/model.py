@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from face_perception.errors import one_line
 from face_perception.inference.accuracy_gate import Deviation, deviations, refuse_deviating
+from face_perception.inference.model_progress import ModelProgress
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, Port
 from face_perception.inference.models.catalogue import find_card
@@ -36,9 +37,6 @@ _log = logging.getLogger(__name__)
 Array = npt.NDArray[Any]
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
-
-# Called with the name of a model, the current step, and the finished share of the work, 0 to 1.
-ModelProgress = Callable[[str, str, float], None]
 
 # The inputs that `record_inputs` collects, by model; None outside of it.
 _recorded: dict[str, list[dict[str, Array]]] | None = None

@@ -79,9 +79,9 @@ def study_tables(
 ) -> Iterator[Table]:
     """Yields the tables of some clips: frames, events, persons, targets and markers.
 
-    ``degrees`` adds a column that ends with ``_deg`` after each column in radians. ``warn`` is that
-    of ``read_rows``. Raises what ``frame_columns`` raises, at once, and then what ``read_clip``
-    raises.
+    ``degrees`` adds a column that ends with ``_deg`` after each column in radians. ``settings`` are
+    the limits of the events. ``warn`` is that of ``read_rows``. Raises what ``frame_columns``
+    raises, at once, and then what ``read_clip`` raises.
     """
     of_frames = frame_columns(paths, degrees=degrees, warn=warn)
     yield Table(FRAMES, of_frames, (row for path in paths for row in frame_rows(path, of_frames)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from face_perception import paths
@@ -29,6 +30,36 @@ def catalogue() -> dict[str, Card]:
         except ModelError as error:
             _log.warning("%s", error)
     return cards
+
+
+def used_cards(names: Iterable[str]) -> dict[str, Card]:
+    """Returns the cards of the package, and the imported ones that are used, by name.
+
+    ``names`` may be names of models, paths of cards, or anything else. A model whose card names
+    another one needs it: a recurrent network its trunk, a motion network its parts.
+    """
+    known = catalogue()
+    found = {name: card for name, card in known.items() if card.folder is None}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        card = known.get(name) or _card_at(name)
+        if card is not None and card.name not in found:
+            found[card.name] = card
+            waiting += [fact for fact in card.facts.values() if isinstance(fact, str)]
+            waiting.append(f"{card.name}_trunk")  # of a card that does not name it
+    return found
+
+
+def _card_at(text: str) -> Card | None:
+    """Returns the card whose path is a text; None if it is no path of a card."""
+    path = Path(text)
+    if path.suffix != ".yaml":
+        return None
+    try:
+        return read_card(path, folder=path.absolute().parent)
+    except (ModelError, OSError):
+        return None
 
 
 def imported_cards() -> dict[str, Path]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from face_perception.files import write_atomically
 from face_perception.inference.accuracy_gate import deviations
-from face_perception.inference.model import ModelProgress
+from face_perception.inference.model_progress import ModelProgress
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError
 from face_perception.inference.models.catalogue import find_card

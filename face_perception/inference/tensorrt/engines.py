@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from face_perception.inference.model_progress import ModelProgress
 from face_perception.inference.models.cards import Card, ModelError
 from face_perception.inference.tensorrt import engine_cache
 from face_perception.inference.tensorrt.api import MODULES, import_tensorrt
 from face_perception.inference.tensorrt.backend import TensorRTBackend
 from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
 from face_perception.inference.tensorrt.engine_build import build_engine, profiles
-
-# Called with the name of a model, the current step, and the finished share of the work, 0 to 1.
-ModelProgress = Callable[[str, str, float], None]
 
 
 def engine_of(
