@@ -21,6 +21,21 @@ from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
 
 
+def narrow_whisper() -> torch.nn.Module:
+    """Returns whisper's encoder with narrow layers: its states have the true size.
+
+    Export it while ``whisper_encoder.HEADS`` is 1.
+    """
+    network = whisper_encoder.WhisperEncoder()
+    width, narrow = whisper_encoder.WIDTH, 8
+    for layer in network.layers:
+        for name in ("k_proj", "v_proj", "q_proj"):
+            setattr(layer.self_attn, name, torch.nn.Linear(width, narrow, bias=name != "k_proj"))
+        layer.self_attn.out_proj = torch.nn.Linear(narrow, width)
+        layer.fc1, layer.fc2 = torch.nn.Linear(width, narrow), torch.nn.Linear(narrow, width)
+    return network
+
+
 def install_narrow(folder: Path, *, seed: int = 0) -> Path:
     """Installs whisper's encoder, MuseTalk's networks and the cheaper decoders in a new model
     cache.
@@ -31,7 +46,8 @@ def install_narrow(folder: Path, *, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(musetalk_decoders.TinyDecoder, "CHANNELS", 8)
-        whisper = whisper_encoder.WhisperEncoder()
+        patch.setattr(whisper_encoder, "HEADS", 1)
+        whisper = narrow_whisper()
         autoencoder = musetalk_vae.Autoencoder((8, 8, 16, 16))
         unet = musetalk_unet.UNet((16, 16, 32, 32))
         files_of = {name: files / f"{name}.bin" for name in ("whisper", "vae", "unet")}

@@ -39,8 +39,6 @@ from face_perception.inference.models.cards import Card, Source
 from face_perception.inference.models.variants import write_variant
 from face_perception.inference.tensorrt import engine_cache
 from face_perception.learning.recipe import read_settings
-from face_perception.learning.run_folder import data_of
-from face_perception.markers import read_marker_file
 from face_perception.media import load_camera
 from face_perception.outside_files import named_os_errors, parse_yaml
 from face_perception.people import (
@@ -178,7 +176,7 @@ distortion_coefficients: {rows: 1, cols: 5, data: [0.1, -0.2, 0, 0, 0]}
 """
 
 
-def _written(name: str, content: str) -> Callable[[Path], Path]:
+def written(name: str, content: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         (folder / name).write_text(content)
         return folder / name
@@ -420,7 +418,7 @@ READERS = (
         lambda path: network_inputs(find_card(path.with_suffix(".yaml")), 2, arrays=path),
     ),
     Reader("TensorRT engine", ModelError, _engine, _read_engine, says_why=False),
-    Reader("camera calibration", InputError, _written("camera.yaml", CAMERA), load_camera, "yaml"),
+    Reader("camera calibration", InputError, written("camera.yaml", CAMERA), load_camera, "yaml"),
     Reader("avatar", AvatarError, _avatar, _read_avatar, seal=_seal_avatar),
     Reader(
         "calibration of a person",
@@ -434,17 +432,10 @@ READERS = (
     Reader(
         "recipe",
         InputError,
-        _written("recipe.yaml", RECIPE),
+        written("recipe.yaml", RECIPE),
         lambda path: read_settings(RecipeSettings, path),
         "yaml",
         good=("cut in half",),  # the other settings have defaults
-    ),
-    Reader(
-        "data path of a run",
-        InputError,
-        _written("data.txt", "somewhere"),
-        lambda path: data_of(path.parent),
-        good=_ANY_TEXT,
     ),
 )
 

@@ -1,4 +1,7 @@
-"""The readers of checkpoints and data sets, each with a good file. They need PyTorch, pyarrow."""
+"""The readers of checkpoints and data sets, each with a good file.
+
+They need PyTorch, Lightning and pyarrow.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 import torch
-from outside_readers import Reader
+from outside_readers import Reader, written
 
 from face_perception import paths
 from face_perception.errors import InputError
@@ -18,9 +21,7 @@ from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.data.mpiifacegaze import read_annotations, read_camera
 from face_perception.learning.musetalk.state_dicts import read_state_dict
-from face_perception.learning.onnx_file.contract import read_contract
-from face_perception.learning.onnx_file.graph import read_graph
-from face_perception.learning.synthesis.rendered.dataset import read_settings, read_truths
+from face_perception.learning.run_folder import data_of
 from face_perception.learning.tensorflow_checkpoint import read_variables_file
 from face_perception.learning.torch_checkpoint import CheckpointError, read_checkpoint
 from face_perception.learning.training_loop import network_weights
@@ -125,6 +126,19 @@ TRAINING_READERS = (
         InputError,
         _saved("last.ckpt", {"state_dict": STATE, "epoch": 3}),
         network_weights,
+    ),
+    Reader(
+        "data path of a run",
+        InputError,
+        written("data.txt", "somewhere"),
+        lambda path: data_of(path.parent),
+        good=(  # any text is a path
+            "cut in half",
+            "cut after 20 bytes",
+            "nested lists",
+            "nested mappings",
+            "nested indentation",
+        ),
     ),
     Reader(
         "data set",

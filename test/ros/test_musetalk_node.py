@@ -100,8 +100,8 @@ def is_own(frame: Image, made: Avatar) -> bool:
     return any(np.array_equal(image_from_message(frame), picture) for picture in made.pictures)
 
 
-# A long delay, because whisper, which is not narrow, takes seconds on a busy computer.
-MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads": 2, "delay": 4.0}
+# A long delay: on a busy computer, a picture takes a second.
+MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads": 2, "delay": 2.0}
 
 
 @pytest.mark.usefixtures("_narrow")
