@@ -7,7 +7,7 @@ contains it, against neutral pictures of the same people, with the 95 % interval
 Compares three neutrals: the population's, one learned from 6 s of the person's other neutral
 pictures, and one set from these.
 
-    python3 bench/action_units.py [--blendshapes] LIST.csv [LIST.csv ...]
+    python3 bench/action_units.py [--appearance] [--blendshapes] LIST.csv [LIST.csv ...]
     python3 bench/action_units.py --blendshapes --population LIST.csv   # POPULATION and SPREAD
 
 People with a single neutral picture are used by ``--population`` only. In a list without neutral
@@ -29,13 +29,15 @@ import cv2
 import numpy as np
 
 from face_perception.affect import (
+    AppearanceNet,
     BlendshapesNet,
     FaceMeasures,
     LandmarkActionUnits,
+    load_appearance,
     measure_face,
     median_measures,
 )
-from face_perception.faces import FaceTracker, load_tracker
+from face_perception.faces import FaceTracker, crop_face, load_tracker
 from face_perception.inference import load
 from face_perception.statistics import auc
 from face_perception.types import Blendshapes, Camera, Face, Frame
@@ -48,6 +50,8 @@ PROTOTYPES = {
     2: ("surpris",),
     4: ("ang", "sad", "disgust"),
     5: ("surpris", "fear", "scared"),
+    6: ("happ",),
+    9: ("disgust",),
     12: ("happ",),
     15: ("sad",),
     17: ("sad", "ang"),
@@ -68,6 +72,7 @@ class Picture:
     expression: str
     face: Face
     blendshapes: Blendshapes | None
+    appearance: dict[int, float] | None
 
     @property
     def neutral(self) -> bool:
@@ -75,7 +80,10 @@ class Picture:
 
 
 def read(
-    listing: Path, tracker: FaceTracker, network: BlendshapesNet | None = None
+    listing: Path,
+    tracker: FaceTracker,
+    network: BlendshapesNet | None = None,
+    appearance: AppearanceNet | None = None,
 ) -> list[Picture]:
     """Returns the largest face of each picture, and counts pictures without a face."""
     pictures, missed = [], 0
@@ -98,8 +106,10 @@ def read(
                 face = max(found, key=lambda face: face.roi.width)
                 face = replace(face, face_id="face", left_eye_openness=1.0, right_eye_openness=1.0)
                 blendshapes = network.estimate([face])[0] if network else None
+                crops = [crop_face(image, face)]
+                seen = appearance.estimate(crops)[0] if appearance else None
                 what = row["person"], row["expression"].lower()
-                pictures.append(Picture(*what, face, blendshapes))
+                pictures.append(Picture(*what, face, blendshapes, seen))
     print(f"{listing}: {len(pictures)} faces; {missed} pictures without a face")
     return pictures
 
@@ -122,7 +132,7 @@ def intensities(pictures: Sequence[Picture]) -> dict[str, list[dict[int, float]]
         if any_neutral and rest:
             for k in range(round(_SECONDS * _RATE)):
                 shown = rest[k % len(rest)]
-                learned.estimate(shown.face, k / _RATE, shown.blendshapes)
+                learned.estimate(shown.face, k / _RATE, shown.blendshapes, shown.appearance)
             given.set_neutral("face", _median(rest))
         elif enough:
             given.set_neutral("face", _middle(people[picture.person]))
@@ -130,14 +140,15 @@ def intensities(pictures: Sequence[Picture]) -> dict[str, list[dict[int, float]]
             usable = enough and (state != "learned" or any_neutral)
             answer = {}
             for k in range(10 if usable else 0):
-                shown = units.estimate(picture.face, _SECONDS + k / _RATE, picture.blendshapes)
+                at = _SECONDS + k / _RATE
+                shown = units.estimate(picture.face, at, picture.blendshapes, picture.appearance)
                 answer = {code: unit.intensity for code, unit in shown.units.items()}
             found[state].append(answer)
     return found
 
 
 def _median(pictures: Iterable[Picture]) -> FaceMeasures:
-    return median_measures(measure_face(p.face, p.blendshapes) for p in pictures)
+    return median_measures(measure_face(p.face, p.blendshapes, p.appearance) for p in pictures)
 
 
 def _middle(pictures: Iterable[Picture]) -> FaceMeasures:
@@ -192,7 +203,7 @@ def population(pictures: Sequence[Picture]) -> tuple[FaceMeasures, FaceMeasures,
     for picture in pictures:
         pose = picture.face.pose
         assert pose is not None
-        features = measure_face(picture.face, picture.blendshapes)
+        features = measure_face(picture.face, picture.blendshapes, picture.appearance)
         ahead = abs(pose.yaw) < _MOST_TURN and abs(pose.pitch) < _MOST_TURN
         if picture.neutral and ahead and features and features.mouth_opening < _CLOSED:
             people[picture.person].append(features)
@@ -206,11 +217,13 @@ def main() -> None:
     parser.add_argument("lists", metavar="LIST.csv", type=Path, nargs="+")
     parser.add_argument("--population", action="store_true", help="fit POPULATION, SPREAD instead")
     parser.add_argument("--blendshapes", action="store_true", help="use them as evidence")
+    parser.add_argument("--appearance", action="store_true", help="use the image of the face too")
     args = parser.parse_args()
     tracker = load_tracker()
+    appearance = load_appearance() if args.appearance else None
     network = BlendshapesNet(load("blendshapes")) if args.blendshapes else None
     for listing in args.lists:
-        pictures = read(listing, tracker, network)
+        pictures = read(listing, tracker, network, appearance)
         if args.population:
             mean, spread, people, count = population(pictures)
             print(f"{people} people, {count} pictures")

@@ -9,10 +9,12 @@ from types import MappingProxyType
 
 from face_perception.affect import (
     AffectEstimator,
+    AppearanceNet,
     BlendshapesNet,
     FaceMeasures,
     LandmarkActionUnits,
     load_affect,
+    load_appearance,
     measure_face,
     median_measures,
 )
@@ -37,6 +39,7 @@ from face_perception.types import (
     Attention,
     Blendshapes,
     Face,
+    FaceCrop,
     Frame,
     Gaze,
     Neutral,
@@ -54,6 +57,7 @@ class Perception:
       be somebody else.
     - ``neutral``: measures of the neutral face, used only for the largest face of that first frame.
     - ``blendshapes``: also estimates blendshapes.
+    - ``appearance``: gives the appearance of faces to ``action_units``, which must expect it.
     - ``targets``: named targets that people may look at, by name.
     - ``single_image``: treats each frame as a separate picture. Faces are not tracked; head pose
       and gaze are the means over the image and its mirror image (``faces.flip_averaging``); an
@@ -81,6 +85,7 @@ class Perception:
         person: str = "",
         neutral: FaceMeasures | None = None,
         blendshapes: BlendshapesNet | None = None,
+        appearance: AppearanceNet | None = None,
         targets: Mapping[str, Sphere] = MappingProxyType({}),
         single_image: bool = False,
     ) -> None:
@@ -93,6 +98,7 @@ class Perception:
         self._neutral = neutral
         self._main_face = ""  # id of the face that ``person`` and ``neutral`` belong to
         self._blendshapes = blendshapes
+        self._appearance = appearance
         self._action_units = action_units
         self._affect = affect
         self._attention = attention
@@ -111,6 +117,7 @@ class Perception:
         max_faces: int = MAX_FACES,
         neutral: FaceMeasures | None = None,
         blendshapes: bool = False,
+        appearance: bool = True,
         affect: str = "expression",
         targets: Mapping[str, Sphere] = MappingProxyType({}),
     ) -> Perception:
@@ -122,6 +129,7 @@ class Perception:
         - ``person``: id of the person whose calibration is used; empty uses none.
         - ``max_faces``: largest number of faces.
         - ``neutral``: measures of the neutral face, for example from ``affect.median_measures``.
+        - ``appearance``: whether the image of a face counts for action units, besides landmarks.
         - ``affect``: an expression or multitask network by the name or path of its card. A
           multitask network also estimates the action units, in place of the landmarks.
 
@@ -151,7 +159,7 @@ class Perception:
         return cls(
             tracker,
             estimator,
-            LandmarkActionUnits(),
+            LandmarkActionUnits(appearance=appearance),
             affects,
             AttentionTracker(),
             people=known,
@@ -160,6 +168,7 @@ class Perception:
             blendshapes=BlendshapesNet(load("blendshapes", threads=threads))
             if blendshapes
             else None,
+            appearance=load_appearance(threads=threads) if appearance else None,
             targets=targets,
             single_image=single_image,
         )
@@ -194,8 +203,9 @@ class Perception:
         if self._people is not None:
             gazes = self._people.update(stamp, frame.camera, faces, gazes)
         blendshapes = self._blendshapes.estimate(faces) if self._blendshapes else []
-        affects = self._affect.estimate(stamp, [crop_face(frame.image, face) for face in faces])
-        units = self._units(stamp, faces, blendshapes)
+        crops = [crop_face(frame.image, face) for face in faces]
+        affects = self._affect.estimate(stamp, crops)
+        units = self._units(stamp, faces, blendshapes, crops)
         by_network = [affect.units for affect in affects if affect.units is not None]
         return FrameResult(
             stamp=stamp,
@@ -232,12 +242,19 @@ class Perception:
         if not faces:
             return None
         face = _largest(faces)
+        crop = crop_face(frame.image, face)
         return measure_face(
-            face, self._blendshapes.estimate([face])[0] if self._blendshapes else None
+            face,
+            self._blendshapes.estimate([face])[0] if self._blendshapes else None,
+            self._appearance.estimate([crop])[0] if self._appearance else None,
         )
 
     def _units(
-        self, stamp: float, faces: Sequence[Face], blendshapes: Sequence[Blendshapes]
+        self,
+        stamp: float,
+        faces: Sequence[Face],
+        blendshapes: Sequence[Blendshapes],
+        crops: Sequence[FaceCrop],
     ) -> list[ActionUnits]:
         units_of, ids = self._action_units, [face.face_id for face in faces]
         units_of.keep(ids, stamp)
@@ -245,7 +262,13 @@ class Perception:
         if self._neutral is not None and self._main_face in ids and not is_set:
             units_of.set_neutral(self._main_face, self._neutral)
         shapes = {found.face_id: found for found in blendshapes}
-        return [units_of.estimate(face, stamp, shapes.get(face.face_id)) for face in faces]
+        looks: dict[str, dict[int, float]] = {}
+        if self._appearance is not None:
+            looks = dict(zip(ids, self._appearance.estimate(crops), strict=True))
+        return [
+            units_of.estimate(face, stamp, shapes.get(face.face_id), looks.get(face.face_id))
+            for face in faces
+        ]
 
     def _process_still(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:
         """Returns a picture with its plausible camera, its faces and their gazes.

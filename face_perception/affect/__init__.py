@@ -1,43 +1,32 @@
 """Estimates action units, expression, valence and arousal of faces. No ROS, no torch."""
 
-from typing import TYPE_CHECKING
-
-from face_perception.lazy_names import lazy_names
-
-if TYPE_CHECKING:
-    from face_perception.affect.action_units import LandmarkActionUnits
-    from face_perception.affect.appearance_units import (
-        AppearanceActionUnits,
-        appearance_units_card,
-        load_appearance_units,
-    )
-    from face_perception.affect.blendshapes import BlendshapesNet
-    from face_perception.affect.estimator import AffectEstimator, CropAffect, load_affect
-    from face_perception.affect.expression import (
-        SMOOTHING,
-        ExpressionNet,
-        ExpressionSmoother,
-        expression_input,
-    )
-    from face_perception.affect.face_measures import FaceMeasures, measure_face, median_measures
-    from face_perception.affect.multitask import (
-        AFFECT_NETWORKS,
-        FaceAffect,
-        MultitaskNet,
-        MultitaskSequence,
-        SequenceSettings,
-        load_multitask,
-    )
-    from face_perception.affect.rate_limit import ExpressionSettings, RateLimitedExpressions
-    from face_perception.affect.valence_arousal import derive_valence_arousal
-else:
-    __getattr__ = lazy_names(__name__)
+from face_perception.affect.action_units import LandmarkActionUnits
+from face_perception.affect.appearance import AppearanceNet, load_appearance
+from face_perception.affect.blendshapes import BlendshapesNet
+from face_perception.affect.estimator import AffectEstimator, CropAffect, load_affect
+from face_perception.affect.expression import (
+    SMOOTHING,
+    ExpressionNet,
+    ExpressionSmoother,
+    expression_input,
+)
+from face_perception.affect.face_measures import FaceMeasures, measure_face, median_measures
+from face_perception.affect.multitask import (
+    AFFECT_NETWORKS,
+    FaceAffect,
+    MultitaskNet,
+    MultitaskSequence,
+    SequenceSettings,
+    load_multitask,
+)
+from face_perception.affect.rate_limit import ExpressionSettings, RateLimitedExpressions
+from face_perception.affect.valence_arousal import derive_valence_arousal
 
 __all__ = [
     "AFFECT_NETWORKS",
     "SMOOTHING",
     "AffectEstimator",
-    "AppearanceActionUnits",
+    "AppearanceNet",
     "BlendshapesNet",
     "CropAffect",
     "ExpressionNet",
@@ -50,11 +39,10 @@ __all__ = [
     "MultitaskSequence",
     "RateLimitedExpressions",
     "SequenceSettings",
-    "appearance_units_card",
     "derive_valence_arousal",
     "expression_input",
     "load_affect",
-    "load_appearance_units",
+    "load_appearance",
     "load_multitask",
     "measure_face",
     "median_measures",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -41,14 +41,17 @@ _MEASURED = np.array(
 )
 _BROWS_DOWN = [BLENDSHAPES.index(name) for name in ("browDownLeft", "browDownRight")]
 _CHIN_RAISE = BLENDSHAPES.index("mouthShrugLower")
+# Action units whose appearance is a measure.
+APPEARANCE_UNITS = (1, 2, 4, 6, 9, 15, 20, 26)
 _HALF_SIZE = 40.0  # pixels between the outer canthi at which the confidence is halved
 
 
 class FaceMeasures(NamedTuple):
-    """Holds measures of a face in frontal view and the strengths of two blendshapes.
+    """Holds measures of a face in frontal view, two blendshapes, and the appearance of units.
 
     The unit of the measures is the distance between the outer canthi. Blendshapes are 0 to 1, NaN
-    if not estimated.
+    if not estimated. The appearance of an action unit is what ``AppearanceNet`` sees of it in the
+    image: 0 on most neutral faces, 1 if it is strong, NaN if not estimated.
 
     >>> from face_perception.faces import load_tracker
     >>> from face_perception.inference import sample_photo
@@ -71,6 +74,14 @@ class FaceMeasures(NamedTuple):
     jaw: float  # from the nose's base to the chin
     brow_down: float = math.nan  # mean of browDownLeft and browDownRight
     chin_raise: float = math.nan  # mouthShrugLower
+    appearance_1: float = math.nan
+    appearance_2: float = math.nan
+    appearance_4: float = math.nan
+    appearance_6: float = math.nan
+    appearance_9: float = math.nan
+    appearance_15: float = math.nan
+    appearance_20: float = math.nan
+    appearance_26: float = math.nan
 
 
 def measure_landmarks(landmarks: FloatArray, pose: HeadPose) -> FaceMeasures | None:
@@ -115,18 +126,33 @@ def _apart(a: Sequence[float], b: Sequence[float]) -> float:
     return math.hypot(a[0] - b[0], a[1] - b[1])
 
 
-def measure_face(face: Face, blendshapes: Blendshapes | None = None) -> FaceMeasures | None:
-    """Returns the measures of a face, including those of ``blendshapes`` if given.
+def measure_face(
+    face: Face,
+    blendshapes: Blendshapes | None = None,
+    appearance: Mapping[int, float] | None = None,
+) -> FaceMeasures | None:
+    """Returns the measures of a face, including those of ``blendshapes`` and ``appearance``.
 
-    Returns None if the face cannot be measured, for example without a head pose.
+    ``appearance`` is by action unit, as ``AppearanceNet`` estimates it; units that are not among
+    ``APPEARANCE_UNITS`` are ignored. Returns None if the face cannot be measured, for example
+    without a head pose.
     """
     features = None if face.pose is None else measure_landmarks(face.landmarks, face.pose)
-    if features is None or blendshapes is None:
-        return features
-    strength = blendshapes.strength
-    return features._replace(
-        brow_down=float(strength[_BROWS_DOWN].mean()), chin_raise=float(strength[_CHIN_RAISE])
-    )
+    if features is None:
+        return None
+    more: dict[str, float] = {}
+    if blendshapes is not None:
+        strength = blendshapes.strength
+        more["brow_down"] = float(strength[_BROWS_DOWN].mean())
+        more["chin_raise"] = float(strength[_CHIN_RAISE])
+    for code in APPEARANCE_UNITS:
+        more[appearance_measure(code)] = (appearance or {}).get(code, math.nan)
+    return features._replace(**more)
+
+
+def appearance_measure(code: int) -> str:
+    """Returns the name of the measure that is the appearance of an action unit."""
+    return f"appearance_{code}"
 
 
 def median_measures(seen: Iterable[FaceMeasures | None]) -> FaceMeasures:

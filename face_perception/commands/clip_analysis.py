@@ -55,6 +55,7 @@ class ClipAnalyser:
                 person=args.person,
                 max_faces=args.max_faces,
                 blendshapes=args.blendshapes,
+                appearance=args.appearance,
                 targets=spheres_in_image_frame(parse_targets(args.targets)),
             )
             if args.neutral:

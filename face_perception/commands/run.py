@@ -163,6 +163,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write the 52 ARKit blendshapes of each face, and AU 17, which is computed from them",
     )
     parser.add_argument(
+        "--appearance",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="count what a small model sees in the image of the face for action units, besides the "
+        "landmarks: adds AU 6 and 9; default: yes",
+    )
+    parser.add_argument(
         "--threads",
         type=positive_integer,
         default=1,

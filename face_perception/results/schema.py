@@ -476,7 +476,8 @@ FACE_FIELDS = (
     ),
     JsonField(
         "action_unit_source",
-        "`landmarks`, or the name of the network; null without action units",
+        "`landmarks+appearance`, `landmarks` with `--no-appearance`, or the name of the network; "
+        "null without action units",
         lambda f: f.action_units and f.action_units.source,
         type=str,
     ),

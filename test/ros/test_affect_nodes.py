@@ -25,13 +25,13 @@ from std_msgs.msg import Header
 from waits import scaled
 
 from face_perception import faces, msg
-from face_perception.affect import ExpressionNet, MultitaskNet, load_appearance_units
+from face_perception.affect import ExpressionNet, MultitaskNet
 from face_perception.affect.multitask import MultitaskDecoder, multitask_input
 from face_perception.faces import load_tracker
 from face_perception.inference import load
 from face_perception.ros import messages
 from face_perception.ros.result_kinds import FACE_CROPS, Result
-from face_perception.types import Camera, FaceCrop, Frame, Neutral
+from face_perception.types import Camera, FaceCrop, Frame
 
 Start = Callable[..., NodeProcess]
 CLIP = Path(__file__).parents[1] / "data" / "yongen.mp4"
@@ -215,23 +215,6 @@ def test_affect_runs_the_multitask_network(
         name for name, _ in peer.node.get_subscriber_names_and_types_by_node("affect", "/")
     }
     assert ("/faces" in listening) == (units == "both"), "landmarks are read only where asked for"
-
-
-def test_affect_adds_the_units_of_appearance_to_those_of_landmarks(
-    start: Start, peer: Peer, crops: list[list[FaceCrop]]
-) -> None:
-    start("affect", action_units="both")
-    heard = peer.listen(msg.ActionUnitsArray, "action_units")
-    shown = next(c for c in crops if c)
-    publish(peer, [shown], lambda: heard)
-    peer.until(lambda: about_clip(heard))
-    (face,) = about_clip(heard)[0].action_units
-    (wanted,) = load_appearance_units().estimate(shown)
-    assert face.source == "small_action_units"
-    assert face.neutral == int(Neutral.NONE)
-    assert list(face.code) == list(wanted.units)
-    intensity = [unit.intensity for unit in wanted.units.values()]
-    assert list(face.intensity) == pytest.approx(intensity, abs=1e-5)
 
 
 def test_affect_publishes_valence_and_arousal_of_an_expression_network(

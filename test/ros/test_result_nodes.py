@@ -19,6 +19,7 @@ from waits import scaled
 
 from face_perception import faces as rooms_faces
 from face_perception import msg, types
+from face_perception.affect import LandmarkActionUnits, load_appearance
 from face_perception.inference import sample_photo
 from face_perception.ros import messages
 from face_perception.ros.result_kinds import FACE_CROPS, FACES, Result
@@ -311,6 +312,25 @@ def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
     assert "face_99: no face is tracked" in wrong.message
     assert ask(forget=True).face_ids == [face_id]
     tracker.publish_until(lambda: state()[0] == msg.ActionUnits.NEUTRAL_POPULATION)
+
+
+@pytest.mark.parametrize("appearance", [True, False])
+def test_the_appearance_of_faces_counts_for_action_units(
+    start: Start, peer: Peer, seen: Any, appearance: bool
+) -> None:
+    start("affect", appearance=appearance)
+    tracker = Tracker(peer, seen)
+    heard = peer.listen(msg.ActionUnitsArray, "action_units")
+    tracker.publish_until(lambda: len(heard) > 5)
+    (found,) = heard[-1].action_units
+    assert found.source == ("landmarks+appearance" if appearance else "landmarks")
+    (look,) = load_appearance().estimate(tracker.crops)
+    units = LandmarkActionUnits(appearance=appearance)
+    wanted = units.estimate(tracker.found[0], 0.0, appearance=look if appearance else None)
+    assert list(found.code) == list(wanted.units)
+    assert (6 in found.code) == appearance
+    intensity = [unit.intensity for unit in wanted.units.values()]
+    assert list(found.intensity) == pytest.approx(intensity, abs=1e-4, nan_ok=True)
 
 
 def test_whom_the_robot_should_look_at(start: Start, peer: Peer, seen: Any) -> None:

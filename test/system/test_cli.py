@@ -77,7 +77,7 @@ def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = 
     assert gaze["pitch"] == pytest.approx(math.asin(-dy), abs=1e-3)
     for angle in (pose["yaw"], pose["pitch"], pose["roll"], gaze["yaw"], gaze["pitch"]):
         number(angle, -math.pi, math.pi)
-    assert face["action_unit_source"] == "landmarks"
+    assert face["action_unit_source"] == "landmarks+appearance"
     of_units = ("action_units", "action_unit_probability", "action_unit_confidence")
     assert len({tuple(face[key]) for key in of_units}) == 1, "the same units in all three"
     for key in of_units:

@@ -330,6 +330,40 @@ def test_blendshapes_add_unit_17_and_strengthen_unit_4(resting: Face) -> None:
     assert 17 not in units.estimate(resting, last_stamp + 2).units, "nothing is known of it"
 
 
+def test_appearance_adds_units_and_counts_for_others(resting: Face) -> None:
+    def of(found: affect.LandmarkActionUnits, stamp: float, **shown: float) -> dict[int, float]:
+        look = {code: shown.get(f"au_{code}", 0.0) for code in (1, 2, 4, 6, 9, 15, 20, 26)}
+        units = found.estimate(resting, stamp, appearance=look).units
+        return {code: unit.intensity for code, unit in units.items()}
+
+    new = LandmarkActionUnits(appearance=True)
+    guessed = of(new, 0.0, au_6=0.7, au_9=-0.4)
+    assert (guessed[6], guessed[9]) == (0.7, 0.0)
+    assert all(math.isfinite(guessed[code]) for code in (1, 2, 4, 15, 20))
+    assert math.isnan(guessed[5]), "no appearance of this unit"
+    less, more = (
+        of(LandmarkActionUnits(appearance=True), 0.0, au_15=seen)[15] for seen in (0.4, 0.6)
+    )
+    assert more - less == pytest.approx(0.75 * 0.2), "the landmarks have a quarter"
+    # A face that always looks as if it wrinkled the nose is neutral so.
+    for k in range(150):
+        of(new, 0.1 + k / RATE, au_9=0.5)
+    for k in range(30):
+        known = of(new, 5.2 + k / RATE, au_9=0.5, au_2=1.0)
+    assert known[9] < 0.05
+    assert known[2] == pytest.approx(0.5, abs=0.1), "the landmarks, which are at rest, have half"
+
+
+def test_the_appearance_of_closed_eyes_is_not_learned(resting: Face) -> None:
+    units = LandmarkActionUnits(appearance=True)
+    look = dict.fromkeys((1, 2, 4, 6, 9, 15, 20, 26), 0.6)
+    for k in range(150):
+        units.estimate(blinking(resting), k / RATE, appearance=look)
+    found = units.estimate(resting, 5.0, appearance=look).units
+    assert found[6].intensity == pytest.approx(0.6)
+    assert found[26].confidence > found[6].confidence
+
+
 def test_blinks_are_not_smoothed_and_do_not_raise_the_lids(resting: Face) -> None:
     units = LandmarkActionUnits()
     assert last(resting, 4, units)[45] == 0

@@ -197,7 +197,10 @@ def model_build(
         },
         outputs={
             OUTPUT: Port(
-                (None, len(REAL_PEOPLE)), "float32", "intensities, 0 to 1", tolerance=_TOLERANCE
+                (None, len(REAL_PEOPLE)),
+                "float32",
+                "intensities, 0 on neutral faces and 1 for a strong movement, not limited to these",
+                tolerance=_TOLERANCE,
             )
         },
         reference_inputs={INPUT: sample_faces(ALIGNED_SIDE, 4)},
