@@ -399,9 +399,10 @@ class Expression:
     @property
     def label(self) -> str:
         """Name of the most probable expression; empty if not estimated."""
-        if not np.isfinite(self.probability).all():
+        if not geometry.all_finite(self.probability):
             return ""
-        return EXPRESSIONS[int(np.argmax(self.probability))]
+        values = self.probability.tolist()
+        return EXPRESSIONS[values.index(max(values))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,11 @@ def landmarks_70(face: Face, camera: Camera) -> FloatArray | None:
     if not np.isfinite(pixels).all():
         return None
     places = (pixels + 0.5) / (camera.width, camera.height)
-    inside = np.clip(places, 0.0, 1.0)
-    seen = (places == inside).all(axis=1)
-    return np.column_stack([inside, np.where(seen, face.confidence, 0.0)])
+    found = np.empty((len(places), 3))
+    inside = np.minimum(np.maximum(places, 0.0), 1.0, out=found[:, :2])
+    same = places == inside
+    found[:, 2] = np.where(same[:, 0] & same[:, 1], face.confidence, 0.0)
+    return found
 
 
 def facs(estimates: Iterable[ActionUnits]) -> FloatArray:
