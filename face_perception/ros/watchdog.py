@@ -10,6 +10,7 @@ uninterruptible call. The parent sees the former by its missing heartbeats.
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import re
 import threading
@@ -22,6 +23,8 @@ from face_perception.heartbeat import HeartbeatSender
 from face_perception.ros import waiting_times
 
 _PERIOD = 1.0  # seconds between two checks
+# Seconds after which the ports are checked although no file of the shared memory has come or gone.
+_PORTS_PERIOD = 30.0
 _REPORT_TIME = 2.0  # seconds that the report may take: what it is written to may be stuck as well
 _PORT = re.compile(r"/dev/shm/fast(?:dds|rtps)_port(\d+)( \(deleted\))?$", re.MULTILINE)
 
@@ -71,6 +74,29 @@ class StopEvent(threading.Event):
             self._activity.begin()
 
 
+class PortCheck:
+    """Finds ports of Fast DDS whose shared memory another process removed.
+
+    Looking takes 5 ms of CPU time in a process of several nodes, so it looks only if a file of the
+    shared memory has come or gone, and now and then in any case.
+    """
+
+    def __init__(self) -> None:
+        self._checked = -math.inf  # monotonic, seconds
+        self._state = -1  # of the shared memory at that time
+        self._found: set[int] = set()
+
+    def gone(self, now: float) -> set[int]:
+        """Returns the ports that are gone in this check and were in the one before."""
+        state = shared_memory_state()
+        since = now - self._checked
+        if state == self._state and not self._found and since < _PORTS_PERIOD:
+            return set()
+        self._checked, self._state = now, state
+        before, self._found = self._found, removed_ports()
+        return self._found & before
+
+
 class Watchdog:
     """A thread that sends heartbeats to the parent, and ends the process if it is stuck.
 
@@ -85,7 +111,7 @@ class Watchdog:
         self._lock = threading.Lock()
         self._heartbeat = HeartbeatSender()
         self._told_to_end: float | None = None
-        self._port_was_gone = False
+        self._ports = PortCheck()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -123,8 +149,11 @@ class Watchdog:
             now = time.monotonic()
             if reason := self._stuck(now):
                 self.end_process(reason, stacks=True)
-            if reason := self._port_problem():
-                self.end_process(reason)
+            if ports := self._ports.gone(now):
+                self.end_process(
+                    f"another process removed /dev/shm/fastdds_port{min(ports)}, through which "
+                    "this one receives its messages: it hears nothing any more"
+                )
             self._stopped.wait(min(_PERIOD, waiting_times.STUCK / 4))
 
     def _stuck(self, now: float) -> str:
@@ -143,17 +172,6 @@ class Watchdog:
                 if lasted:
                     return f"{activity.name} has been stuck for {lasted:.0f} s"
         return ""
-
-    def _port_problem(self) -> str:
-        """Returns a sentence if the shared memory of an own port is gone in two checks, or ""."""
-        ports = removed_ports()
-        was_gone, self._port_was_gone = self._port_was_gone, bool(ports)
-        if not (ports and was_gone):
-            return ""
-        return (
-            f"another process removed /dev/shm/fastdds_port{min(ports)}, through which this one "
-            "receives its messages: it hears nothing any more"
-        )
 
     def end_process(self, reason: str, *, stacks: bool = False) -> None:
         """Logs ``reason``, and the stacks of all threads if wanted, and ends the process."""
@@ -177,6 +195,14 @@ class Watchdog:
             thread.start()
             thread.join(_REPORT_TIME)
         os._exit(EXIT_STUCK)
+
+
+def shared_memory_state(folder: Path = Path("/dev/shm")) -> int:
+    """Returns a number that changes when a file of the shared memory comes or goes; 0: unknown."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def removed_ports(process: Path = Path("/proc/self")) -> set[int]:

@@ -15,8 +15,8 @@ from waits import scaled
 from face_perception.bringup.watched_process import WatchedProcess
 from face_perception.exit_codes import EXIT_STUCK
 from face_perception.heartbeat import HeartbeatReader
-from face_perception.ros import waiting_times
-from face_perception.ros.watchdog import removed_ports
+from face_perception.ros import waiting_times, watchdog
+from face_perception.ros.watchdog import PortCheck, removed_ports, shared_memory_state
 
 START = """
 import os, signal, sys, threading, time, ctypes
@@ -192,3 +192,32 @@ def test_ports_whose_shared_memory_another_process_removed(tmp_path: Path) -> No
     assert removed_ports(process(gone, "dds.shm.7413")) == set(), "a port that others listen to"
     assert removed_ports(process(gone + mine, "dds.shm.7411")) == set(), "made again, and in use"
     assert removed_ports(tmp_path / "none") == set()
+
+
+def test_ports_are_checked_when_the_shared_memory_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, found, checks = [1], [set[int]()], []
+
+    def look() -> set[int]:
+        checks.append(state[0])
+        return found[0]
+
+    monkeypatch.setattr(watchdog, "shared_memory_state", lambda: state[0])
+    monkeypatch.setattr(watchdog, "removed_ports", look)
+    ports = PortCheck()
+    assert [ports.gone(now) for now in (0.0, 1.0, 2.0)] == [set()] * 3
+    assert len(checks) == 1, "nothing has changed"
+    state[0], found[0] = 2, {7411}
+    assert [ports.gone(now) for now in (3.0, 4.0)] == [set(), {7411}], "gone in two checks"
+    found[0] = set()
+    assert [ports.gone(now) for now in (5.0, 6.0)] == [set()] * 2
+    assert len(checks) == 4
+    ports.gone(60.0)
+    assert len(checks) == 5, "now and then in any case"
+
+    before = shared_memory_state(tmp_path)
+    os.utime(tmp_path, ns=(0, before - 10**9))
+    (tmp_path / "fastdds_port7411").touch()
+    assert shared_memory_state(tmp_path) != before - 10**9
+    assert shared_memory_state(tmp_path / "missing") == 0
