@@ -27,7 +27,7 @@ from face_perception.inference import ModelBuild
 from face_perception.inference.conversion.precision import to_fp16, to_int8
 from face_perception.inference.onnxruntime_backend import session_options
 from face_perception.inference.speed_measurement import time_in_turns
-from face_perception.learning.mimamo.export import appearance_build, two_stream_build
+from face_perception.learning.mimamo.export import appearance_build, features_by, two_stream_build
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.multitask.export import cnn_build, over_time_build
 from face_perception.learning.multitask.network import HEADS, Multitask, RecurrentMultitask
@@ -176,7 +176,7 @@ def main() -> int:
     prepared(
         network, options.two_stream, lambda: network(*(torch.from_numpy(v) for v in clip.values()))
     )
-    made = two_stream_build("mimamo", network, "bench", appearance="", trunk=trunk)
+    made = two_stream_build("mimamo", network, "bench", appearance="", trunk=features_by(trunk))
     batches = {
         f"T = {n}": {name: np.ascontiguousarray(v[:, :n]) for name, v in clip.items()}
         for n in (1, FACES)

@@ -30,7 +30,7 @@ from face_perception.inference import Model, ModelBuild, install_model
 from face_perception.inference.conversion.precision import to_int8
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
 from face_perception.inference.speed_measurement import CallTimes, time_in_turns
-from face_perception.learning.mimamo.export import appearance_build, two_stream_build
+from face_perception.learning.mimamo.export import appearance_build, features_by, two_stream_build
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.mimamo.stream_export import stream_builds
 from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus, SubtractMean
@@ -200,7 +200,9 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
 
     appearance = appearance_build("mimamo_appearance", trunk, "bench")
     whole = {
-        name: two_stream_build(name, n, "bench", appearance="mimamo_appearance", trunk=trunk)
+        name: two_stream_build(
+            name, n, "bench", appearance="mimamo_appearance", trunk=features_by(trunk)
+        )
         for name, n in (("mimamo", over_time), ("mimamo_released", released))
     }
     parts = {made.name: made for made in stream_builds(whole["mimamo"], over_time)}

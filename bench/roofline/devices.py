@@ -32,6 +32,7 @@ DEVICES = (
     Device("Orin Nano 8 GB (15 W)", 8, 625e6, 2048, 68e9, "40 sparse INT8 TOPS"),
     Device("Orin Nano Super (25 W)", 8, 1020e6, 2048, 102e9, "67 sparse INT8 TOPS"),
     Device("Orin NX 16 GB (25 W)", 8, 918e6, 2048, 102.4e9, "60 of 100 sparse INT8 TOPS"),
+    Device("Orin NX 16 GB Super (40 W)", 8, 1173e6, 2048, 102.4e9, "77 of 157 sparse INT8 TOPS"),
     Device("AGX Orin 64 GB", 16, 1300e6, 2048, 204.8e9, "170 of 275 sparse INT8 TOPS"),
     Device("Thor T5000", 20, 1570e6, 8192, 273e9, "2070 sparse FP4 TFLOPS"),
 )

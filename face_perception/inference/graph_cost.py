@@ -1,7 +1,9 @@
-"""Counts the operations and the memory traffic of a network from its ONNX graph. Needs onnx.
+"""Counts the operations, memory traffic and kernels of a network from its ONNX graph. Needs onnx.
 
-Counts convolutions and matrix products, with two operations per multiplication. Runtimes fuse the
-other operators into these, so they are not counted.
+Operations are those of convolutions and matrix products, two for each multiplication. Runtimes fuse
+operators that compute each element separately. So a group of these that is connected counts as one
+kernel, which reads its inputs and writes its outputs; a single one behind a convolution or product
+counts as a part of it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,16 @@ import onnx
 from face_perception.errors import InputError
 
 _COUNTED = ("Conv", "MatMul", "Gemm")
+_BY_ELEMENT = {
+    *("Abs", "Add", "Cast", "Clip", "Div", "Elu", "Erf", "Exp", "Floor", "LeakyRelu", "Log", "Max"),
+    *("Min", "Mul", "Neg", "Pow", "PRelu", "Reciprocal", "Relu", "Sigmoid", "Softplus", "Sqrt"),
+    *("Sub", "Tanh", "Where"),
+}
+# Operators that only give a tensor another shape or name.
+_FREE = {
+    *("Constant", "ConstantOfShape", "Dropout", "Expand", "Flatten", "Identity", "Range"),
+    *("Reshape", "Shape", "Squeeze", "Unsqueeze"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +47,14 @@ class LayerCost:
 class NetworkCost:
     """Cost of a network at one batch size.
 
-    ``values`` counts the elements of the network's inputs and outputs.
+    ``values`` counts the elements of the network's inputs and outputs. ``passes`` are the elements
+    that each group of operators by element reads and writes. ``kernels`` is the number of kernels.
     """
 
     layers: tuple[LayerCost, ...]
     values: float
+    passes: tuple[float, ...]
+    kernels: int
 
     @property
     def flops(self) -> float:
@@ -59,11 +74,12 @@ class NetworkCost:
         return max(self.flops / peak, (self.weights + self.values) * width / bandwidth)
 
     def layered_seconds(self, peak: float, bandwidth: float, width: float) -> float:
-        """Returns the time in seconds if every layer reads and writes memory."""
-        return sum(
+        """Returns the time in seconds if every layer and pass reads and writes memory."""
+        layers = sum(
             max(layer.flops / peak, (layer.weights + layer.values) * width / bandwidth)
             for layer in self.layers
         )
+        return layers + sum(self.passes) * width / bandwidth
 
 
 def network_cost(model: bytes, batch: int = 1) -> NetworkCost:
@@ -88,6 +104,9 @@ def network_cost(model: bytes, batch: int = 1) -> NetworkCost:
     ]
     names += [value.name for value in graph.output]
     constants = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    variable = _variable(graph, set(constants))
+    groups = _groups_by_element(graph, variable)
+    names += [name for group in groups for name in group]
     shapes.update(constants)
     unknown = [n for n in dict.fromkeys(names) if n and (n not in shapes or 0 in shapes[n])]
     shapes.update(_shapes_by_running(network, unknown))
@@ -96,7 +115,56 @@ def network_cost(model: bytes, batch: int = 1) -> NetworkCost:
         if node.op_type in _COUNTED:
             layers.append(_layer(node, shapes, constants))
     ends = [value.name for value in (*graph.input, *graph.output)]
-    return NetworkCost(tuple(layers), float(sum(_size(shapes, name) for name in ends)))
+    others = [
+        node
+        for node in graph.node
+        if node.op_type not in _BY_ELEMENT | _FREE and variable & set(node.output)
+    ]
+    return NetworkCost(
+        tuple(layers),
+        float(sum(_size(shapes, name) for name in ends)),
+        tuple(float(sum(_size(shapes, name) for name in group)) for group in groups),
+        len(others) + len(groups),
+    )
+
+
+def _variable(graph: Any, constants: set[str]) -> set[str]:
+    """Returns the tensors that depend on the values of the inputs, not only on their shapes."""
+    found = {value.name for value in graph.input} - constants
+    for node in graph.node:  # in topological order
+        if found & set(node.input) and node.op_type != "Shape":
+            found |= set(node.output)
+    return found
+
+
+def _groups_by_element(graph: Any, variable: set[str]) -> list[list[str]]:
+    """Returns the tensors that each kernel by element reads and writes.
+
+    Leaves out computations on constants, and single operators behind a convolution or product.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    nodes = [n for n in graph.node if n.op_type in _BY_ELEMENT and n.output[0] in variable]
+    group_of = {node.output[0]: {node.output[0]} for node in nodes}
+    for node in nodes:
+        for name in node.input:
+            if name in group_of and group_of[name] is not group_of[node.output[0]]:
+                group_of[name] |= group_of[node.output[0]]
+                for member in group_of[name]:
+                    group_of[member] = group_of[name]
+    users: dict[str, set[str]] = {value.name: {""} for value in graph.output}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, set()).add(node.output[0])
+    found = []
+    for group in {id(one): one for one in group_of.values()}.values():
+        inputs = {name for member in group for name in makers[member].input} & variable - group
+        if len(group) == 1 and any(
+            name in makers and makers[name].op_type in _COUNTED for name in inputs
+        ):
+            continue
+        outputs = {member for member in group if users.get(member, set()) - group}
+        found.append(sorted(inputs) + sorted(outputs))
+    return found
 
 
 def _shapes_by_running(network: Any, names: list[str]) -> dict[str, list[int]]:

@@ -62,6 +62,31 @@ def test_floor_is_the_slower_of_compute_and_memory() -> None:
     assert found.layered_seconds(1e9, 1e9, 2) >= found.minimum_seconds(1e9, 1e9, 2)
 
 
+def test_what_is_fused_counts_once() -> None:
+    """A Relu behind a convolution is a part of it. A PReLU is a pass through memory of its own."""
+    plain = network_cost(convolution())
+    assert (plain.kernels, plain.passes) == (2, ())
+    graph = Graph("prelu")
+    image = graph.input("image", (8, 4, 4))
+    image = graph.node("Conv", image, graph.constant(np.zeros((16, 8, 1, 1))))
+    image = graph.prelu(image, np.full((16, 1, 1), 0.5, np.float32))
+    graph.output("out", graph.node("Transpose", image, perm=[0, 2, 3, 1]), (4, 4, 16))
+    found = network_cost(graph.serialise())
+    assert found.passes == (2 * 16 * 4 * 4,)
+    assert found.kernels == 3
+    moved = 8 * 4 * 4 + 3 * 16 * 4 * 4 + 16 * 8
+    assert found.layered_seconds(peak=1e12, bandwidth=moved, width=1) == pytest.approx(1)
+
+
+def test_computations_on_shapes_are_no_kernels() -> None:
+    graph = Graph("shapes")
+    image = graph.input("image", (8, 4, 4))
+    size = graph.node("Gather", graph.node("Shape", image), graph.indices([0]))
+    shape = graph.node("Concat", size, graph.indices([-1]), axis=0)
+    graph.output("out", graph.node("Reshape", image, shape), (128,))
+    assert network_cost(graph.serialise()).kernels == 0
+
+
 def test_a_shape_that_is_not_known() -> None:
     graph = Graph("unknown")
     image = graph.input("image", (8, 4, 4))
