@@ -1,4 +1,4 @@
-"""Measures the time per frame of the face tracker and its stages, and of MediaPipe's FaceMesh.
+"""Measures the CPU time per frame of the face tracker and its stages, and of MediaPipe's FaceMesh.
 
     python3 bench/faces.py [--frames 100] [--rounds 10] [--core 0] [--environment .venv-mediapipe]
 
@@ -76,9 +76,9 @@ def serve(what: str, file: str, core: int) -> None:
     for _ in sys.stdin:
         times, found = [], 0
         for image in images:
-            begin = time.perf_counter()
+            begin = time.process_time()
             faces = run(image)
-            times.append(time.perf_counter() - begin)
+            times.append(time.process_time() - begin)
             found += faces > 0
         result = {
             "median": 1e3 * statistics.median(times),
@@ -128,7 +128,7 @@ def mediapipe_python(environment: Path) -> str:
 
 
 def stages(images: np.ndarray, core: int) -> dict[str, float]:
-    """Returns the mean time per frame of each stage of the tracker, milliseconds."""
+    """Returns the mean CPU time per frame of each stage of the tracker, milliseconds."""
     os.sched_setaffinity(0, {core})
     from face_perception.faces import detector as detect
     from face_perception.faces import load_tracker, mesh
@@ -139,9 +139,9 @@ def stages(images: np.ndarray, core: int) -> dict[str, float]:
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any) -> Any:
-            begin = time.perf_counter()
+            begin = time.process_time()
             result = function(*args)
-            spent[name] += time.perf_counter() - begin
+            spent[name] += time.process_time() - begin
             return result
 
         return run
@@ -153,16 +153,18 @@ def stages(images: np.ndarray, core: int) -> dict[str, float]:
     for name, model in networks.items():
         model.infer = timed(name, model.infer)  # type: ignore[method-assign]
     detect.Detector.detect = timed("detector, all", detect.Detector.detect)  # type: ignore
-    mesh.Mesh.landmarks = timed("mesh, all", mesh.Mesh.landmarks)  # type: ignore
+    mesh.Mesh.find_all = timed("mesh, all", mesh.Mesh.find_all)  # type: ignore
     track.head_pose = timed("head pose", track.head_pose)
     track.eye_aspect_ratios = timed("eyes", track.eye_aspect_ratios)
     track.eye_visibility = timed("eye visibility", track.eye_visibility)
-    mesh.Mesh.appearance = timed("appearance", mesh.Mesh.appearance)  # type: ignore
+    mesh.MeshResult.appearance = timed(  # type: ignore
+        "appearance", mesh.MeshResult.appearance
+    )
     track.is_another_person = timed("another person?", track.is_another_person)
-    begin = time.perf_counter()
+    begin = time.process_time()
     for i, image in enumerate(images, 30):
         tracker.track(Frame(image, i / FPS, camera))
-    total = time.perf_counter() - begin
+    total = time.process_time() - begin
     parts = {
         "mesh network": spent["mesh network"],
         "mesh, warp and points": spent["mesh, all"] - spent["mesh network"],
@@ -208,7 +210,7 @@ def main() -> int:
                 figures["ours"].append(our_round())
                 figures["mediapipe"].append(their_round())
     print(
-        f"{len(images)} frames of {WIDTH}x{HEIGHT}, {options.rounds} rounds, one core; ms a frame"
+        f"{len(images)} frames of {WIDTH}x{HEIGHT}, {options.rounds} rounds, one core; CPU ms a frame"
     )
     for name, rounds in figures.items():
         median = statistics.median(r["median"] for r in rounds)
