@@ -1,4 +1,4 @@
-"""Measures the CPU time per rendered image of the portrait on one core, and the share of each stage.
+"""Measures the CPU time per rendered image of the portrait, and the share of each stage.
 
     python3 bench/portrait.py [--side 512] [--images 300] [--rounds 5] [--core 0] [--portrait FILE]
 

@@ -236,9 +236,9 @@ class PortraitRenderer:
         return np.asarray(found)
 
     def set_stage_timer(self, report: Callable[[str, float], None] | None) -> None:
-        """Calls ``report(stage, seconds)``, in CPU time of the thread, for each stage of each frame.
+        """Calls ``report(stage, seconds)`` for each stage of each frame; None stops that.
 
-        None stops that.
+        The seconds are CPU time of the thread.
         """
         self._timer = report
 
