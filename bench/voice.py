@@ -136,6 +136,8 @@ def main() -> int:
         count = sum(len(c) for c, _ in found) // 10
         print(f"| p, b, m with closed lips, mouth by {name} ({count} of them) | {closed:.2f} |")
         print(f"| correlation of lips and level, mouth by {name} | {together:.2f} |")
+        moved = max(np.abs(np.subtract(d[3:], d[:-3])).max() for _, d in found)
+        print(f"| largest change of the distance of the lips in 30 ms, by {name} | {moved:.2f} |")
     try:
         errors = [word_errors(s, text) for s, text in zip(spoken, SENTENCES, strict=True)]
     except ImportError:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.speech.audio_chunks import AudioSamples
+from face_perception.speech.lip_motion import LipMotion
 from face_perception.speech.mouth_shape_track import MouthShapeTrack, checked_samples
 from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
 from face_perception.speech.steady_sound import SteadySound
@@ -24,6 +25,8 @@ FloatArray = npt.NDArray[np.float64]
 _HOP = 160  # samples between two frames: 10 ms
 _WINDOW = 512  # samples of a frame: 32 ms, two periods of a deep voice
 _SMOOTH = 3  # frames on either side over which shapes are smoothed
+# Frames by which the smoothed shapes are early. The limited speed of the lips makes them as late.
+_EARLY = 2
 _AHEAD = 3  # frames by which the mouth opens before a voice begins
 _NEAR = 6  # earlier frames that are searched for the loudest level around a frame
 _PERIOD = _HOP / MOUTH_RATE
@@ -97,8 +100,8 @@ class BandMouth:
         own = np.fft.irfft(np.abs(np.fft.rfft(self._hann, 2 * _WINDOW)) ** 2)
         self._lags = slice(MOUTH_RATE // 400, MOUTH_RATE // 70)
         self._own = own[self._lags] / own[0]
-        kernel = np.hanning(2 * _SMOOTH + 3)[1:-1]
-        self._kernel = kernel / kernel.sum()
+        kernel = np.hanning(2 * (_SMOOTH - _EARLY) + 3)[1:-1]
+        self._kernel = np.pad(kernel / kernel.sum(), (2 * _EARLY, 0))
         self.reset()
 
     def reset(self) -> None:
@@ -116,6 +119,8 @@ class BandMouth:
         self._steady = SteadySound()
         self._since_voice = _HOLD + 1
         self._raw: deque[FloatArray] = deque(maxlen=2 * _SMOOTH + 1)
+        self._motion = LipMotion(_PERIOD)
+        self._wanted = MouthShapeTrack(_PERIOD)
         self._track = MouthShapeTrack(_PERIOD)
 
     def push_samples(self, samples: AudioSamples) -> None:
@@ -133,6 +138,11 @@ class BandMouth:
     def shape_at(self, time: float) -> MouthShape:
         """Returns the shape at ``time`` (seconds); see ``Mouth``. Keeps one minute of shapes."""
         return self._track.at(time)
+
+    @property
+    def wanted(self) -> MouthShapeTrack:
+        """Returns the final shapes, 10 ms apart, before their speed is limited."""
+        return self._wanted
 
     def _add_frame(self, window: FloatArray) -> None:
         """Measures one frame, and updates noise floor and speaker."""
@@ -202,7 +212,9 @@ class BandMouth:
         rows = np.zeros((2 * _SMOOTH + 1, 6))
         rows[missing:] = self._raw
         smooth = (self._kernel[:, None] * rows).sum(0)
-        self._track.append(np.where(smooth < 1e-3, 0.0, smooth))
+        wanted = np.where(smooth < 1e-3, 0.0, smooth)
+        self._wanted.append(wanted)
+        self._track.append(self._motion.follow(wanted))
 
 
 def _raw_shape(heard: _AudioFrame, near: float) -> FloatArray:

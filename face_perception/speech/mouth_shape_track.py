@@ -33,6 +33,17 @@ class MouthShapeTrack:
         self._kept.append(weights)
         self._count += 1
 
+    def __len__(self) -> int:
+        """Returns how many shapes were added, those that are forgotten included."""
+        return self._count
+
+    def __getitem__(self, index: int) -> FloatArray:
+        """Returns the weights [6] of shape ``index``. Raises IndexError if it is not kept."""
+        at = index - (self._count - len(self._kept))
+        if at < 0:
+            raise IndexError(f"shape {index} is not kept any more")
+        return self._kept[at]
+
     def at(self, time: float) -> MouthShape:
         """Returns the shape at ``time`` (seconds).
 

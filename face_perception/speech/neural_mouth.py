@@ -13,9 +13,10 @@ from face_perception.geometry import smoothstep
 from face_perception.inference import Model, ModelError, Purpose, load
 from face_perception.speech.audio_chunks import AudioSamples
 from face_perception.speech.band_mouth import BandMouth
+from face_perception.speech.lip_motion import LipMotion
 from face_perception.speech.mel_spectrogram import mel_filters
 from face_perception.speech.mouth_shape_track import MouthShapeTrack, checked_samples
-from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, MouthShape
+from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
 from face_perception.types import FloatArray
 
 TRAINED = "trained"  # name of the network that the package contains
@@ -87,7 +88,9 @@ class NeuralMouth:
         self._samples = np.zeros(_WINDOW // 2, np.float32)
         self._state = self._rest
         self._frame_count = 0
-        self._track = MouthShapeTrack(self.frame_period)
+        self._track = MouthShapeTrack(self.frame_period)  # the network alone
+        self._motion = LipMotion(self.frame_period)
+        self._shown = MouthShapeTrack(self.frame_period)
 
     def push_samples(self, samples: AudioSamples) -> None:
         """Takes the next samples: float32 [N], mono, 16 kHz, in [-1, 1]; N may be 0.
@@ -102,24 +105,18 @@ class NeuralMouth:
             self._run(_log_mel_frames(self._samples[None, begin : begin + _WINDOW]))
             begin += _HOP
         self._samples = self._samples[begin:]
+        self._combine()
 
     def shape_at(self, time: float) -> MouthShape:
         """Returns the shape at ``time`` (seconds); see ``Mouth``. Keeps one minute of shapes."""
-        measured = self._bands.shape_at(time)
-        share = min(1.0, float(measured.values().max()) / _SPEAKING)
-        if share == 0:
-            return REST
-        lips = self._track.at(time)
-        apart = float(smoothstep(measured.jaw, _OPEN_FROM, _OPEN_AT))
-        shown = share * (0.5 + 0.5 * min(1.0, measured.jaw / _FULL))
-        return MouthShape(
-            jaw=measured.jaw,
-            wide=share * lips.wide,
-            round=shown * lips.round,
-            press=share * lips.press * (1 - _APART * apart),
-            teeth=shown * lips.teeth,
-            tuck=share * lips.tuck,
-        )
+        return self._shown.at(time)
+
+    def _combine(self) -> None:
+        """Combines the frames that both the network and the band mouth have estimated."""
+        bands = self._bands.wanted
+        for i in range(len(self._shown), min(len(self._track), len(bands))):
+            made = _combined(MouthShape(*bands[i].tolist()), MouthShape(*self._track[i].tolist()))
+            self._shown.append(self._motion.follow(made))
 
     def _run(self, frame: FloatArray) -> None:
         out = self._model.infer({"features": frame[None], "state": self._state})
@@ -127,6 +124,23 @@ class NeuralMouth:
         self._frame_count += 1
         if self._frame_count > self._delay:
             self._track.append(out["weights"][0, 0])
+
+
+def _combined(measured: MouthShape, lips: MouthShape) -> FloatArray:
+    """Returns the weights [6] of the band mouth (``measured``) and the network together."""
+    share = min(1.0, float(measured.values().max()) / _SPEAKING)
+    apart = float(smoothstep(measured.jaw, _OPEN_FROM, _OPEN_AT))
+    shown = share * (0.5 + 0.5 * min(1.0, measured.jaw / _FULL))
+    return np.array(
+        [
+            measured.jaw,
+            share * lips.wide,
+            shown * lips.round,
+            share * lips.press * (1 - _APART * apart),
+            shown * lips.teeth,
+            share * lips.tuck,
+        ]
+    )
 
 
 def mouth_features(samples: AudioSamples) -> FloatArray:

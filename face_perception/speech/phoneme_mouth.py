@@ -12,6 +12,7 @@ import numpy as np
 
 from face_perception.errors import InputError, shortened
 from face_perception.speech.articulation import ARTICULATION_RATE, articulation
+from face_perception.speech.lip_motion import limited_motion
 from face_perception.speech.mouth_shape_track import MouthShapeTrack
 from face_perception.speech.mouth_shapes import MouthShape
 from face_perception.speech.voices.voice import Phone
@@ -81,7 +82,8 @@ class PhonemeMouth:
             )
         shifted = [Phone(p.name, p.start - begin, p.end - begin) for p in phones]
         track = MouthShapeTrack(1 / ARTICULATION_RATE)
-        for weights in articulation(shifted, math.ceil((end - begin) * ARTICULATION_RATE) + 1):
+        wanted = articulation(shifted, math.ceil((end - begin) * ARTICULATION_RATE) + 1)
+        for weights in limited_motion(wanted, 1 / ARTICULATION_RATE):
             track.append(weights)
         with self._lock:
             while self._sentences and self._sentences[-1][0] >= begin:
