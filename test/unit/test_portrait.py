@@ -160,10 +160,10 @@ def test_light_is_read_from_the_cheeks_that_are_in_the_picture(tracker: FaceTrac
     landmarks[:, 1] -= top
     cut = picture[top:].copy()
     face = measure_anatomy(cut, landmarks)
-    light = MouthInterior(cut, face)._cavity
+    light = MouthInterior(cut, face)._throat
     below = round(float(landmarks[[205, 425], 1].max())) + 8
     cut[below:] = 0, 0, 255
-    assert np.array_equal(MouthInterior(cut, face)._cavity, light)
+    assert np.array_equal(MouthInterior(cut, face)._throat, light)
 
 
 @pytest.mark.parametrize("name", FACES)

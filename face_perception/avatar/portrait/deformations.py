@@ -23,34 +23,45 @@ JAW_DROP = 2.0  # how far the lower incisors go down at ``jaw`` 1, cm
 
 SHAPES = (
     "close", "jaw", "jaw_lip", "wide", "round", "press", "teeth", "tuck", "smile", "frown",
-    "inner_up", "outer_up", "brow_down", "yaw", "pitch", "roll",
+    "inner_up", "outer_up", "brow_down", "yaw", "pitch", "roll", "knit", "cheek", "nose", "unsmile",
 )  # fmt: skip
 HEAD = tuple(SHAPES.index(name) for name in ("yaw", "pitch", "roll"))
 
 # Largest turns of the head, radians, at which a warped flat picture still looks right.
 MAX_YAW, MAX_PITCH, MAX_ROLL = 0.16, 0.12, 0.06
 
+# Corners of the mouth of a neutral face: at most so far above the middle of the line between the
+# lips, and so far from the middle of the mouth. Seen on the pictures of the package.
+_NEUTRAL_UP_CM, _NEUTRAL_HALF_CM = 0.10, 2.55
+_LARGEST_UP_CM = 0.6
+
 _NECK_CM = 6.0  # from the mouth down to the point about which the head rolls
 
 
 def shape_weights(state: FaceState) -> FloatArray:
-    """Returns the weight of each of ``SHAPES`` for a state: [16]. Limits values out of range."""
+    """Returns the weight of each of ``SHAPES`` for a state: [20]. Limits values out of range."""
     mouth = state.mouth
     values = np.clip(np.nan_to_num(mouth.values()), 0, 1)
     jaw, wide, rounded, press, teeth, tuck = (float(v) for v in values)
     smile = _limit(state.smile, 1)
     inner, outer = _limit(state.inner_brow, 1), _limit(state.outer_brow, 1)
     open_ = 1 - press
+    knit, cheek, nose, stretch, tighten = (
+        max(_limit(value, 1), 0.0)
+        for value in (state.brow_knit, state.cheeks, state.nose, state.stretch, state.tighten)
+    )
     # Lips that are pushed forward cannot be spread at the same time.
-    rounded *= 1 - 0.6 * max(smile, 0.0)
-    wide *= 1 - 0.7 * rounded
+    # A smile of the picture itself gives way to what contradicts it.
+    unsmile = 1.5 * max(-smile, 0.0) + 0.8 * nose + tighten + 0.6 * stretch + 1.2 * rounded
+    smile *= 1 - 0.5 * rounded * (smile > 0)
+    wide = min(1.0, wide + stretch) * (1 - 0.7 * rounded)
     table: Mapping[str, float] = {
         "close": 1.0,
         "jaw": jaw,
         "jaw_lip": -jaw * press,
         "wide": wide,
         "round": rounded * (1 - 0.7 * press),
-        "press": press,
+        "press": max(press, tighten),
         "teeth": teeth * open_,
         "tuck": tuck * open_ * (1 - 0.5 * jaw),
         "smile": max(smile, 0.0),
@@ -61,14 +72,30 @@ def shape_weights(state: FaceState) -> FloatArray:
         "yaw": _limit(state.head_yaw, MAX_YAW),
         "pitch": _limit(state.head_pitch, MAX_PITCH),
         "roll": _limit(state.head_roll, MAX_ROLL),
+        "knit": knit,
+        "cheek": cheek,
+        "nose": nose,
+        "unsmile": min(1.0, unsmile),
     }
     return np.array([table[name] for name in SHAPES])
+
+
+def own_smile(face: Anatomy) -> tuple[float, float]:
+    """Returns how far the picture itself smiles: corners of the mouth up and outwards, cm.
+
+    Of a neutral face, both are 0.
+    """
+    middle = face.local((face.upper_edge + face.lower_edge) / 2)
+    third = len(middle) // 3
+    up = float(np.median(middle[third:-third, 1]) - middle[[0, -1], 1].mean()) - _NEUTRAL_UP_CM
+    up = min(max(up, 0.0), _LARGEST_UP_CM)
+    return up, min(max(face.half_mouth - _NEUTRAL_HALF_CM, 0.0), up)
 
 
 def displacements(face: Anatomy) -> FloatArray:
     """Returns the displacements of the landmarks for each of ``SHAPES`` at weight 1.
 
-    [16, 468, 2], cm in the face frame. They are zero for the turns of the head, which
+    [20, 468, 2], cm in the face frame. They are zero for the turns of the head, which
     ``head_turns`` gives.
     """
     out = np.zeros((len(SHAPES), 468, 2))
@@ -100,8 +127,22 @@ def _skin(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
     by_name["smile"][:, 0] = 0.34 * side + 0.08 * np.sign(u) * cheek
     by_name["smile"][:, 1] = -0.36 * cheek - 0.25 * np.abs(side)
     by_name["frown"][:, 1] = 0.22 * np.abs(side)
+    up, out = own_smile(face)
+    by_name["unsmile"][:, 0] = -0.8 * out * side - 0.15 * up * np.sign(u) * cheek
+    by_name["unsmile"][:, 1] = up * (0.75 * np.abs(side) + 0.6 * cheek)
     near = np.exp(-((u / 2.2) ** 2))
     by_name["teeth"][:, 1] = -0.12 * near * np.exp(-(((v + 1.1) / 0.8) ** 2))
+    eyes = face.local(face.points[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS]])
+    below = float(eyes[:, 1].mean())
+    raised = np.exp(-(((np.abs(u) - 3.4) / 1.7) ** 2) - ((v - below - 2.2) / 1.1) ** 2)
+    by_name["cheek"][:, 1] = -0.55 * raised
+    by_name["cheek"][:, 0] = 0.10 * np.sign(u) * raised
+    tip = float(face.local(face.points[faces.NOSE_TIP][None])[0, 1])
+    wings = np.exp(-(((np.abs(u) - 1.1) / 0.9) ** 2) - ((v - tip - 0.3) / 1.2) ** 2)
+    # The upper lip moves with the nose, but its lower edge does not.
+    lip = np.exp(-((u / 1.8) ** 2) - ((v + 1.3) / 0.6) ** 2)
+    by_name["nose"][:, 1] = -0.42 * wings - 0.18 * lip
+    by_name["nose"][:, 0] = 0.10 * np.sign(u) * wings
     chin = near * np.exp(-(((v - 2.2) / 1.2) ** 2))
     by_name["press"][:, 1] = -0.10 * chin
     by_name["tuck"][:, 1] = -0.12 * chin
@@ -156,7 +197,10 @@ def _lips(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
             by_name["smile"][row, 0] = 0.46 * u / half
             by_name["smile"][row, 1] = -0.52 * t * t - 0.04 * bow
             by_name["frown"][row, 0] = 0.05 * u / half
-            by_name["frown"][row, 1] = 0.36 * t * t - 0.10 * bow
+            by_name["frown"][row, 1] = 0.44 * t * t - 0.10 * bow
+            up, out = own_smile(face)
+            by_name["unsmile"][row, 0] = -out * u / half
+            by_name["unsmile"][row, 1] = up * (t * t - 0.15 * bow)
 
 
 def _brows(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
@@ -183,6 +227,7 @@ def _brows(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
         by_name["outer_up"][:, 1] -= 0.50 * near * smoothstep(along, 0.0, 0.75)
         by_name["brow_down"][:, 1] += down * near * (0.35 + 0.65 * smoothstep(1 - along, 0.1, 0.9))
         by_name["brow_down"][:, 0] -= 0.20 * side * near * smoothstep(1 - along, 0.1, 0.9)
+        by_name["knit"][:, 0] -= 0.30 * side * near * smoothstep(1 - along, 0.0, 0.9)
 
 
 def head_turns(local: FloatArray) -> FloatArray:

@@ -48,6 +48,15 @@ _LID_FOLLOWS = 0.85  # how far the upper lid goes down per radian of downward ga
 _WIDEST = -0.18  # upper lid at ``lids`` 1
 _NARROWED = 0.35  # upper lid at ``lids`` -1
 _MEETS_AT = 0.14  # where closed lids meet, above the lower lid
+_PAINTED_AT = 0.2  # closing from which a painted lid has replaced the one of the picture
+
+# Centimetres:
+_CREASE_CM = 0.30  # fold of the upper lid above its edge, in the middle of the eye
+_CORNER_CM = 0.50  # how far lashes reach beyond the landmarks of the corners
+_LID_CM = 0.62  # how far lashes and fold reach above the landmarks of the upper lid
+_LASH_LINE_CM = 0.06  # half the thickness of the line of lashes along the edge of the lid
+_LASH_CM = 0.24  # length of a lash
+_LASHES = 17  # drawn lashes of an eye
 
 
 def iris_offset(face: Anatomy, landmarks: FloatArray) -> FloatArray:
@@ -117,7 +126,7 @@ class PaintedEye:
         self._opening = float((lids[1][:, 1] - lids[0][:, 1]).max())
         opening = max(self._opening, 0.15 * cm)
         top = min(brow_y, float(lids[0][:, 1].min()) - 0.5 * cm)
-        margin = 0.35 * cm
+        margin = _CORNER_CM * cm
         height, width = image.shape[:2]
         x0 = int(np.clip(ends[0, 0] - margin, 0, width - 2))
         x1 = int(np.clip(ends[1, 0] + margin, x0 + 2, width))
@@ -148,9 +157,11 @@ class PaintedEye:
         self._centre = points[centre] - (x0, y0)
         radius = float(np.linalg.norm(points[rim] - points[centre], axis=1).mean())
         self._radius = max(radius, 0.6 * _VISIBLE_IRIS_CM * cm)
-        self._lid = self._lid_skin()
         height = self._lower - self._upper
         self._bulge = np.sqrt(np.clip(height / max(float(height.max()), 1.0), 0, 1))
+        self._ends = float(left_end), float(right_end)
+        self._outer_right = left  # the person's left eye is on the right of the picture
+        self._prepare_lid()
         self._separate_parts(opening)
 
     def _edge(self) -> Pixels:
@@ -215,10 +226,8 @@ class PaintedEye:
         alpha = np.clip((radius * 1.04 - reach) / edge + 0.5, 0, 1)[..., None]
         self._iris = np.concatenate([colour * alpha, alpha], 2).astype(np.float32)
 
-    def paint(
-        self, canvas: Image, blink: float, lids: float, gaze: FloatArray, cheek: float = 0.0
-    ) -> None:
-        """Paints the eye into ``canvas``, an image of the picture's size.
+    def paint(self, blink: float, lids: float, gaze: FloatArray, cheek: float = 0.0) -> Pixels:
+        """Returns the patch with the eye painted, float32 [H, W, 3].
 
         - ``blink`` in [0, 1], ``lids`` in [-1, 1]: as in ``FaceState``.
         - ``gaze`` [2]: yaw and pitch of the eye relative to the head, radians.
@@ -236,18 +245,21 @@ class PaintedEye:
         upper = np.minimum(self._upper + closing * height, lower)
         if closing > 0.999:
             upper = lower
-        skin = self._skin(upper, lower, max(closing, 0.0))
+        skin = self._skin(upper, lower, closing, raised)
         if (lower - upper).max() > 0.3:
             ball = self._ball(turn, upper, self._upper + open_ * height, closing)
             cover = np.clip(self._grid_y - upper.astype(np.float32) + 0.5, 0, 1)
             cover = np.minimum(cover, np.clip(lower.astype(np.float32) - self._grid_y + 0.5, 0, 1))
             inside = cv2.GaussianBlur(cover, (0, 0), 0.7)[..., None]
             skin += inside * (ball - skin)
-        patch = self._picture + self._feathered * (skin - self._picture)
-        canvas[self.rows, self.columns] = np.clip(patch + 0.5, 0, 255)
+        return np.asarray(self._picture + self._feathered * (skin - self._picture))
 
-    def _skin(self, upper: FloatArray, lower: FloatArray, closing: float) -> Pixels:
-        """Returns the patch with the lids moved to new heights in each column, pixels."""
+    def _skin(self, upper: FloatArray, lower: FloatArray, closing: float, raised: float) -> Pixels:
+        """Returns the patch with the lids moved to new heights in each column, pixels.
+
+        - ``closing``: how far the upper lid is down, as a share of the opening; may be negative.
+        - ``raised``: how far the lower lid is up, as a share of the opening.
+        """
         y = self._grid_y
         above = _stretched(y, 0.0, upper, self._upper)
         bottom = float(y[-1, 0])
@@ -255,19 +267,109 @@ class PaintedEye:
         middle = (upper + lower) / 2
         # Inside the opening the lid margins are repeated; they are painted over later.
         lid = self._resampled(np.minimum(above, self._upper))
-        # In the picture, lashes lie over the lid; stretched, they would look like a comb. Where the
-        # lid unfolds, plain skin is painted, down to the lashes at its edge.
-        to_edge = (upper - y) / self._cm
-        at = y / np.maximum(upper, 1.0)
-        unfolded = np.clip((at - 0.32) / 0.42, 0, 1)
-        plain = self._bulge * closing**0.7 * unfolded * np.clip((to_edge - 0.03) / 0.10, 0, 1)
-        plain = cv2.GaussianBlur(plain, (0, 0), 0.05 * self._cm)
-        # A lid is round: its middle is brightest.
-        shaded = self._lid * (0.93 + 0.10 * np.sin(np.pi * np.clip(at, 0.2, 1)))[..., None]
-        lid += plain[..., None].astype(np.float32) * (shaded.astype(np.float32) - lid)
-        under = self._resampled(np.maximum(below, self._lower + 0.07 * self._cm * closing))
+        under = self._resampled(np.maximum(below, self._lower))
         share = np.clip(y - middle + 0.5, 0, 1).astype(np.float32)[..., None]
-        return np.asarray(lid + share * (under - lid))
+        skin = np.asarray(lid + share * (under - lid))
+        down, up = smoothstep(closing / _PAINTED_AT), smoothstep(raised / _MEETS_AT)
+        if down > 0:
+            self._paint_lid(skin, upper, closing, float(down), float(up))
+        return skin
+
+    def _paint_lid(
+        self, skin: Pixels, upper: FloatArray, closing: float, down: float, up: float
+    ) -> None:
+        """Paints the unfolded upper lid, its fold and its lashes over ``skin`` [H, W, 3].
+
+        Skin and lashes of the picture, stretched over the eye, would look like smudges.
+        ``down`` and ``up`` in [0, 1]: how much of the picture's upper and lower lid is replaced.
+        """
+        cm, y = np.float32(self._cm), self._grid_y
+        edge = upper.astype(np.float32)
+        over = np.clip(edge - y + 0.5, 0, 1)
+        cover = self._unfolded * (down * over + up * (1 - over))
+        # A lid is round: it is brightest in the middle, and the ball below shades its edge.
+        at = np.clip((y - self._crease) / np.maximum(edge - self._crease, 1), 0, 1)
+        round_ = 0.95 + 0.09 * np.sin(np.pi * np.clip(at, 0.1, 1)) * self._bulge
+        fold = np.exp(-(((y - self._crease) / (0.07 * cm)) ** 2)) * self._bulge
+        shade = round_ - (0.05 + 0.09 * closing) * fold
+        skin += cover[..., None] * (self._bare * shade[..., None].astype(np.float32) - skin)
+        thick = _LASH_LINE_CM * cm * (0.45 + 0.55 * self._bulge)
+        line = np.clip(1.2 - np.abs(y - edge) / thick, 0, 1) * self._at_lashes
+        lashes = np.maximum(line, self._lashes_at(edge, closing)) if closing > 0.3 else line
+        alpha = (np.float32(0.85 * down) * lashes)[..., None]
+        skin += alpha * (self._lash_colour - skin)
+
+    def _lashes_at(self, edge: Pixels, closing: float) -> Pixels:
+        """Returns the lashes of a lid whose edge is at ``edge`` [W]: [H, W] in [0, 1]."""
+        left, right = self._ends
+        along = np.linspace(0.06, 0.97, _LASHES)
+        x = left + along * (right - left)
+        base = np.interp(x, self._grid_x[0], edge)
+        # They fan out from the middle, and those towards the temple are the longest.
+        outward = along if self._outer_right else 1 - along
+        length = _LASH_CM * self._cm * (0.45 + 0.55 * outward) * min(1.0, closing)
+        lean = (along - 0.5) * 1.5
+        tips = np.stack([x + length * np.sin(lean), base + length * np.cos(lean)], -1)
+        mask: npt.NDArray[np.uint8] = np.zeros(self._grid_x.shape, np.uint8)
+        ends = np.rint(np.stack([np.stack([x, base], -1), tips], 1) * 16).astype(np.int32)
+        thick = max(1, round(0.03 * self._cm))
+        cv2.polylines(mask, list(ends), False, 255, thick, cv2.LINE_AA, 4)
+        return np.asarray(mask.astype(np.float32) * np.float32(0.40 / 255))
+
+    def _prepare_lid(self) -> None:
+        """Computes what ``_paint_lid`` needs: colours of lid and lashes, and where the eye is."""
+        cm, x, y = self._cm, self._grid_x[0], self._grid_y
+        left, right = self._ends
+        beside = np.minimum(x - left, right - x) / cm  # cm, negative beside the eye
+        self._at_eye = smoothstep((beside + _CORNER_CM) / 0.35).astype(np.float32)
+        self._at_lashes = smoothstep((beside + 0.15) / 0.2).astype(np.float32)
+        self._crease = (self._upper - _CREASE_CM * cm * self._bulge).astype(np.float32)
+        # The lid that is painted covers the lashes of the picture, also beside the corners.
+        top = self._upper - _LID_CM * cm * (0.7 + 0.3 * self._bulge)
+        bottom = self._lower + 0.09 * cm
+        inside = smoothstep((y - top) / (0.30 * cm)) * smoothstep((bottom - y) / (0.10 * cm) + 0.5)
+        self._unfolded = np.asarray(inside * self._at_eye, np.float32)
+        # From the colour of the skin above the eye to that below it.
+        above = self._skin_colour(np.linspace(0.40, 0.62, 7)[:, None] * self._upper[None])
+        below = self._skin_colour(self._lower[None] + np.linspace(0.22, 0.42, 5)[:, None] * cm)
+        # Glasses, hair and shadow are no skin: the darker of the two counts less.
+        bright = np.clip(above.mean(2) / np.maximum(below.mean(2), 1), 0.5, 2)[..., None]
+        trust = np.clip(0.62 * bright**2 / (bright**2 + 1) * 2, 0.1, 0.8)
+        lid = below + trust * (above - below)
+        t = np.clip((y - self._crease) / np.maximum(self._lower - self._crease, 1), 0, 1)[..., None]
+        self._bare = np.asarray(lid + smoothstep(t, 0.5, 1.0) * (below - lid), np.float32)
+        # At its upper end, the lid has the colour of the picture there.
+        near = self._skin_colour(top[None] + np.linspace(-0.20, 0.06, 6)[:, None] * cm)
+        t = (y - top) / np.maximum(self._lower - top, 1)
+        upper_end = (1 - smoothstep(t, 0.1, 0.7))[..., None].astype(np.float32)
+        self._bare += upper_end * (near - self._bare)
+        heights = self._upper[None] + np.linspace(-0.10, 0.06, 7)[:, None] * cm
+        middle = self._bulge > 0.6
+        seen = self._columns_at(heights)[:, middle].reshape(-1, 3)
+        dark = seen[seen.mean(1) <= np.percentile(seen.mean(1), 15)].mean(0)
+        skin = self._bare[:, middle].reshape(-1, 3).mean(0)
+        self._lash_colour = np.asarray(np.minimum(dark, 0.40 * skin), np.float32)
+
+    def _columns_at(self, heights: FloatArray) -> Pixels:
+        """Returns the picture at heights [N, W] in each column: [N, W, 3]."""
+        columns = np.broadcast_to(self._grid_x[0], heights.shape).astype(np.float32)
+        return np.asarray(
+            cv2.remap(
+                self._picture,
+                columns,
+                heights.astype(np.float32),
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        )
+
+    def _skin_colour(self, heights: FloatArray, percentile: float = 70) -> Pixels:
+        """Returns the colour of the skin at heights [N, W], smoothed along the lid: [1, W, 3].
+
+        It is the ``percentile`` of each column: folds and make-up are darker than the skin.
+        """
+        row = np.percentile(self._columns_at(heights), percentile, axis=0)[None].astype(np.float32)
+        return np.asarray(cv2.GaussianBlur(row, (0, 0), 0.35 * self._cm), np.float32)
 
     def _resampled(self, source: FloatArray) -> Pixels:
         """Returns the patch with each pixel taken from the height ``source`` [H, W]."""
@@ -281,15 +383,6 @@ class PaintedEye:
                 borderMode=cv2.BORDER_REPLICATE,
             )
         )
-
-    def _lid_skin(self) -> Pixels:
-        """Returns the colour of the skin between brow and lashes in each column: [1, W, 3]."""
-        heights = np.linspace(0.40, 0.62, 7)[:, None] * self._upper[None]
-        columns = np.broadcast_to(self._grid_x[0], heights.shape).astype(np.float32)
-        found = cv2.remap(self._picture, columns, heights.astype(np.float32), cv2.INTER_LINEAR)
-        # Folds and make-up are darker than the skin.
-        row = np.percentile(found, 70, axis=0)[None].astype(np.float32)
-        return np.asarray(cv2.GaussianBlur(row, (0, 0), 0.35 * self._cm), np.float32)
 
     def _ball(
         self, turn: FloatArray, upper: FloatArray, opened: FloatArray, closing: float

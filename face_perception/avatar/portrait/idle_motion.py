@@ -1,4 +1,4 @@
-"""Generates idle motion: blinks, saccades, head sway, and brows and nods that follow the voice.
+"""Generates idle motion: blinks, saccades, head sway; ``prosody`` adds what follows the voice.
 
 Contains numbers only: it decides what the face does and when; a renderer draws it.
 """
@@ -6,12 +6,14 @@ Contains numbers only: it decides what the face does and when; a renderer draws 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.portrait import expression_blend as blend
+from face_perception.avatar.portrait.prosody import Accent, Prosody
 from face_perception.errors import InputError
 from face_perception.geometry import smoothstep
 from face_perception.speech import MouthShape
@@ -49,16 +51,15 @@ _SWAY = (
 _SWAY_SPEAKING = 1.6  # factor on the sway while speaking
 
 _EASE = 0.30  # time constant of a change of expression, seconds
-_STRESS_FAST, _STRESS_SLOW = 0.06, 0.9  # time constants of two running means of the jaw, s
-_STRESS_PAUSE = 0.9  # shortest time between two raises of the brows, seconds
 _LONGEST_STEP = 0.2  # longest time by which one call advances the face, seconds
 
 
 class IdleMotionAnimator:
     """An ``Animator`` with blinks, saccades and sway; the same seed and calls give the same states.
 
-    The mouth is as given to ``state_at``, except that the jaw drops in a surprised or scared face
-    that is silent.
+    The mouth is as given to ``state_at``, except that in silence the jaw drops in a surprised or
+    scared face, and a smile shows the teeth. With ``prosody``, head, brows and lids follow the
+    speech, less in a sad face and more in a lively one.
 
     Raises InputError if ``seed`` is negative.
 
@@ -72,7 +73,7 @@ class IdleMotionAnimator:
     True
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, prosody: bool = True) -> None:
         if seed < 0:
             raise InputError(f"the seed of an animator must be 0 or more, not {seed}")
         self._random = np.random.default_rng(seed)
@@ -91,9 +92,7 @@ class IdleMotionAnimator:
         self._next_fixation = self._fixation_time()
         self._head = np.zeros(2)
         self._sway = 1.0
-        self._fast = self._slow = 0.0
-        self._stress = self._lift = 0.0
-        self._last_stress = self._lift_until = -math.inf
+        self._prosody = Prosody(np.random.default_rng([seed, 1])) if prosody else None
 
     def set_expression(self, probability: npt.ArrayLike | None) -> None:
         """Sets the expression to show: [7] in the order of ``types.EXPRESSIONS``, each in [0, 1].
@@ -134,25 +133,29 @@ class IdleMotionAnimator:
         self._blend_now += (1 - math.exp(-step / _EASE)) * (self._wanted_blend - self._blend_now)
         gaze = self._gaze_now(speaking)
         self._turn_head(step, speaking)
-        self._emphasise(step, mouth.jaw if speaking else 0.0)
         shown = dict(zip(blend.CHANNELS, (float(v) for v in self._blend_now), strict=True))
-        drop = 0.0 if speaking else shown["jaw"]
-        if drop > 0.01:
-            shape = MouthShape(max(mouth.jaw, drop), *(float(v) for v in mouth.values()[1:]))
-        else:
-            shape = mouth
+        accent = self._accent(step, mouth.jaw if speaking else 0.0, shown)
+        shape = mouth
+        if not speaking and max(shown["jaw"], shown["teeth"]) > 0.01:
+            jaw, teeth = max(mouth.jaw, shown["jaw"]), max(mouth.teeth, shown["teeth"])
+            shape = replace(mouth, jaw=jaw, teeth=teeth)
         yaw, pitch, roll = self._head_sway()
         return FaceState(
             mouth=shape,
             smile=_limit(shown["smile"]),
-            inner_brow=_limit(shown["inner_brow"] + 0.30 * self._lift),
-            outer_brow=_limit(shown["outer_brow"] + 0.40 * self._lift),
-            lids=_limit(shown["lids"] + 0.10 * self._lift),
+            brow_knit=shown["brow_knit"],
+            cheeks=shown["cheeks"],
+            nose=shown["nose"],
+            stretch=shown["stretch"],
+            tighten=shown["tighten"],
+            inner_brow=_limit(shown["inner_brow"] + 0.30 * accent.brows),
+            outer_brow=_limit(shown["outer_brow"] + 0.40 * accent.brows),
+            lids=_limit(shown["lids"] + 0.10 * accent.brows),
             blink=self._blink_now(speaking),
             gaze_yaw=float(gaze[0]),
             gaze_pitch=float(gaze[1]),
             head_yaw=float(self._head[0]) + yaw,
-            head_pitch=float(self._head[1]) + pitch + shown["head_pitch"] - 0.035 * self._stress,
+            head_pitch=float(self._head[1]) + pitch + shown["head_pitch"] + accent.head_pitch,
             head_roll=roll,
         )
 
@@ -210,19 +213,15 @@ class IdleMotionAnimator:
         yaw, pitch, roll = (float(self._sway * s) for s in sums)
         return yaw, pitch, roll
 
-    def _emphasise(self, step: float, jaw: float) -> None:
-        """Nods the head a little at stressed syllables, and sometimes raises the brows."""
-        self._fast += (1 - math.exp(-step / _STRESS_FAST)) * (jaw - self._fast)
-        self._slow += (1 - math.exp(-step / _STRESS_SLOW)) * (jaw - self._slow)
-        stressed = max(0.0, self._fast - self._slow - 0.12)
-        self._stress += (1 - math.exp(-step / 0.12)) * (min(1.0, 2.5 * stressed) - self._stress)
-        if stressed > 0.18 and self._now - self._last_stress > _STRESS_PAUSE:
-            # Only some of them: brows that move regularly look mechanical.
-            self._last_stress = self._now if self._random.random() < 0.5 else self._now - 0.5
-            if self._last_stress == self._now:
-                self._lift_until = self._now + 0.35
-        lifting = self._now < self._lift_until
-        self._lift += (1 - math.exp(-step / (0.09 if lifting else 0.30))) * (lifting - self._lift)
+    def _accent(self, step: float, jaw: float, shown: dict[str, float]) -> Accent:
+        """Returns what the speech adds, given the channels ``shown`` of the expression."""
+        if self._prosody is None:
+            return Accent()
+        lively = 1 + 0.5 * (shown["lids"] + 0.5 * shown["smile"] + shown["tighten"])
+        accent = self._prosody.follow(step, jaw, min(max(lively, 0.4), 1.5))
+        if accent.blink and self._now - self._blink_from > _BLINK_MIN:
+            self._next_blink = self._now
+        return accent
 
 
 def _limit(value: float) -> float:

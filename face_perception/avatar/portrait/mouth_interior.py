@@ -19,13 +19,15 @@ _HALF_CM, _HIGH_CM = 3.4, 2.4  # half width and half height of what is drawn
 # Width and height of the crowns as seen from the front, cm: half an arch, from the middle.
 _UPPER = ((0.84, 0.98), (0.65, 0.88), (0.70, 0.96), (0.52, 0.84), (0.42, 0.74), (0.34, 0.64))
 _LOWER = ((0.52, 0.80), (0.56, 0.82), (0.64, 0.88), (0.52, 0.80), (0.44, 0.72), (0.36, 0.64))
-_UPPER_EDGE_CM = 0.10  # edge of the upper incisors below the line where the lips meet
-_LOWER_EDGE_CM = 0.02
-_TEETH_DROP = 0.95  # share of the jaw drop by which the lower teeth go down
+_UPPER_EDGE_CM = 0.22  # edge of the upper incisors below the line where the lips meet
+_LOWER_EDGE_CM = 0.06  # edge of the lower incisors above that line
+# Share of the jaw drop by which the lower teeth go down: they stay in sight above the lower lip.
+_TEETH_DROP = 0.86
 
-_CAVITY = np.array([52.0, 20.0, 20.0])
+_THROAT = np.array([36.0, 12.0, 13.0])
+_WALL = np.array([128.0, 58.0, 58.0])  # of cheeks and palate in full light
 _GUM = np.array([186.0, 104.0, 104.0])
-_TONGUE = np.array([196.0, 108.0, 106.0])
+_TONGUE = np.array([204.0, 116.0, 112.0])
 _ENAMEL = np.array([236.0, 228.0, 212.0])
 
 
@@ -35,14 +37,15 @@ class MouthInterior:
     def __init__(self, image: Image, face: Anatomy) -> None:
         self._face = face
         light = _light(image, face)
-        self._cavity = (_CAVITY * light).astype(np.float32)
+        self._throat = (_THROAT * light).astype(np.float32)
         blur = 0.035 * face.cm * _FINE
         shine = _teeth_light(image, face)
         if shine is None:
             shine = light
         self._upper = _sprite(_arch(_UPPER, face, True), shine, face.cm, blur)
         self._lower = _sprite(_arch(_LOWER, face, False), shine, face.cm, blur)
-        self._tongue = _sprite(_tongue(face.cm), light, face.cm, 0.08 * face.cm * _FINE)
+        self._tongue = _sprite(_tongue(face.cm), light, face.cm, 0.05 * face.cm * _FINE)
+        self._walls = _sprite(_walls(face.cm), light, face.cm, 0.08 * face.cm * _FINE)
 
     def draw_interior(
         self,
@@ -51,6 +54,7 @@ class MouthInterior:
         skull: FloatArray,
         chin: FloatArray,
         mask: Pixels,
+        pushed: float = 0.0,
     ) -> Pixels:
         """Returns float32 RGB [H, W, 3] for a box of the frame.
 
@@ -59,29 +63,35 @@ class MouthInterior:
           head moved, pixels.
         - ``chin`` [2]: displacement of the jaw, pixels.
         - ``mask`` [H, W]: 1 inside the mouth opening, 0 outside.
+        - ``pushed`` in [0, 1]: how far the lips are pushed forward. They hide and shade
+          the teeth.
         """
         width, height = size
         out = np.empty((height, width, 3), np.float32)
-        out[:] = self._cavity
+        out[:] = self._throat
         at = skull - origin
         cm = self._face.cm
-        drop = float(np.linalg.norm(chin)) / (JAW_DROP * cm)
-        self._put(out, self._tongue, at + (0.70 - 0.14 * drop) * chin)
-        self._put(out, self._lower, at + _TEETH_DROP * chin)
-        self._put(out, self._upper, at)
-        # Light enters through the opening, from above the lower lip.
-        sigma = max(0.16 * cm, 0.8)
-        deep = cv2.GaussianBlur(mask, (0, 0), sigma)
+        drop = min(float(np.linalg.norm(chin)) / (JAW_DROP * cm), 1.0)
+        # Cheeks and palate get light as the mouth opens; the throat behind the tongue stays dark.
+        self._put(out, self._walls, at + 0.45 * chin, 0.25 + 0.75 * drop)
+        self._put(out, self._tongue, at + (0.66 - 0.10 * drop) * chin)
+        back = 0.16 * pushed * cm * self._face.axes[1]
+        self._put(out, self._lower, at + _TEETH_DROP * chin + back)
+        self._put(out, self._upper, at - back)
+        # Light enters through the opening, mostly from above: the lips shade what is next to them,
+        # the upper lip more than the lower one.
+        deep = cv2.GaussianBlur(mask, (0, 0), max(0.13 * cm, 0.8))
         deep = cv2.warpAffine(
             deep,
-            np.array([[1, 0, 0], [0, 1, 0.10 * cm]], np.float32),
+            np.array([[1, 0, 0], [0, 1, 0.07 * cm]], np.float32),
             size,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        lit = np.clip(1.35 * deep, 0.12, 1)[..., None]
-        return np.asarray(self._cavity * (0.5 + 0.5 * lit) + lit * (out - self._cavity))
+        lit = np.clip(1.30 * deep + 0.10 * drop, 0.18, 1)[..., None] * (1 - 0.75 * pushed)
+        return np.asarray(self._throat * (0.5 + 0.5 * lit) + lit * (out - self._throat))
 
-    def _put(self, out: Pixels, sprite: Pixels, at: FloatArray) -> None:
+    def _put(self, out: Pixels, sprite: Pixels, at: FloatArray, strength: float = 1.0) -> None:
+        """Puts a sprite on ``out`` with its middle ``at`` [2], in pixels."""
         face = self._face
         middle = (np.array(sprite.shape[1::-1]) - 1) / 2
         turn = face.axes.T
@@ -89,6 +99,8 @@ class MouthInterior:
         move[:, :2] = turn
         move[:, 2] = at - turn @ middle
         placed = cv2.warpAffine(sprite, move, (out.shape[1], out.shape[0]))
+        if strength < 1:
+            placed *= np.float32(strength)
         out *= 1 - placed[..., 3:]
         out += placed[..., :3]
 
@@ -186,12 +198,26 @@ def _arch(teeth: tuple[tuple[float, float], ...], face: Anatomy, upper: bool) ->
 
 
 def _tongue(cm: float) -> Pixels:
+    """Draws the tongue behind the lower teeth: RGBA [H, W, 4], not premultiplied."""
     canvas, u, v = _canvas(cm)
-    y = v - 0.60
-    inside = np.clip((1 - (u / 1.75) ** 2 - (y / 0.62) ** 2) * 6, 0, 1)
-    below = (np.abs(u) < 1.75) & (y > 0)
-    canvas[..., 3] = np.maximum(inside, below * np.clip((1.75 - np.abs(u)) * 6, 0, 1))
-    groove = 1 - 0.22 * np.exp(-((u / 0.16) ** 2))
-    shade = np.clip(0.78 + 0.35 * y, 0.5, 1.0) * groove
+    y = v - 0.52
+    body = (np.abs(u) / 1.62) ** 2.6
+    inside = np.clip((1 - body - np.clip(-y / 0.66, 0, 2) ** 2) * 5, 0, 1)
+    canvas[..., 3] = inside
+    groove = 1 - 0.20 * np.exp(-((u / 0.13) ** 2)) * np.clip(0.9 + y, 0, 1)
+    # The back of the tongue is dark; its front is lit and wet.
+    shade = np.clip(0.92 + 0.62 * y, 0.35, 1.04) * (1 - 0.22 * body) * groove
     canvas[..., :3] = _TONGUE * shade[..., None]
+    for side in (-0.55, 0.55):
+        wet = np.exp(-(((u - side) / 0.30) ** 2) - ((y + 0.06) / 0.10) ** 2)
+        canvas[..., :3] += 26 * wet[..., None].astype(np.float32)
+    return canvas
+
+
+def _walls(cm: float) -> Pixels:
+    """Draws the cheeks and the palate around the throat: RGBA [H, W, 4], not premultiplied."""
+    canvas, u, v = _canvas(cm)
+    away = np.hypot(u / 1.45, (v - 0.05) / 0.80)
+    canvas[..., 3] = np.clip(away - 0.35, 0, 1) ** 1.2
+    canvas[..., :3] = _WALL * np.clip(0.45 + 0.35 * away, 0, 0.9)[..., None]
     return canvas

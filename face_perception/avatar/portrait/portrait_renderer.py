@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from face_perception.avatar.portrait.deformations import HEAD, JAW_DROP, SHAPES,
 from face_perception.avatar.portrait.eye_painting import PaintedEye, picture_gaze
 from face_perception.avatar.portrait.iris_and_head_gain import measure_head_gain, measure_iris_gain
 from face_perception.avatar.portrait.mouth_interior import MouthInterior
+from face_perception.avatar.portrait.skin_folds import SkinFolds, unit_strengths
 from face_perception.avatar.portrait.source_picture import (
     PortraitError,
     frame_picture,
@@ -40,6 +42,7 @@ MIN_SIDE, MAX_SIDE = 128, 2048  # pixels
 SAMPLES = ("astronaut", "grace_hopper")
 
 _JAW, _CLOSE = SHAPES.index("jaw"), SHAPES.index("close")
+_ROUND, _SMILE, _CHEEK = (SHAPES.index(name) for name in ("round", "smile", "cheek"))
 _HEAD_GAIN = 0.5  # share of a head turn that a flat picture shows, if it cannot be measured
 # How often the iris gain is measured: the measured movement is not quite proportional to it.
 _GAIN_ROUNDS = 2
@@ -52,8 +55,6 @@ class PortraitRenderer:
     - ``picture``: gray [H, W], RGB or RGBA [H, W, 3 or 4], uint8.
     - ``size``: width and height of the frames, pixels.
     - ``whole``: show as much of the picture as fits, instead of the face and shoulders.
-    - ``extra``: returns further deformations for a face, as displacements [E, 468, 2] like those of
-      ``deformations.SHAPES``.
 
     ``warnings`` say what will not look right and what to do, for example if the head is turned.
     Raises PortraitError if the picture cannot be animated, for example without exactly one face,
@@ -72,7 +73,6 @@ class PortraitRenderer:
         size: tuple[int, int] = (512, 512),
         whole: bool = False,
         tracker: FaceTracker | None = None,
-        extra: Callable[[Anatomy], FloatArray] | None = None,
     ) -> None:
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
             raise InputError(
@@ -93,10 +93,11 @@ class PortraitRenderer:
         self._eyes = [
             PaintedEye(self.picture, self._face, landmarks, left, gaze) for left in (False, True)
         ]
-        self._warp = Warp(self._face, self.size, extra(self._face) if extra else None)
+        self._warp = Warp(self._face, self.size)
         self._interior = MouthInterior(self.picture, self._face)
         region = self._warp.region
         self._canvas = self.picture.copy()
+        self._folds = SkinFolds(self.picture, self._face)
         x, y = np.meshgrid(
             np.arange(region.width, dtype=np.float32) + region.x,
             np.arange(region.height, dtype=np.float32) + region.y,
@@ -148,13 +149,14 @@ class PortraitRenderer:
 
         Values of ``state`` out of range are limited; values that are not finite count as 0.
         """
-        blink, lids, cheek = (
+        blink, lids = (
             float(np.clip(np.nan_to_num(value), low, 1))
-            for value, low in ((state.blink, 0), (state.lids, -1), (state.smile, 0))
+            for value, low in ((state.blink, 0), (state.lids, -1))
         )
+        amounts = shape_weights(state)
         gaze = np.array([state.gaze_yaw, state.gaze_pitch])
         return self.render_shapes(
-            shape_weights(state), blink=blink, lids=lids, gaze=gaze, cheek=cheek
+            amounts, blink=blink, lids=lids, gaze=gaze, folds=unit_strengths(amounts)
         )
 
     def render_shapes(
@@ -164,25 +166,25 @@ class PortraitRenderer:
         blink: float = 0.0,
         lids: float = 0.0,
         gaze: FloatArray | None = None,
-        cheek: float = 0.0,
-        shade: Pixels | None = None,
+        folds: Mapping[int, float] = MappingProxyType({}),
     ) -> Image:
         """Renders from the weights of the shapes instead of a state.
 
-        - ``amounts`` [K]: weights of ``deformations.SHAPES``, then of ``extra``; may be shorter.
+        - ``amounts`` [K]: weights of ``deformations.SHAPES``.
         - ``gaze`` [2]: yaw and pitch of the gaze, radians.
-        - ``cheek`` in [0, 1]: how far the cheeks raise the lower lids.
-        - ``shade`` [H, W]: factor on the brightness of the picture, for folds of the skin.
+        - ``folds``: how far action units fold the skin, [0, 1] each; see ``skin_folds.FOLDS``.
         """
         mark = self._stopwatch()
-        amounts = np.pad(amounts, (0, self._warp.shape_count - len(amounts)))
         turned = np.nan_to_num(
             (np.zeros(2) if gaze is None else gaze) - self._head_gain * amounts[list(HEAD[:2])]
         )
-        if shade is not None:
-            self._canvas[:] = np.clip(self.picture * shade[..., None] + 0.5, 0, 255)
+        self._folds.shade(self._canvas, folds)
+        # A smile raises the cheeks, and with them the lower lids.
+        cheek = min(1.0, float(amounts[_CHEEK] + 0.5 * amounts[_SMILE]))
         for eye in self._eyes:
-            eye.paint(self._canvas, blink, lids, turned, cheek)
+            patch = eye.paint(blink, lids, turned, cheek)
+            self._folds.shade_patch(patch, eye.rows, eye.columns)
+            self._canvas[eye.rows, eye.columns] = np.clip(patch + 0.5, 0, 255)
         mark("eyes")
         edges = self._edges_at(amounts)
         line, rows = self._mouth_line(edges)
@@ -203,8 +205,6 @@ class PortraitRenderer:
         mark("warp")
         self._draw_between_lips(image, amounts, *edges)
         mark("mouth")
-        if shade is not None:
-            self._canvas[:] = self.picture
         return image
 
     @property
@@ -324,7 +324,12 @@ class PortraitRenderer:
             jaw = float(amounts[_JAW])
             chin = face.axes[1] * jaw * JAW_DROP * cm
             inside = self._interior.draw_interior(
-                (box.shape[1], box.shape[0]), (float(low[0]), float(low[1])), skull, chin, mask
+                (box.shape[1], box.shape[0]),
+                (float(low[0]), float(low[1])),
+                skull,
+                chin,
+                mask,
+                pushed=float(np.clip(amounts[_ROUND], 0, 1)),
             )
             out += mask[..., None] * (inside - out)
         box[:] = np.clip(out + 0.5, 0, 255)

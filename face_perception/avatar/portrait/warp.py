@@ -14,14 +14,15 @@ import numpy.typing as npt
 
 from face_perception import faces
 from face_perception.avatar.portrait.anatomy import LIP_ROWS, Anatomy
-from face_perception.avatar.portrait.deformations import HEAD, SHAPES, displacements, head_turns
+from face_perception.avatar.portrait.deformations import HEAD, displacements, head_turns
 from face_perception.geometry import smoothstep
 
 FloatArray = npt.NDArray[np.floating]
 Maps = npt.NDArray[np.float32]
 
 STEP = 4  # pixels between two nodes of the grid of the fields
-_ITERATIONS = 5  # of Newton's method
+_ITERATIONS = 5  # of Newton's method, at most
+_NEAR = 0.004  # nodes; no iteration is needed where the result is as near as this
 _LONGEST = 1.5  # longest step of one iteration, nodes
 
 # The mesh ends at the face oval. Outside, the motion of its rim fades out: distance from the middle
@@ -53,15 +54,11 @@ class Warp:
     """The displacement fields of one face.
 
     - ``size``: width and height of the picture.
-    - ``extra`` [E, 468, 2]: displacements in addition to those of ``SHAPES``, cm in the face frame.
 
-    K below is the number of shapes, those of ``extra`` included; rows and columns count the nodes
-    of a grid over ``region``.
+    K below is the number of ``SHAPES``; rows and columns count the nodes of a grid over ``region``.
     """
 
-    def __init__(
-        self, face: Anatomy, size: tuple[int, int], extra: FloatArray | None = None
-    ) -> None:
+    def __init__(self, face: Anatomy, size: tuple[int, int]) -> None:
         self._face = face
         self._middle = face.points[faces.FACE_OVAL].mean(0)
         self._rim = rim = _rounded(face.points[faces.FACE_OVAL], self._middle)
@@ -76,16 +73,13 @@ class Warp:
         y = self.region.y + np.arange(rows) * STEP + (STEP - 1) / 2
         self.nodes = np.stack(np.meshgrid(x, y), 2)
         self._origin = np.array([x[0], y[0]])
-        self._basis = self._fields(extra)  # [2, K, rows, columns, 2] pixels
+        self._basis = self._fields()  # [2, K, rows, columns, 2] pixels
         grid = (self.nodes - self._origin) / STEP
         self._grid = np.ascontiguousarray(grid, np.float32)
 
-    def _fields(self, extra: FloatArray | None) -> npt.NDArray[np.float32]:
+    def _fields(self) -> npt.NDArray[np.float32]:
         face, nodes = self._face, self.nodes
-        shapes = displacements(face)
-        if extra is not None:
-            shapes = np.concatenate([shapes, extra])
-        moves = shapes @ face.axes * face.cm  # pixels
+        moves = displacements(face) @ face.axes * face.cm  # pixels
         rim = face.points[faces.FACE_OVAL]
         ring_points = np.concatenate([self._middle + k * (rim - self._middle) for k, _ in _RINGS])
         ring_moves = np.concatenate([k * moves[:, faces.FACE_OVAL] for _, k in _RINGS], 1)
@@ -103,12 +97,8 @@ class Warp:
         mean = (upper + lower) / 2
         fields = np.stack([layer + beside * (mean - layer) for layer in layers])
         fields[:, list(HEAD)] = head_turns(local) @ face.axes * face.cm
-        return np.asarray(fields * still[..., None], np.float32)
-
-    @property
-    def shape_count(self) -> int:
-        """Returns the number of shapes: those of ``SHAPES`` and of ``extra``."""
-        return int(self._basis.shape[1])
+        # Contiguous: each frame would copy it otherwise.
+        return np.ascontiguousarray(fields * still[..., None], np.float32)
 
     def displacement_at(self, points: FloatArray, layer: int) -> FloatArray:
         """Returns how points [N, 2] of the picture move at weight 1 of each shape: [K, N, 2].
@@ -169,6 +159,8 @@ class Warp:
         x = grid - field[rows]
         for _ in range(_ITERATIONS):
             missed_x, missed_y = cv2.split(x + _sample(field, x) - grid)
+            if max(np.abs(missed_x).max(), np.abs(missed_y).max()) < _NEAR:
+                break
             a, b, c, d = cv2.split(_sample(slope, x))
             a += 1
             d += 1
@@ -245,6 +237,3 @@ def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:
     squared = (a[:, None, 0] - b[None, :, 0]) ** 2
     squared += (a[:, None, 1] - b[None, :, 1]) ** 2
     return np.asarray(squared * np.log(np.maximum(squared, 1e-12)) / 2)
-
-
-assert len(SHAPES) == 16

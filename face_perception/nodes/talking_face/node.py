@@ -62,6 +62,12 @@ class TalkingFaceParameters(WebSettings, AudioInputSettings, PerformerSettings, 
         "Random seed for blinks and idle motion; the same seed reproduces the same motion.",
         minimum=0,
     )
+    prosody: bool = setting(
+        True,
+        "Move head, brows and lids with the speech: nods at stressed syllables and at the ends of "
+        "phrases, where speakers also blink. A sad face does less, a lively one more. false: only "
+        "the lips follow the speech.",
+    )
     mouth: str = setting(
         "trained",
         "Model that moves the lips. trained: a network trained on generated speech, which closes "
@@ -165,7 +171,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         # MuseTalk generates lips for speech that has arrived, so the sound must wait for them.
         self.performer = performer = Performer(
             _mouth(values.mouth),
-            IdleMotionAnimator(values.seed),
+            IdleMotionAnimator(values.seed, prosody=values.prosody),
             renderer,
             replace(values, delay=max(values.delay, self._renderer_choice.delay)),
             listener=listener,
