@@ -2,113 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import itertools
-import json
-import os
-import shutil
-import signal
-import subprocess
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from waits import scaled
+from chromium import Browser, eventually, needs_chromium
 
 from face_perception.avatar import ScreenFrame, WebScreen
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-client = pytest.importorskip("websockets.sync.client")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed here")
+pytest.importorskip("websockets")
+pytestmark = needs_chromium
 
 RATE = 48_000
-
-
-class Browser:
-    """Headless Chromium, controlled by its DevTools protocol."""
-
-    def __init__(self, folder: Path) -> None:
-        assert CHROMIUM is not None
-        self._log = (folder / "chromium.log").open("wb")
-        self.process = subprocess.Popen(
-            [
-                *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio"),
-                *("--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0"),
-                *(f"--user-data-dir={folder}/profile", "--window-size=600,600", "about:blank"),
-            ],
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
-        port_file = folder / "profile" / "DevToolsActivePort"
-        eventually(lambda: port_file.exists() and port_file.read_text(), 60)
-        port = port_file.read_text().split()[0]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=scaled(10)) as answer:
-            targets = json.load(answer)
-        page = next(t for t in targets if t["type"] == "page")
-        self._held = contextlib.ExitStack()
-        self._socket = self._held.enter_context(
-            client.connect(page["webSocketDebuggerUrl"], max_size=None)
-        )
-        self._ids = itertools.count(1)
-
-    def do(self, method: str, **parameters: Any) -> Any:
-        number = next(self._ids)
-        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self._socket.recv(timeout=scaled(30)))
-            if message.get("id") == number:
-                assert "error" not in message, message
-                return message["result"]
-
-    def value(self, expression: str) -> Any:
-        return self.do("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get(
-            "value"
-        )
-
-    def screenshot(self) -> npt.NDArray[np.uint8]:
-        """Returns the page as BGR (height, width, 3)."""
-        data = base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"])
-        return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
-
-    def resize(self, width: int, height: int) -> None:
-        self.do(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
-
-    def close(self) -> None:
-        self._held.close()
-        self._end()
-        self._log.close()
-
-    def _end(self) -> None:
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(scaled(10))
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-
-def eventually(condition: Any, timeout: float = 20.0) -> None:
-    end = time.monotonic() + scaled(timeout)
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.fixture
