@@ -76,6 +76,13 @@ ARGUMENTS = [
     declare_argument(
         "voice", "false", "Start voice, which says the texts of the action say and of say_text"
     ),
+    declare_argument(
+        "barge_in",
+        "off",
+        "What a person does who talks over the robot: nothing (off), make its speech softer (duck) "
+        "or interrupt it (stop); also starts voice_activity, with echo cancellation",
+        choices=["off", "duck", "stop"],
+    ),
     declare_argument("audio", "audio", "Audio topic of the robot's microphone"),
     *common_arguments(),
 ]
@@ -98,9 +105,12 @@ def start(context):
     given = LaunchValues(context)
     web_port = given.number("web_port")
     face = {name: given.text(name) for name in DEFAULTS}
+    listening = graph.barge_in_parameters(given.text("barge_in"))
     options = graph.GraphOptions(
         **given.common(),
-        nodes=tuple(name for name in OURS if name == "talking_face" or given.true(name)),
+        nodes=tuple(
+            name for name in OURS if name == "talking_face" or name in listening or given.true(name)
+        ),
         speech=given.text("speech"),
         audio=given.text("audio"),
         parameters={
@@ -108,7 +118,9 @@ def start(context):
             "talking_face": {
                 **{name: value for name, value in face.items() if value != DEFAULTS[name]},
                 **({"web_port": web_port} if web_port else {}),
+                **listening.get("talking_face", {}),
             },
+            "voice_activity": listening.get("voice_activity", {}),
             "microphone": {"source": given.text("microphone_source")}
             if given.text("microphone_source")
             else {},

@@ -310,6 +310,10 @@ class Performer:
                 self._set_state(PerformerState.INTERRUPTED, now)
         return speaking
 
+    def set_volume(self, volume: float) -> None:
+        """Sets the volume of the speech, 0 to 1; it changes within 20 ms."""
+        self.playback_queue.set_volume(volume)
+
     def set_expression(self, probability: npt.ArrayLike | None) -> None:
         """Sets the expression to show: [7] in the order of ``types.EXPRESSIONS``, each in [0, 1].
 

@@ -172,6 +172,16 @@ class GraphOptions:
         return tuple(f"{prefix}{name}" for name in self.nodes)
 
 
+def barge_in_parameters(barge_in: str) -> dict[str, dict[str, Any]]:
+    """Returns the parameters of the nodes that let a person interrupt the robot, by node name.
+
+    ``barge_in`` is a value of that parameter of talking_face.
+    """
+    if barge_in == "off":
+        return {}
+    return {"talking_face": {"barge_in": barge_in}, "voice_activity": {"echo_cancellation": True}}
+
+
 def left_out(options: GraphOptions) -> list[str]:
     """Returns a sentence about each node that the default graph lacks, with its package.
 

@@ -37,6 +37,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="nodes to start; default: %(default)s",
     )
     parser.add_argument(
+        "--barge-in",
+        default="off",
+        choices=("off", "duck", "stop"),
+        help="what a person does who talks over the robot: nothing, make its speech softer, or "
+        "interrupt it; also starts talking_face and voice_activity, with echo cancellation; "
+        "default: %(default)s",
+    )
+    parser.add_argument(
         "--compressed", action="store_true", help="read IMAGE/compressed instead of IMAGE"
     )
     parser.add_argument(
@@ -52,10 +60,11 @@ def run(args: argparse.Namespace) -> int:
     from face_perception.bringup.supervisor import run_graph
 
     nodes = tuple(name for name in args.nodes.split(",") if name)
-    parameters = {}
+    parameters = graph.barge_in_parameters(args.barge_in)
+    nodes = (*nodes, *(name for name in parameters if name not in nodes))
     if args.camera:
         nodes = ("camera", *(n for n in nodes if n != "camera"))
-        parameters = {"camera": {"source": args.camera}}
+        parameters["camera"] = {"source": args.camera}
     options = graph_options.options(
         args,
         nodes=nodes,

@@ -1,4 +1,4 @@
-"""The voice_activity node: publishes whether a person speaks, except while the robot does."""
+"""The voice_activity node: publishes whether a person speaks, and not whether the robot does."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from face_perception.ros.network_loading import NetworkLoader, network_diagnosti
 from face_perception.settings import setting
 from face_perception.speech import (
     AudioChunk,
+    EchoCanceller,
     SpeechSegment,
     SpeechStream,
     VoiceActivity,
@@ -28,6 +29,8 @@ from face_perception.speech import (
 _RATE = 16_000  # Hz
 _STEP = 512 / _RATE  # seconds
 _MAX_JITTER = 0.03  # seconds; a stamp that is further off corrects the clock of the audio
+# Seconds for which the echo is known after what was played last. The robot's speech has pauses.
+_PLAYED_LATELY = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,12 @@ class VoiceActivityParameters(AudioInputSettings, VoiceActivitySettings, Network
         unit="s",
         dynamic=True,
     )
+    echo_cancellation: bool = setting(
+        False,
+        "Listen while the robot speaks: what it plays (the topic avatar/audio) is removed from "
+        "what its microphone hears. Until the room is learnt, in the first seconds of speech, the "
+        "microphone is still ignored. The results come 50 ms later.",
+    )
     longest_delay: float = setting(
         2.0,
         "If audio of more than this duration waits, because the computer does not keep up, the "
@@ -54,7 +63,10 @@ class VoiceActivityParameters(AudioInputSettings, VoiceActivitySettings, Network
 
 
 class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
-    """Reads ``audio`` and ``avatar/state``, publishes ``voice_activity`` for every 32 ms."""
+    """Reads ``audio`` and ``avatar/state``, publishes ``voice_activity`` for every 32 ms.
+
+    With ``echo_cancellation`` it also reads ``avatar/audio``.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("voice_activity", VoiceActivityParameters, **kwargs)
@@ -63,6 +75,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._network = NetworkLoader(self).load("voice_activity")
         self._activity = VoiceActivity(self._network, self.values)
         self._out = self.publisher(msg.VoiceActivity, "voice_activity", depth=50)
+        self._canceller = EchoCanceller() if self.values.echo_cancellation else None
         self._reset_stream()
         self._robot_speaks = False
         self._robot_until = -math.inf
@@ -78,6 +91,15 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             hint="start the microphone node, or remap the topic to where your audio is",
             wanted=lambda: self.has_subscribers(self._out),
         )
+        if self._canceller is not None:
+            self._played = AudioInput(
+                self,
+                "avatar/audio",
+                self._on_played,
+                AudioInputSettings(),
+                expected=False,
+                wanted=lambda: self.has_subscribers(self._out),
+            )
         self.subscribe_latched(msg.AvatarState, "avatar/state", self._on_state)
         self.timer(0.1, self._poll)
 
@@ -88,12 +110,28 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         fallback, values = network_diagnostics([self._network])
         problems = [fallback, self._input.status]
         return "; ".join(filter(None, problems)), {
-            "gated": "yes: the robot speaks" if self._gated() else "no",
+            "gated": "yes: the robot speaks" if self._ignores_sound() else "no",
+            **self._echo_diagnostics(),
             "late chunks": str(self._stream.late_chunks),
             "audio dropped (s)": f"{self._input.dropped_seconds:.1f}",
             "audio missing (s)": f"{self._input.missing_seconds:.1f}",
             **values,
         }
+
+    def _echo_diagnostics(self) -> dict[str, str]:
+        canceller = self._canceller
+        if canceller is None:
+            return {"echo cancellation": "off"}
+        if not math.isfinite(canceller.played_until):
+            return {"echo cancellation": f"nothing was played on {self._played.topic} so far"}
+        return {
+            "echo cancellation": "on" if canceller.learnt else "learns the room",
+            "echo lowered by (dB)": f"{canceller.attenuation:.0f}",
+        }
+
+    def _on_played(self, chunk: AudioChunk, _: Header) -> None:
+        if self._canceller is not None and chunk.stamp > 0:
+            self._canceller.play(chunk)
 
     def _on_state(self, state: msg.AvatarState) -> None:
         speaks = state.state == msg.AvatarState.STATE_SPEAKING
@@ -109,6 +147,20 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             self._robot_speaks = False
         return self._robot_speaks or time.monotonic() < self._robot_until
 
+    def _ignores_sound(self) -> bool:
+        """Returns whether the microphone may hear the robot, whose echo is not removed."""
+        if not self._gated():
+            return False
+        canceller = self._canceller
+        if canceller is None or not canceller.learnt:
+            return True
+        return self._heard_until() - canceller.played_until > _PLAYED_LATELY
+
+    def _heard_until(self) -> float:
+        """Returns the time at which the sound of the microphone so far ends, seconds."""
+        waiting = self._canceller.waiting if self._canceller is not None else 0
+        return self._began + (self._count + waiting) / _RATE
+
     def _reset_stream(self) -> None:
         # Audio that is missing from a live source never comes: treat it as silence at once.
         self._stream = SpeechStream((_RATE,), delay=math.inf)
@@ -118,9 +170,15 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
 
     def _restart(self, stamp: float) -> None:
         """Starts again: the next audio has this stamp in seconds and continues nothing."""
+        if self._canceller is not None:
+            self._canceller.forget_sound()
+        self._restart_detection(stamp)
+
+    def _restart_detection(self, stamp: float) -> None:
+        """Starts to detect again, with audio that has this stamp in seconds."""
         self._activity.reset()
         self._began = stamp
-        self._count = 0  # samples since then
+        self._count = 0  # samples since then that were listened to or ignored
         self._skipped = False
 
     def _on_dropped(self, seconds: float) -> None:
@@ -145,18 +203,20 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
 
     def _process(self, segment: SpeechSegment) -> None:
         samples = segment.samples[_RATE]
-        at = self._began + self._count / _RATE
         if segment.begins:
             self._restart(segment.stamp)
-        elif segment.stamp > 0 and abs(segment.stamp - at) > _MAX_JITTER:
+        elif segment.stamp > 0 and abs(segment.stamp - self._heard_until()) > _MAX_JITTER:
             # The clock of a sound card drifts from the computer's.
-            self._began += 0.1 * (segment.stamp - at)
-        if self._gated():
+            self._began += 0.1 * (segment.stamp - self._heard_until())
+        if self._canceller is not None:
+            start = segment.stamp if segment.stamp > 0 else self._heard_until()
+            samples = self._canceller.push(samples, start)
+        if self._ignores_sound():
             self._skip(len(samples))
         else:
             if self._skipped:
                 # The robot's speech must not continue as a person's.
-                self._restart(self._began + self._count / _RATE)
+                self._restart_detection(self._began + self._count / _RATE)
             for step in self._activity.detect(samples):
                 self._publish_step(self._began + step.end - _STEP, step)
             self._count += len(samples)

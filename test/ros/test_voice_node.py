@@ -179,6 +179,7 @@ def test_speech_is_interrupted_queued_and_replaced(listen: Callable[..., Listene
     # The talking face was interrupted by another program.
     state = listener.peer.node.create_publisher(msg.AvatarState, "avatar/state", latched_qos())
     _, result = listener.begin(long)
+    _, waiting = listener.begin("two")
     before = listener.heard()
     peer.until(lambda: listener.heard() > before + 0.2, why="for speech")
     old = msg.AvatarState(state=msg.AvatarState.STATE_INTERRUPTED)
@@ -188,6 +189,7 @@ def test_speech_is_interrupted_queued_and_replaced(listen: Callable[..., Listene
     old.since = peer.node.get_clock().now().to_msg()
     state.publish(old)
     assert "the talking face was interrupted" in listener.result(result).message
+    assert listener.result(waiting).interrupted, "nothing else is said"
     peer.spin(0.3)
     assert listener.silenced == 1, "it would interrupt the speech of the other program"
     assert len(listener.speech[-1].samples), "an end would end that speech"

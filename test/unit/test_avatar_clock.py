@@ -645,3 +645,17 @@ def test_nobody_looks_nothing_is_rendered() -> None:
     stage.performer.set_expression([0, 0, 0, 0, 1, 0, 0])
     stage.run(0.1)
     assert stage.kept.probability == [0, 0, 0, 0, 1, 0, 0]
+
+
+def test_the_volume_changes_without_a_click() -> None:
+    queue = PlaybackQueue(rate=1000)
+    queue.enqueue(np.ones(300, np.float32), heard=0.0)
+    queue.take_samples(150)  # from the delay of 0.1 s on
+    queue.set_volume(0.25)
+    softer = queue.take_samples(50)  # in 20 ms from 0 to 1, so in 15 ms to a quarter
+    np.testing.assert_allclose(softer[:15], 1 - np.arange(1, 16) / 20, atol=1e-6)
+    np.testing.assert_allclose(softer[15:], 0.25)
+    queue.set_volume(1.0)
+    pieces = [queue.take_samples(5) for _ in range(4)]
+    np.testing.assert_allclose(np.concatenate(pieces)[:15], 0.25 + np.arange(1, 16) / 20, atol=1e-6)
+    np.testing.assert_array_equal(queue.take_samples(20), np.ones(20))

@@ -280,6 +280,10 @@ def test_avatar_launch_says_what_graph_says(load: Any) -> None:
     given.update(web_token_file="/run/secrets/page")
     (face, *_) = sorted(function(None), key=lambda n: n["name"] != "talking_face")
     assert face["parameters"][1:] == [{"web_port": 8090, "web_token_file": "/run/secrets/page"}]
+    given.update(barge_in="stop", voice_activity="false")
+    nodes = {node["name"]: node for node in function(None)}
+    assert nodes["talking_face"]["parameters"][-1]["barge_in"] == "stop"
+    assert nodes["voice_activity"]["parameters"][-1] == {"echo_cancellation": True}
     given.update(web_port="page")
     with pytest.raises(ValueError, match="web_port:=page"):
         function(None)

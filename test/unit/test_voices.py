@@ -18,6 +18,8 @@ from face_perception.speech import (
     LONGEST_PIECE,
     LONGEST_TEXT,
     SpokenText,
+    TimedWord,
+    Utterance,
     VoiceError,
     open_voice,
     speak_text,
@@ -252,3 +254,14 @@ class TestHibari:
 def level(said: SpokenText, start: float, end: float) -> float:
     part = said.samples[round(start * said.rate) : round(end * said.rate)]
     return float(np.sqrt(np.mean(part**2)))
+
+
+def test_what_was_said_is_known_when_an_utterance_is_interrupted() -> None:
+    words = tuple(TimedWord(word, k, k + 0.9) for k, word in enumerate(("one", "two", "three")))
+    utterance = Utterance()
+    assert utterance.said_at(5.0) == ""
+    utterance.append(SpokenText(np.zeros(48_000, np.float32), 16_000, (), words), 0)
+    utterance.end()
+    for now in np.arange(5.0, 7.5, 0.02):
+        utterance.take(now)
+    assert utterance.said_at(7.5) == "one two"

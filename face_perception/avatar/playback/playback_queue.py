@@ -15,6 +15,7 @@ Array = npt.NDArray[np.float32]
 # Seconds of past audio for which `speech_time_at` still has an answer.
 _KEEP = 5.0
 _FADE = 0.005  # seconds
+_RAMP = 0.02  # seconds in which the volume goes from 0 to 1
 _EARLY = 0.25  # share of a period by which speech may start before its delay is over
 
 # Called with the position of the first sample in seconds, and the samples that were just taken.
@@ -69,10 +70,16 @@ class PlaybackQueue:
         self._pushed = 0
         self._runs: list[_Run] = []
         self._listeners: list[PlayedCallback] = []
+        self._volume = self._wanted_volume = 1.0
 
     def add_listener(self, listener: PlayedCallback) -> None:
         """Calls ``listener`` on the player's thread with all speech that the player takes."""
         self._listeners.append(listener)
+
+    def set_volume(self, volume: float) -> None:
+        """Sets the factor, 0 to 1, of the speech that the player takes from now on."""
+        with self._lock:
+            self._wanted_volume = min(max(volume, 0.0), 1.0)
 
     @property
     def samples_taken(self) -> int:
@@ -130,6 +137,7 @@ class PlaybackQueue:
                         run.waiting.insert(0, piece[taken:])
                     first, last = min(first, start), max(last, start + taken)
                     start += taken
+            self._apply_volume(out)
             self._pulled = end
             keep = end - _KEEP * self.rate
             self._runs = [run for run in self._runs if run.waiting or self._end(run) > keep]
@@ -183,6 +191,16 @@ class PlaybackQueue:
             if start - frame <= _EARLY * self._period:
                 start = frame
         return max(self._pulled, round(start))
+
+    def _apply_volume(self, samples: Array) -> None:
+        """Multiplies samples by the volume, which changes slowly enough to make no click."""
+        if self._volume == self._wanted_volume == 1.0 or not len(samples):
+            return
+        change = self._wanted_volume - self._volume
+        steps = np.arange(1, len(samples) + 1) / (_RAMP * self.rate)
+        volume = self._volume + np.copysign(np.minimum(steps, abs(change)), change)
+        samples *= volume.astype(np.float32)
+        self._volume = self._wanted_volume if steps[-1] >= abs(change) else float(volume[-1])
 
     def _waiting(self) -> int:
         return sum(len(piece) for run in self._runs if not run.closed for piece in run.waiting)

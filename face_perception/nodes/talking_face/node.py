@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -32,21 +33,28 @@ from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.phoneme_messages import phonemes_from_msg
+from face_perception.ros.qos import SensorSubscription
 from face_perception.settings import setting
 from face_perception.speech import (
     MOUTH_NETWORKS,
     AudioChunk,
     BandMouth,
+    BargeIn,
+    BargeInSettings,
     Mouth,
     NeuralMouth,
 )
 from face_perception.web import WebSettings
 
+_DUCKED = 0.25  # volume while a person talks over the robot: -12 dB
+_NO_VOICES = 1.0  # seconds without voice activity after which nobody counts as talking
 _AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
 
 @dataclass(frozen=True)
-class TalkingFaceParameters(WebSettings, AudioInputSettings, PerformerSettings, RendererParameters):
+class TalkingFaceParameters(
+    WebSettings, AudioInputSettings, BargeInSettings, PerformerSettings, RendererParameters
+):
     """Parameters of the talking_face node."""
 
     portrait: str = setting(
@@ -152,6 +160,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def change_values(self, values: TalkingFaceParameters) -> None:
         if self.active:
             self._steering.eyes = values.eyes
+            self._barge_in.change_settings(values)
 
     def release(self) -> None:
         # MuseTalk's networks are large and must be freed before they are loaded again. Only the
@@ -199,6 +208,16 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             inform=lambda text: self.get_logger().info(text),
         )
         self._steering = Steering(self, performer, values.eyes, values.camera_frame, values.follow)
+        self._barge_in, self._voice_at = BargeIn(values), time.monotonic()
+        self._voices: SensorSubscription | None = None
+        if values.barge_in != "off":
+            self._voices = self.subscribe(
+                msg.VoiceActivity,
+                "voice_activity",
+                self._on_voice,
+                depth=50,
+                hint="start the node voice_activity with echo_cancellation, or set barge_in to off",
+            )
         self.timer(0.2, self._check_regularly)
         self.thread(self._perform)
 
@@ -224,8 +243,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         found = self.performer.report()
         problems = [screen.problem for screen in self._screens if screen.problem]
-        if self._input.status:
-            problems.append(self._input.status)
+        for source in (self._input, self._voices):
+            if source is not None and source.status:
+                problems.append(source.status)
         if found.too_much_speech:
             problems.append(
                 f"more than {self.values.longest_speech:g} s of speech wait to be played: what "
@@ -253,6 +273,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             "chunks of another sender": str(found.other_chunks),
             "broken off": str(found.broken_off),
             "ran dry": str(found.ran_dry),
+            "interrupted by persons": str(self.statistics.total("interrupted by persons")),
             "speech dropped (s)": f"{found.dropped_speech:.1f}",
             "loudspeaker": sound.description,
             "silent because": sound.silent_because,
@@ -308,12 +329,28 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             self.performer.report(), self._web.browser_count if self._web else 0
         )
         self._steering.release_stale_target(self.values.look_time)
+        if self._voices is not None and time.monotonic() - self._voice_at > _NO_VOICES:
+            self._barge_in.reset()
+            self.performer.set_volume(1.0)
 
     def _on_speech(self, chunk: AudioChunk, _: Header) -> None:
         self.performer.push_speech(chunk)
 
     def _on_phonemes(self, message: msg.Phonemes) -> None:
         self.performer.announce_phonemes(phonemes_from_msg(message))
+
+    def _on_voice(self, message: msg.VoiceActivity) -> None:
+        self._voice_at = time.monotonic()
+        talks = self._barge_in.hear(
+            messages.seconds(message.header.stamp),
+            message.probability if message.valid else math.nan,
+            self.performer.state[0] is PerformerState.SPEAKING,
+        )
+        if self.values.barge_in == "duck":
+            self.performer.set_volume(_DUCKED if talks else 1.0)
+        elif talks and self.performer.interrupt():
+            self.count("interrupted by persons")
+            self.get_logger().info("a person talks over the robot: its speech is interrupted")
 
     def _on_interrupt(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = True

@@ -130,10 +130,9 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
 
     def _on_face_interrupted(self) -> None:
         """The talking face was told to be silent, by another program."""
-        if self._current is not None:
-            self._interrupt(self._current, "the talking face was interrupted", face_stopped=True)
+        self._end_all("the talking face was interrupted", face_stopped=True)
 
-    def _end_all(self, why: str) -> int:
+    def _end_all(self, why: str, *, face_stopped: bool = False) -> int:
         """Ends all texts, said or waiting. Returns how many there were."""
         texts = [*self._waiting]
         self._waiting.clear()
@@ -141,7 +140,7 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
             self._conclude(text, why, interrupted=True)
         if self._current is None:
             return len(texts)
-        self._interrupt(self._current, why)
+        self._interrupt(self._current, why, face_stopped=face_stopped)
         return len(texts) + 1
 
     # Speech. A timer calls ``_advance``; the sentences are made on a thread.
@@ -195,7 +194,8 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
             self._output.abandon(text.request.expression)
         else:
             self._output.interrupt(text.request.expression)
-        self._conclude(text, why, interrupted=True)
+        said = text.utterance.said_at(time.monotonic())
+        self._conclude(text, f"{why}; said: {said}" if said else why, interrupted=True)
 
     def _conclude(self, text: SaidText, problem: str, *, interrupted: bool = False) -> None:
         self.count("texts not said" if problem else "texts said")

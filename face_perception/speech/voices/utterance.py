@@ -117,6 +117,12 @@ class Utterance:
             at = self._position(now)
             return next((word.text for word in self._words if word.start <= at < word.end), "")
 
+    def said_at(self, now: float) -> str:
+        """Returns the words that were said until a time, joined by spaces; empty if unknown."""
+        with self._lock:
+            at = self._position(now)
+            return " ".join(word.text for word in self._words if word.end <= at)
+
     def seconds_left(self, now: float) -> float:
         """Returns the seconds until the end; what is not made yet is estimated."""
         with self._lock:

@@ -1,0 +1,145 @@
+"""Tests that the robot's own voice is removed, and that nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from face_perception.speech import ECHO_RATE, AudioChunk, AudioSamples, EchoCanceller
+from face_perception.speech.echo.played_sound import PlayedSound
+
+SECONDS = 8.0
+STEP = 160  # samples in a chunk
+
+
+def voice_like(seed: int, seconds: float = SECONDS) -> npt.NDArray[np.float64]:
+    """Returns noise of changing colour in syllables of 0.2 s, RMS about 0.05."""
+    random = np.random.default_rng(seed)
+    pieces = []
+    for _ in range(round(seconds / 0.2)):
+        colour = random.standard_normal(12) * np.exp(-np.arange(12) / 4)
+        noise = np.convolve(random.standard_normal(3200), colour, "same")
+        pieces.append(noise / noise.std() * np.hanning(3200) * random.uniform(0.03, 0.12))
+    return np.concatenate(pieces)
+
+
+def echo_of(played: npt.NDArray[np.float64], delay: float, clock: float = 1.0) -> AudioSamples:
+    """Returns what a microphone hears of it, after ``delay`` seconds, with reflections."""
+    random = np.random.default_rng(7)
+    response = 0.5 * random.standard_normal(1600) * np.exp(-np.arange(1600) / 250)
+    response[0] = 1.0
+    heard = np.convolve(played, response)[: len(played)]
+    times = np.arange(len(heard)) / clock - delay * ECHO_RATE
+    heard = np.interp(times, np.arange(len(heard)), heard, left=0.0)
+    return (0.5 * heard + 1e-4 * random.standard_normal(len(heard))).astype(np.float32)
+
+
+def cleaned(
+    canceller: EchoCanceller,
+    played: npt.NDArray[np.float64],
+    heard: AudioSamples,
+    at: float = 100.0,
+    clock: float = 1.0,
+) -> Iterator[AudioSamples]:
+    """Yields what is left of each chunk of the microphone. Both streams begin at ``at``."""
+    random = np.random.default_rng(3)
+    for first in range(0, len(heard), STEP):
+        own = played[first : first + STEP].astype(np.float32)
+        canceller.play(AudioChunk(at + first / ECHO_RATE, ECHO_RATE, own))
+        stamp = at + first / ECHO_RATE / clock + random.normal(0, 1e-3)
+        yield canceller.push(heard[first : first + STEP], stamp)
+
+
+def power(samples: npt.NDArray[np.floating], begin: float, end: float) -> float:
+    return float(np.mean(samples[round(begin * ECHO_RATE) : round(end * ECHO_RATE)] ** 2))
+
+
+@pytest.mark.parametrize(("delay", "clock"), [(0.0, 1.0), (0.3, 1.0), (0.1, 1 + 2e-5)])
+def test_the_echo_is_removed_and_the_room_is_learnt(delay: float, clock: float) -> None:
+    canceller, played = EchoCanceller(), voice_like(1)
+    heard = echo_of(played, delay, clock)
+    chunks = list(cleaned(canceller, played, heard, clock=clock))
+    clean = np.concatenate(chunks)
+    assert len(clean) + canceller.waiting == len(heard)
+    assert canceller.learnt
+    assert canceller.attenuation > 3
+    assert power(clean, 5, 7.8) < 0.02 * power(heard, 5, 7.8)
+
+
+def test_a_person_who_talks_over_the_robot_remains() -> None:
+    canceller, played = EchoCanceller(), voice_like(1)
+    heard = echo_of(played, 0.1)
+    person = np.zeros(len(heard), np.float32)
+    person[round(6 * ECHO_RATE) :] = voice_like(2)[: len(heard) - round(6 * ECHO_RATE)]
+    person *= np.sqrt(power(heard, 1, 7) / power(person, 6, 8))  # as loud as the echo
+    clean = np.concatenate(list(cleaned(canceller, played, heard + person)))
+    begin, end = round(6 * ECHO_RATE), round(6.5 * ECHO_RATE)
+    together = np.corrcoef(clean[begin:end], person[begin:end])[0, 1]
+    assert together > 0.7
+    assert canceller.learnt
+
+
+def test_sound_passes_unchanged_while_nothing_is_played() -> None:
+    canceller = EchoCanceller()
+    heard = voice_like(2, 1.0).astype(np.float32)
+    out = [canceller.push(heard[k : k + STEP], 5 + k / ECHO_RATE) for k in range(0, 16_000, STEP)]
+    clean = np.concatenate(out)
+    np.testing.assert_array_equal(clean, heard[: len(clean)])
+    assert 0 < canceller.waiting <= 1024
+    assert not canceller.learnt
+
+
+def test_no_sample_is_lost_when_the_robot_ends() -> None:
+    canceller, played = EchoCanceller(), voice_like(1, 4.0)
+    played[2 * ECHO_RATE :] = 0.0
+    heard = echo_of(played, 0.1)
+    person = voice_like(2, 4.0).astype(np.float32)
+    person[: 3 * ECHO_RATE] = 0.0
+    clean = np.concatenate(list(cleaned(canceller, played, heard + person)))
+    assert len(clean) + canceller.waiting == len(heard)
+    np.testing.assert_array_equal(
+        clean[3 * ECHO_RATE :], (heard + person)[3 * ECHO_RATE : len(clean)]
+    )
+
+
+def test_the_room_is_known_after_a_hole_in_the_sound() -> None:
+    canceller, played = EchoCanceller(), voice_like(1)
+    heard = echo_of(played, 0.1)
+    list(cleaned(canceller, played, heard))
+    canceller.forget_sound()
+    assert canceller.learnt
+    clean = np.concatenate(list(cleaned(canceller, played, heard, at=500.0)))
+    assert power(clean, 0.5, 3) < 0.02 * power(heard, 0.5, 3)
+
+
+def test_the_room_is_not_learnt_from_a_person_alone() -> None:
+    canceller, played = EchoCanceller(), voice_like(1)
+    list(cleaned(canceller, played, voice_like(2).astype(np.float32)))
+    assert not canceller.learnt
+
+
+def test_played_sound_is_found_by_time() -> None:
+    played = PlayedSound(16_000)
+    assert np.isnan(played.number_at(5.0))
+
+    def at(time: float, count: int) -> list[float]:
+        return played.read(round(played.number_at(time)), count).tolist()
+
+    def chunk(stamp: float, value: float, rate: int = 16_000) -> AudioChunk:
+        return AudioChunk(stamp, rate, np.full(rate // 100, value, np.float32))
+
+    played.push(chunk(10.0, 0.5))
+    played.push(AudioChunk(10.0, 16_000, np.zeros(0, np.float32)))  # the end of an utterance
+    played.push(chunk(10.0105, 0.25))  # its stamp is off by half a millisecond
+    assert at(10.0, 320) == [0.5] * 160 + [0.25] * 160
+    played.push(chunk(10.5, 1.0))  # after a pause
+    assert at(10.499, 32) == [0.0] * 16 + [1.0] * 16
+    assert at(11.0, 3) == [0.0] * 3, "nothing was played so late"
+    assert at(1.0, 3) == [0.0] * 3, "nor so early"
+    played.push(chunk(2.0, 0.75))  # the clock went back
+    assert at(1.999, 32) == [0.0] * 16 + [0.75] * 16
+    played.push(chunk(2.01, 0.5, rate=48_000))
+    assert at(2.012, 64) == pytest.approx([0.5] * 64, abs=0.02)
