@@ -15,53 +15,63 @@ from face_perception.speech.articulation import (
     loudness,
     with_effort,
 )
-from face_perception.speech.audio_chunks import (
-    AudioChunk,
-    AudioError,
-    AudioSamples,
-    chunk_from_bytes,
-    make_chunk,
-    to_int16,
-)
-from face_perception.speech.band_mouth import BandMouth
-from face_perception.speech.barge_in import BargeIn, BargeInSettings
-from face_perception.speech.channels import ChannelMixer
-from face_perception.speech.echo.echo_canceller import ECHO_RATE, EchoCanceller
-from face_perception.speech.mel_spectrogram import log_mel, triangular_filters
-from face_perception.speech.mouth_for_heads import VISEMES, blendshapes_of, visemes_of
-from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape, lip_distance
-from face_perception.speech.neural_mouth import MOUTH_NETWORKS, NeuralMouth, mouth_features
-from face_perception.speech.phoneme_mouth import PhonemeMouth, with_effort_of
-from face_perception.speech.sound_level import SoundLevel
-from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
-from face_perception.speech.voice_activity import (
-    VOICE_STEP,
-    VoiceActivity,
-    VoiceActivitySettings,
-    VoiceState,
-)
-from face_perception.speech.voices.open_voice import DEFAULT_VOICE, open_voice
-from face_perception.speech.voices.sentences import LONGEST_PIECE, LONGEST_TEXT, split_text
-from face_perception.speech.voices.speak_text import speak_text
-from face_perception.speech.voices.utterance import Utterance, UtteranceChunk
-from face_perception.speech.voices.voice import (
-    SPEEDS,
-    Phone,
-    SpokenText,
-    TimedWord,
-    Voice,
-    VoiceError,
-)
-from face_perception.speech.wav_file import Recording, read_wav
-from face_perception.speech.whisper_stream import WhisperWindowStream
-from face_perception.speech.whisper_windows import (
-    BLOCK,
-    WhisperStateStream,
-    image_count,
-    image_windows,
-    whisper_states,
-    window_starts,
-)
+
+if TYPE_CHECKING:
+    from face_perception.speech.audio_chunks import (
+        AudioChunk,
+        AudioError,
+        AudioSamples,
+        chunk_from_bytes,
+        make_chunk,
+        to_int16,
+    )
+    from face_perception.speech.band_mouth import BandMouth
+    from face_perception.speech.barge_in import BargeIn, BargeInSettings
+    from face_perception.speech.channels import ChannelMixer
+    from face_perception.speech.echo.echo_canceller import ECHO_RATE, EchoCanceller
+    from face_perception.speech.mel_spectrogram import log_mel, triangular_filters
+    from face_perception.speech.mouth_for_heads import VISEMES, blendshapes_of, visemes_of
+    from face_perception.speech.mouth_shapes import (
+        MOUTH_RATE,
+        REST,
+        Mouth,
+        MouthShape,
+        lip_distance,
+    )
+    from face_perception.speech.neural_mouth import MOUTH_NETWORKS, NeuralMouth, mouth_features
+    from face_perception.speech.phoneme_mouth import PhonemeMouth, with_effort_of
+    from face_perception.speech.sound_level import SoundLevel
+    from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
+    from face_perception.speech.voice_activity import (
+        VOICE_STEP,
+        VoiceActivity,
+        VoiceActivitySettings,
+        VoiceState,
+    )
+    from face_perception.speech.voices.open_voice import DEFAULT_VOICE, open_voice
+    from face_perception.speech.voices.sentences import LONGEST_PIECE, LONGEST_TEXT, split_text
+    from face_perception.speech.voices.speak_text import speak_text
+    from face_perception.speech.voices.utterance import Utterance, UtteranceChunk
+    from face_perception.speech.voices.voice import (
+        SPEEDS,
+        Phone,
+        SpokenText,
+        TimedWord,
+        Voice,
+        VoiceError,
+    )
+    from face_perception.speech.wav_file import Recording, read_wav
+    from face_perception.speech.whisper_stream import WhisperWindowStream
+    from face_perception.speech.whisper_windows import (
+        BLOCK,
+        WhisperStateStream,
+        image_count,
+        image_windows,
+        whisper_states,
+        window_starts,
+    )
+else:
+    __getattr__ = lazy_names(__name__)
 
 __all__ = [
     "ARTICULATION_RATE",

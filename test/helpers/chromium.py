@@ -67,7 +67,18 @@ class Browser:
             "value"
         )
 
+    def resize(self, width: int, height: int, *, mobile: bool = False) -> None:
+        """Sets the size of the page, pixels. ``mobile``: as a tablet shows it."""
+        self.do(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=mobile,
+        )
+
     def screenshot(self) -> bytes:
+        """Returns the page as PNG."""
         return base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"])
 
     def close(self) -> None:

@@ -39,6 +39,7 @@ from face_perception.inference.models.cards import Card, Source
 from face_perception.inference.models.variants import write_variant
 from face_perception.inference.tensorrt import engine_cache
 from face_perception.learning.recipe import read_settings
+from face_perception.markers import read_marker_file
 from face_perception.media import load_camera
 from face_perception.outside_files import named_os_errors, parse_yaml
 from face_perception.people import (
@@ -362,14 +363,14 @@ READERS = (
     Reader(
         "markers of a session",
         InputError,
-        _written("markers.csv", MARKERS),
+        written("markers.csv", MARKERS),
         read_marker_file,
         good=("missing", "dangling link", "circular link", "cut in half"),
     ),
     Reader(
         "parameter file",
         InputError,
-        _written("params.yaml", _PARAMETERS),
+        written("params.yaml", _PARAMETERS),
         lambda path: check_parameter_file(str(path), ["/gaze"], ["gaze", "attention"]),
         "yaml",
         good=("empty",),
@@ -377,7 +378,7 @@ READERS = (
     Reader(
         "password of a page",
         InputError,
-        _written("token", "a long password\n"),
+        written("token", "a long password\n"),
         read_web_token,
         good=_ANY_TEXT,
     ),

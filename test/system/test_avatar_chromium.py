@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 from chromium import Browser, eventually, needs_chromium
 
@@ -96,7 +95,7 @@ def test_the_page_fills_the_screen(browser: Browser, width: int, height: int) ->
         eventually(lambda: (browser.value("stats.drawn") or 0) > 20)
         assert browser.value("audio") is None
         assert browser.value("note.style.opacity") == "0"
-        page = browser.screenshot()
+        page = cv2.imdecode(np.frombuffer(browser.screenshot(), np.uint8), cv2.IMREAD_COLOR)
         assert page.shape == (height, width, 3)
         # The frames are of one colour: red 250, blue 20.
         for y, x in (

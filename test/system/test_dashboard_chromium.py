@@ -115,10 +115,7 @@ def test_every_button_sends_its_command(
     browser: Browser, dashboard: Dashboard, size: tuple[int, int]
 ) -> None:
     width, height = size
-    browser.do(
-        "Emulation.setDeviceMetricsOverride",
-        width=width, height=height, deviceScaleFactor=1, mobile=True,
-    )  # fmt: skip
+    browser.resize(width, height, mobile=True)
     eventually(lambda: browser.value("innerWidth") == width)
     assert browser.value("document.documentElement.scrollWidth <= innerWidth")
     assert browser.value("Math.min(...[...document.querySelectorAll('button')].map("
@@ -196,10 +193,7 @@ def _screenshots(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> 
     made = Dashboard()
     browser.do("Page.navigate", url=made.page.address)
     for width, height in SIZES:
-        browser.do(
-            "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=True,
-        )  # fmt: skip
+        browser.resize(width, height, mobile=True)
         eventually(lambda: (browser.value("stats.pictures") or 0) > 2)
         (folder / f"{width}x{height}.png").write_bytes(browser.screenshot())
     made.close()
