@@ -210,8 +210,8 @@ def main() -> int:
                 figures["ours"].append(our_round())
                 figures["mediapipe"].append(their_round())
     print(
-        f"{len(images)} frames of {WIDTH}x{HEIGHT}, {options.rounds} rounds, one core; CPU time of "
-        "a frame, ms"
+        f"{len(images)} frames of {WIDTH}x{HEIGHT}, {options.rounds} rounds, one core; CPU time "
+        "of a frame, ms"
     )
     for name, rounds in figures.items():
         median = statistics.median(r["median"] for r in rounds)
