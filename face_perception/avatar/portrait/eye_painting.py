@@ -48,7 +48,7 @@ _LID_FOLLOWS = 0.85  # how far the upper lid goes down per radian of downward ga
 _WIDEST = -0.18  # upper lid at ``lids`` 1
 _NARROWED = 0.35  # upper lid at ``lids`` -1
 _MEETS_AT = 0.14  # where closed lids meet, above the lower lid
-_PAINTED_AT = 0.2  # closing from which a painted lid has replaced the one of the picture
+_PAINTED_AT = 0.1  # closing from which a painted lid has replaced the one of the picture
 
 # Centimetres:
 _CREASE_CM = 0.30  # fold of the upper lid above its edge, in the middle of the eye
