@@ -102,7 +102,10 @@ class DashboardPage(PageServer[_Viewer]):
     def show(self, data: Mapping[str, Any], jpeg: bytes = b"") -> None:
         """Sends a state as JSON, and a picture. Numbers that are not finite become null."""
         if self.clients:
-            text = json.dumps(finite(data), allow_nan=False, separators=(",", ":"))
+            try:
+                text = _json(data)
+            except ValueError:  # looking for such numbers in each update takes as long as this
+                text = _json(finite(data))
             self.call(self._offer, _Update(text.encode(), jpeg))
 
     # On the server's thread.
@@ -150,6 +153,11 @@ class DashboardPage(PageServer[_Viewer]):
         shown = number if isinstance(number, int) else None
         client.answers.append(json.dumps({"answer": shown, "success": success, "text": text}))
         client.changed.set()
+
+
+def _json(data: Any) -> str:
+    """Returns plain values as JSON. Raises ValueError for a number that is not finite."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":"))
 
 
 def _checked(found: Mapping[str, Any]) -> tuple[str, dict[str, str]]:

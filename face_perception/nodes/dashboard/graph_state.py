@@ -41,13 +41,15 @@ _SAME = 1e-6  # seconds between two stamps of one image
 
 @dataclass
 class Snapshot:
-    """What is known about one image. ``results`` are by topic; ``image`` is a message, or None.
+    """What is known about one image. ``results`` are by topic.
+
+    ``image`` is the message unread, empty without an image; ``GraphState.read_image`` reads it.
 
     ``stamp`` is in seconds, NaN if the image has none.
     """
 
     stamp: float
-    image: Any
+    image: bytes
     results: dict[str, Result[Any]] = field(default_factory=dict)
 
 
@@ -119,10 +121,7 @@ class GraphState:
         known = {_rounded(stamp) for stamp, _ in faces}
         with_faces = [one for one in images if _rounded(one[0]) in known]
         chosen = (with_faces or images or faces or ((0.0, b""),))[-1]
-        found = Snapshot(chosen[0], None)
-        if images:
-            with self._refusing():
-                found.image = read_message(chosen[1], self._topics.kinds[self._image])
+        found = Snapshot(chosen[0], chosen[1] if images else b"")
         for topic, kind in _KINDS.items():
             near = [
                 one
@@ -141,6 +140,14 @@ class GraphState:
             yield
         except InputError as error:
             self._refuse(error)
+
+    def read_image(self, image: bytes) -> Any:
+        """Returns the message Image or CompressedImage of a snapshot; None if it is invalid."""
+        try:
+            return read_message(image, self._topics.kinds[self._image])
+        except InputError as error:
+            self._refuse(error)
+            return None
 
     def _refuse(self, error: ValueError) -> None:
         self._node.count("refused")

@@ -11,11 +11,10 @@ import cv2
 from face_perception.media import BitDepth, ImageError, image_from_compressed, image_from_message
 from face_perception.nodes.dashboard import shown_values
 from face_perception.nodes.dashboard.commands import Commands
-from face_perception.nodes.dashboard.graph_state import GraphState, Snapshot
+from face_perception.nodes.dashboard.graph_state import GraphState
 from face_perception.ros import images
 from face_perception.ros.driver import PerceptionNode
 from face_perception.settings import setting
-from face_perception.types import Image
 from face_perception.web import DashboardPage, WebSettings
 
 _LOOK_PERIOD = 1.0  # seconds between two looks at browsers and publishers
@@ -36,7 +35,7 @@ class DashboardParameters(WebSettings):
     picture: bool = setting(True, "Show the camera's picture on the page.")
     compressed: bool = setting(False, "Read image/compressed instead of image.")
     rate: float = setting(
-        5.0,
+        4.0,
         "Largest number of updates of the page per second, while somebody looks at it.",
         minimum=0.2,
         maximum=10.0,
@@ -49,6 +48,15 @@ class DashboardParameters(WebSettings):
         maximum=1920,
         unit="pixels",
     )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A picture on the page: its message, its JPEG, and its pixels per pixel of the image."""
+
+    image: bytes = b""
+    jpeg: bytes = b""
+    scale: float = 1.0
 
 
 class DashboardNode(PerceptionNode[DashboardParameters]):
@@ -64,6 +72,7 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
         image = "image/compressed" if values.compressed else "image"
         self._graph = GraphState(self, self.resolve_topic_name(image) if values.picture else "")
         self._depth = BitDepth()
+        self._shown = _Shown()
         self._commands = Commands(self)
         self._page = DashboardPage(
             values.web_host,
@@ -103,10 +112,13 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
 
     def _show(self, _: float) -> None:
         found = self._graph.snapshot()
-        picture, scale = self._picture(found)
+        # An image that is shown already is not made again.
+        if not found.image or found.image is not self._shown.image:
+            self._shown = self._made(found.image)
+        jpeg, scale = self._shown.jpeg, self._shown.scale
         data = {
             "stamp": found.stamp,
-            "picture": picture is not None,
+            "picture": bool(jpeg),
             **shown_values.shapes(found.results, scale),
             "people": shown_values.people(found.results),
             "silence": self._graph.silence,
@@ -114,28 +126,27 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
             "session": shown_values.session(*self._graph.session),
             "hint": self._commands.hint,
         }
-        jpeg = b""
-        if picture is not None:
-            jpeg = images.to_compressed(picture, _QUALITY).data.tobytes()
         self._page.show(data, jpeg)
         self.count("output")
 
-    def _picture(self, found: Snapshot) -> tuple[Image | None, float]:
-        """Returns the picture to show, or None, and its pixels per pixel of the image."""
-        if found.image is None:
-            return None, 1.0
+    def _made(self, image: bytes) -> _Shown:
+        """Returns the picture of a message; without a JPEG if there is none to show."""
+        if not image:
+            return _Shown()
+        if (message := self._graph.read_image(image)) is None:
+            return _Shown(image)
         try:
-            if hasattr(found.image, "format"):
-                image = image_from_compressed(found.image)
+            if hasattr(message, "format"):
+                pixels = image_from_compressed(message)
             else:
-                image = image_from_message(found.image, self._depth)
+                pixels = image_from_message(message, self._depth)
         except ImageError as error:
             self.count("refused")
             self.warn_throttled(f"image: {error}", key="image refused")
-            return None, 1.0
-        height, width = image.shape[:2]
+            return _Shown(image)
+        height, width = pixels.shape[:2]
         scale = min(1.0, self.values.width / width)
         if scale < 1:
             size = (self.values.width, max(1, round(height * scale)))
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(image.dtype)
-        return image, scale
+            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(pixels.dtype)
+        return _Shown(image, images.to_compressed(pixels, _QUALITY).data.tobytes(), scale)
