@@ -257,8 +257,11 @@ def test_the_length_of_a_long_recording_is_exact(tmp_path: Path) -> None:
 
 
 def random_script(name: str, at: Any, other: str, rng: random.Random) -> Script:
-    """Returns looks of 0.5 to 3 s, with blinks of 0.1 to 0.3 s within and between them."""
-    looks, shut, t = [], [], 0.5
+    """Returns looks of 0.5 to 3 s, with blinks of 0.1 to 0.3 s within and between them.
+
+    Turns of speech last 0.3 to 4 s, with pauses of 0.6 to 3 s between them.
+    """
+    looks, shut, speech, t = [], [], [], 0.5
     while t < 40:
         end = t + rng.uniform(0.5, 3)
         looks.append((t, end, rng.choice(["robot", other])))
@@ -267,17 +270,22 @@ def random_script(name: str, at: Any, other: str, rng: random.Random) -> Script:
     while t < 43:
         shut.append((t, t + rng.uniform(0.1, 0.3)))
         t += rng.uniform(1.0, 5.0)
-    return Script(name, at, looks, shut)
+    talk, t = random.Random(name), 0.7
+    while t < 40:
+        speech.append((t, t + talk.uniform(0.3, 4)))
+        t = speech[-1][1] + talk.uniform(0.6, 3)
+    return Script(name, at, looks, shut, speech=speech)
 
 
 @pytest.mark.parametrize(("seed", "rate"), [(1, 25.0), (2, 30.0)])
-def test_looks_and_blinks_of_random_scripts(tmp_path: Path, seed: int, rate: float) -> None:
+def test_looks_blinks_and_speech_of_random_scripts(tmp_path: Path, seed: int, rate: float) -> None:
     rng = random.Random(seed)
     ada, bob = (random_script(*who, rng) for who in (("ada", LEFT, "bob"), ("bob", RIGHT, "ada")))
     clip = play(tmp_path, ada, bob, seconds=45.0, rate=rate)
     for script in (ada, bob):
         blinks = of(clip, "blink", script.name)
         assert f1(blinks, script.shut, 1 / rate) >= 0.95
+        assert f1(of(clip, "speech", script.name), script.speech, 1 / rate) >= 0.95
         for target, known in (("robot", "robot"), ("face", "bob" if script is ada else "ada")):
             looks = [e for e in of(clip, "look", script.name) if e.target == target]
             truth = [(a, b) for a, b, name in script.looks if name == known]
