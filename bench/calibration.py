@@ -1,11 +1,12 @@
-"""Gaze calibration on simulated people: what is found, gained and promised, and who is refused.
+"""Measures the gaze calibration on simulated people: error, expected error and refusals.
 
     python3 bench/calibration.py [--people 400] [--seed 1]
 
-A network: gain 1, bias N(0, 3 deg) on each axis, an image's noise 2 deg, one target, 30 images. The
-geometric estimator: gain, bias and noise as its prior says, one target or five. 10 % blinks, 5 %
-outliers anywhere. A refusal of somebody honest counts as no calibration. Liars look elsewhere in
-half of the images.
+A network has gain 1, a bias with a standard deviation of 3 deg on each axis, and 2 deg of noise in
+each image; it is calibrated with one target and 30 images. The geometric estimator has the gain,
+bias and noise of its prior, and one or five targets. 10 % of the images are blinks, 5 % outliers.
+If an honest person is refused, the gaze stays uncalibrated. Dishonest people look elsewhere in half
+of the images.
 """
 
 from __future__ import annotations
@@ -16,34 +17,36 @@ from collections import Counter
 
 import numpy as np
 
-from face_perception.gaze import (
+from face_perception.gaze import EstimatorPrior, EyeContact, GeometricGaze
+from face_perception.gaze.estimator_prior import NETWORK_PRIOR
+from face_perception.gaze.eyelids import LidCue
+from face_perception.gaze_probability import GazeErrorModel
+from face_perception.learning.synthesis.calibration_samples import (
+    GazePopulation,
+    GazeSamples,
+    gaze_samples,
+)
+from face_perception.people import (
     CalibrationFit,
     CalibrationRefused,
+    CalibrationSamples,
     Correction,
-    EstimatorPrior,
-    EyeContact,
-    GeometricGaze,
-    Samples,
     fit_calibration,
 )
-from face_perception.gaze.calibration import NETWORK_PRIOR
-from face_perception.gaze.lids import LidCue
-from face_perception.gaze_target import LookError
-from face_perception.synthesis import GazePeople, GazeSamples, gaze_samples
 from face_perception.types import FloatArray
 
 LIMIT_DEG = 1.1
 PAPER = 0.356  # Chen and Shi, TPAMI 2022: one gaze point, 30 images
 GEOMETRIC = GeometricGaze.prior
-DISTANCE = 2.5  # metres, of the Columbia Gaze data set
-# Its targets: 7 to the side 5 deg apart, 3 above each other 10 deg apart; the middle is the lens.
+DISTANCE = 2.5  # metres, in the Columbia Gaze data set
+# Targets of that data set: 7 columns 5 deg apart, 3 rows 10 deg apart; the lens is in the middle.
 LOOKS = np.radians([(x, y) for x in range(-15, 16, 5) for y in (-10, 0, 10)])
 LENS = [(0.0, 0.0)]
 FIVE = [*LENS, *((math.radians(x), math.radians(y)) for x in (-15, 15) for y in (-10, 10))]
 
 
-def like(prior: EstimatorPrior) -> GazePeople:
-    return GazePeople(
+def like(prior: EstimatorPrior) -> GazePopulation:
+    return GazePopulation(
         gain=(prior.yaw.gain, prior.pitch.gain),
         gain_spread=(prior.yaw.spread, prior.pitch.spread),
         bias=(prior.yaw.bias, prior.pitch.bias),
@@ -53,7 +56,9 @@ def like(prior: EstimatorPrior) -> GazePeople:
 
 
 def fit(given: GazeSamples, prior: EstimatorPrior = NETWORK_PRIOR) -> CalibrationFit:
-    samples = Samples.of(given.estimates, given.truths, given.targets, given.lids)
+    samples = CalibrationSamples.from_arrays(
+        given.estimates, given.truths, given.targets, given.lids
+    )
     return fit_calibration(samples, prior)
 
 
@@ -78,25 +83,25 @@ def network(random: np.random.Generator, people: int) -> None:
     error, plain = np.degrees(np.mean(after)), np.degrees(np.mean(before))
     print(f"a network, one target, {people} people")
     print(f"bias within {LIMIT_DEG} deg (2-D)     {(degrees < LIMIT_DEG).mean():.1%}")
-    print(f"refused, though honest      {refused / people:.2%}")
-    print(f"error of a gaze afterwards  {error:.2f} deg instead of {plain:.2f} deg: "
+    print(f"honest people refused       {refused / people:.2%}")
+    print(f"gaze error after calibration {error:.2f} deg, before {plain:.2f} deg: "
           f"{1 - error / plain:.1%} less (the paper on real people: {PAPER:.1%} less)")  # fmt: skip
 
 
-def corrected(
-    correction: Correction, estimates: FloatArray, lids: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Gazes and their standard deviations, each [N, 2]."""
+def corrected(correction: Correction, estimates: FloatArray, lids: FloatArray) -> FloatArray:
+    """Returns the calibrated gazes [N, 2]."""
     gazes = [
         correction.apply(*estimate, LidCue(*seen))
         for estimate, seen in zip(estimates.tolist(), lids.tolist(), strict=True)
     ]
-    return np.array(gazes), np.array([correction.sigmas(*e) for e in estimates.tolist()])
+    return np.array(gazes)
 
 
 def geometric(random: np.random.Generator, people: int) -> None:
-    print(f"\nthe geometric estimator, {people} people, looks up to 15 deg sideways, 10 up and down")
-    print("| targets | before | after | promised | refused | lids used |")
+    print(
+        f"\nthe geometric estimator, {people} people, looks up to 15 deg sideways, 10 up and down"
+    )
+    print("| targets | before | after | expected | refused | lids used |")
     print("|---|---|---|---|---|---|")
     for targets in (LENS, FIVE):
         before, after, promised, lids = [], [], [], 0
@@ -110,7 +115,7 @@ def geometric(random: np.random.Generator, people: int) -> None:
                 continue
             estimates = given.person.estimates(random, LOOKS)
             seen = given.person.lids(random, LOOKS)
-            gazes, _ = corrected(found.correction, estimates, seen)
+            gazes = corrected(found.correction, estimates, seen)
             before.append(np.linalg.norm(estimates - LOOKS, axis=1).mean())
             after.append(np.linalg.norm(gazes - LOOKS, axis=1).mean())
             promised.append(found.expected_residual)
@@ -121,7 +126,7 @@ def geometric(random: np.random.Generator, people: int) -> None:
 
 
 def liars(random: np.random.Generator, people: int) -> None:
-    print("\nliars refused: they look elsewhere in half of the images")
+    print("\nshare of people refused who look elsewhere in half of the images")
     print("| apart | one place | three places |")
     print("|---|---|---|")
     for apart in (4, 6, 8, 10, 12, 15, 20, 30):
@@ -139,18 +144,19 @@ def liars(random: np.random.Generator, people: int) -> None:
 
 
 def columbia(random: np.random.Generator, people: int) -> None:
-    """Eye contact: everybody looks into the camera as often as at another target of ``LOOKS``."""
+    """Measures eye contact of people who look into the camera in half of the images."""
     others = LOOKS[np.abs(LOOKS).sum(1) > 0]
     model = EyeContact()
-    plain = LookError(
-        GEOMETRIC.yaw.sigma, GEOMETRIC.pitch.sigma, GEOMETRIC.yaw.scale, GEOMETRIC.pitch.scale
+    yaw, pitch = GEOMETRIC.yaw, GEOMETRIC.pitch
+    plain = GazeErrorModel(
+        yaw.sigma, pitch.sigma, yaw.scale, pitch.scale, yaw.scale_sigma, pitch.scale_sigma
     )
     said: dict[str, list[float]] = {"not calibrated": [], "one target": [], "five targets": []}
     truth = []
     for _ in range(people):
         given = gaze_samples(random, people=like(GEOMETRIC), places=FIVE)
         first = given.targets == 0
-        one = Samples.of(
+        one = CalibrationSamples.from_arrays(
             given.estimates[first], given.truths[first], given.targets[first], given.lids[first]
         )
         try:
@@ -164,10 +170,12 @@ def columbia(random: np.random.Generator, people: int) -> None:
         estimates = given.person.estimates(random, looks)
         lids = given.person.lids(random, looks)
         truth += [True] * 5 + [False] * 5
-        said["not calibrated"] += [model(*e, DISTANCE, plain) for e in estimates.tolist()]
+        said["not calibrated"] += [
+            model.probability(*e, DISTANCE, plain) for e in estimates.tolist()
+        ]
         for name, correction in found.items():
-            for gaze, sigmas in zip(*corrected(correction, estimates, lids), strict=True):
-                said[name].append(model(*gaze.tolist(), DISTANCE, LookError(*sigmas.tolist())))
+            for gaze in corrected(correction, estimates, lids).tolist():
+                said[name].append(model.probability(*gaze, DISTANCE, correction.error))
     print(f"\neye contact at {DISTANCE} m among the targets of Columbia Gaze, geometric estimator")
     print("| | right at 0.5 | at the best threshold | area under ROC |")
     print("|---|---|---|---|")
