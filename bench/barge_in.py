@@ -1,6 +1,6 @@
 """Measures interruptions by a person in simulated rooms: false ones, missed ones and their delay.
 
-    python3 bench/barge_in.py [--speech FOLDER] [--rooms N]
+    python3 bench/barge_in.py [--speech FOLDER] [--rooms N] [--persons N] [--level DB ...]
 
 The robot says eight texts with its own voice (hibari-tts). Its microphone hears them through a
 room: an impulse response of decaying noise (reverberation time 0.15 to 0.6 s), a small loudspeaker
@@ -11,7 +11,8 @@ full scale. The echo canceller, the voice activity network and ``BargeIn`` hear 
 
 - ``--speech``: 16 kHz recordings (.wav) of the persons who interrupt, with their speech labelled in
   .scv files, such as `ten-vad/testset`. Without it, the recording of this repository.
-- ``--rooms``: number of rooms without a person, 30 s each.
+- ``--rooms``: number of rooms without a person, 30 s each. ``--persons``: largest number of
+  persons who interrupt.
 
 A person is as loud as the echo, or ``--level`` dB louder, and talks on for 2 s. An interruption
 counts as missed if it takes more than 1.5 s. The delay is from the first labelled sound of the
@@ -65,7 +66,7 @@ CHUNK = 0.02  # seconds in a message of the microphone
 PLAYED_CHUNK = 0.01
 ALONE = 30.0  # seconds of own speech in a room without a person
 TALKS = 2.0  # seconds
-FIRST, LAST = 4.0, 9.0  # seconds after which a person begins
+FIRST, LAST = 6.0, 11.0  # seconds after which a person begins: the room is learnt
 LONGEST = 1.5  # seconds; a later interruption counts as missed
 # Seconds from the decision to the closed mouth: it closes in 50 ms, seen with the next frame.
 TO_CLOSED = 0.05 + 1 / 30
@@ -272,12 +273,14 @@ def main() -> int:
     )
     parser.add_argument("--speech", type=Path)
     parser.add_argument("--rooms", type=int, default=60)
+    parser.add_argument("--persons", type=int, default=60)
     parser.add_argument("--level", type=float, nargs="+", default=[-6.0, 0.0, 6.0])
     parser.add_argument("--time", type=float, default=BargeInSettings().barge_in_time)
     args = parser.parse_args()
     settings = BargeInSettings(barge_in="stop", barge_in_time=args.time)
     listener = Listener(load("voice_activity", threads=1), settings)
     speech, voices = robot_speech(), persons(args.speech)
+    voices = voices[:: max(1, len(voices) // args.persons)][: args.persons]
     print("| | |\n|---|---|")
     for level in args.level:
         measure_persons(listener, speech, voices, level)

@@ -149,12 +149,14 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
 
     def _ignores_sound(self) -> bool:
         """Returns whether the microphone may hear the robot, whose echo is not removed."""
-        if not self._gated():
-            return False
         canceller = self._canceller
-        if canceller is None or not canceller.learnt:
-            return True
-        return self._heard_until() - canceller.played_until > _PLAYED_LATELY
+        if canceller is None:
+            return self._gated()
+        since = abs(self._heard_until() - canceller.played_until)  # seconds
+        # What is played tells of the robot's speech even while its state has not arrived.
+        if not self._gated() and since > self.values.gate_time:
+            return False
+        return not canceller.learnt or since > _PLAYED_LATELY
 
     def _heard_until(self) -> float:
         """Returns the time at which the sound of the microphone so far ends, seconds."""

@@ -27,7 +27,7 @@ class BargeInSettings:
         choices=("off", "duck", "stop"),
     )
     barge_in_time: float = setting(
-        0.19,
+        0.16,
         "How long a voice must be heard over the robot's speech before `barge_in` acts. It is "
         "heard about 0.1 s after its first sound, so that the default acts after about 0.3 s. A "
         'larger value ignores short answers such as "yes".',

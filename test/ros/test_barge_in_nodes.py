@@ -17,7 +17,7 @@ from face_perception.speech.echo.played_sound import PlayedSound
 
 State = msg.AvatarState
 CHUNK = round(0.02 * ECHO_RATE)  # samples
-DELAY = 0.12  # seconds from the loudspeaker to the microphone
+DELAY = 0.25  # seconds from the loudspeaker to the microphone
 
 
 class Room:
@@ -31,6 +31,7 @@ class Room:
         self._noise = np.random.default_rng(1)
         self._person = np.zeros(0, np.float32)
         self._next: float | None = None  # stamp of the next chunk
+        self._number = 0  # of the sample that is played with it
         self.last_played = 0.0  # stamp of the end of what was played
 
     def _on_played(self, message: msg.Audio) -> None:
@@ -60,10 +61,14 @@ class Room:
         self._next = self._next or now
         while self._next + CHUNK / ECHO_RATE <= now:
             heard = 2e-4 * self._noise.standard_normal(CHUNK)
-            for delay, gain in ((DELAY, 0.5), (DELAY + 0.007, 0.2), (DELAY + 0.031, -0.1)):
-                number = self._played.number_at(self._next - delay)
-                if np.isfinite(number):
-                    heard += gain * self._played.read(round(number), CHUNK)
+            wanted = self._played.number_at(self._next - DELAY)
+            if np.isfinite(wanted):
+                # A loudspeaker plays on without a break, whatever the stamps say.
+                if abs(wanted - self._number) > 0.02 * ECHO_RATE:
+                    self._number = round(wanted)
+                for later, gain in ((0, 0.5), (100, 0.2), (500, -0.1)):
+                    heard += gain * self._played.read(self._number - later, CHUNK)
+                self._number += CHUNK
             person, self._person = self._person[:CHUNK], self._person[CHUNK:]
             heard[: len(person)] += person
             message = msg.Audio(sample_rate=ECHO_RATE, channels=1)

@@ -13,7 +13,7 @@ from face_perception.speech.echo.echo_filter import BLOCK, Samples
 # Chosen in the simulated rooms of bench/barge_in.py, by false and missed interruptions.
 _QUANTILE = 0.7  # share of the blocks in which less echo is left over than estimated
 _FAST = 1.0  # dB by which the estimate may change in a block
-_SUBTRACTED = 2.0  # times the estimate are subtracted
+_SUBTRACTED = 3.0  # times the estimate are subtracted
 _DECAY = 0.7  # of the echo in a room in 16 ms, in power, at most
 _LEAST_GAIN = 0.03
 _MOST, _FEWEST = 10.0, -30.0  # dB of the estimated echo that may be left over
