@@ -99,8 +99,10 @@ def error_text(error: Exception) -> str:
     >>> error_text(FileNotFoundError(2, "No such file or directory", "clip.mp4"))
     'clip.mp4: No such file or directory'
     """
-    if not isinstance(error, OSError) or not error.filename:
+    if not isinstance(error, OSError) or error.filename is None:
         return str(error)
+    if not error.filename:
+        return f"the name of a file is empty: {error.strerror}"
     text = f"{error.filename}: {error.strerror}"
     if error.errno == errno.EACCES:
         text += ": change the permissions of it or of its folder, or choose another place"

@@ -53,7 +53,7 @@ def read_regular(path: str | os.PathLike[str], most: int | None = None) -> bytes
 
     Raises OSError as ``open_regular`` does, and if the file is larger.
     """
-    with open_regular(path) as file:
+    with open_regular(path) as file, named_errors(path):
         size = os.fstat(file.fileno()).st_size
         # Not read(most + 1) at once, which takes that much memory for a small file, too.
         data = file.read() if most is None else file.read(min(size, most) + 1)

@@ -58,7 +58,10 @@ def _list(args: argparse.Namespace) -> int:
 def _forget(args: argparse.Namespace) -> int:
     store = _store(args.folder)
     if args.everybody:
-        print(f"forgot {store.forget_everybody()} persons; {store.folder} has no templates now")
+        if count := store.forget_everybody():
+            print(f"forgot {count} persons; {store.folder} has no templates now")
+        else:
+            print(f"nobody is enrolled in {store.folder}", file=sys.stderr)
         return 0
     if store.forget(args.person):
         print(f"forgot {args.person}")

@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 Array = npt.NDArray[Any]
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
+# More CPU threads than cores make nothing faster, and 20 000 take all memory.
+_MOST_THREADS = 64
 
 # The inputs that `record_inputs` collects, by model; None outside of it.
 _recorded: dict[str, list[dict[str, Array]]] | None = None
@@ -57,7 +59,7 @@ class NetworkSettings:
         "Number of CPU threads for each network. A larger value is faster on a machine with idle "
         "cores.",
         minimum=1,
-        maximum=64,
+        maximum=_MOST_THREADS,
     )
     backend: str = setting(
         "auto",
@@ -267,8 +269,8 @@ def load(
         raise ModelError(
             f"there is no precision {precision!r}: use one of {', '.join(PRECISIONS)}, auto"
         )
-    if threads < 1:
-        raise ModelError(f"threads must be at least 1, not {threads}")
+    if not 1 <= threads <= _MOST_THREADS:
+        raise ModelError(f"threads must be 1 to {_MOST_THREADS}, not {threads}")
     card = find_card(Path(name), purpose)
     if card.kind != "model":
         raise ModelError(f"{card.name} is a {card.kind}, not a model: give the name of a model")

@@ -195,6 +195,7 @@ class EnrolledStore(PersonFiles):
         That is its interrupted writings and the marks of its enrolments. Returns how many persons
         had a file or a mark.
         """
+        self.files()  # raises if the folder cannot be read, or is a file
         if not self.folder.is_dir():
             return 0
         persons = set()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.errors import InputError
-from face_perception.files import open_regular
+from face_perception.files import named_errors, open_regular
 from face_perception.markers import marker_before
 from face_perception.media import is_session
 from face_perception.outside_files import one_error
@@ -52,7 +52,7 @@ def read_rows(path: str | os.PathLike[str], warn: Warn | None = None) -> Iterato
 
 def _lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yields the lines of a file of results. Raises what ``read_rows`` raises."""
-    with open_regular(path) as file:
+    with open_regular(path) as file, named_errors(path):
         number, last = 0, -1
         while line := file.readline(_LONGEST + 1):
             number += 1

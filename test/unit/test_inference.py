@@ -183,7 +183,8 @@ def test_wrong_input(inputs, said):
         ({"name": "astronaut"}, "astronaut is a photograph"),
         ({"name": "face_mesh", "precision": "fp8"}, "no precision 'fp8'.*fp32, fp16, int8"),
         ({"name": "face_mesh", "backend": "cuda"}, "no backend 'cuda'.*auto, onnxruntime"),
-        ({"name": "face_mesh", "threads": 0}, "threads must be at least 1"),
+        ({"name": "face_mesh", "threads": 0}, "threads must be 1 to 64, not 0"),
+        ({"name": "face_mesh", "threads": 100_000}, "threads must be 1 to 64, not 100000"),
     ],
 )
 def test_wrong_request(arguments, said):

@@ -60,6 +60,17 @@ def test_a_command_that_is_not_whole(words: list[str], capsys: pytest.CaptureFix
     assert capsys.readouterr().err
 
 
+def test_forgetting_in_a_wrong_folder_is_not_reported_as_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for name, code, said in (("none", 0, "nobody is enrolled"), ("file", 1, "is not a folder")):
+        forget = ["persons", "forget", "--everybody", "--folder", str(tmp_path / name)]
+        assert cli.main(forget) == code
+        found = capsys.readouterr()
+        assert (found.out, said in found.err) == ("", True)
+
+
 def test_a_name_that_is_none(store: EnrolledStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["persons", "forget", " "]) == 1
     assert "person_id is empty" in capsys.readouterr().err
