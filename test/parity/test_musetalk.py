@@ -192,6 +192,19 @@ def test_tensorrt_builds_it(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert build_tensorrt_engine(name).stat().st_size > 1e6
 
 
+@pytest.mark.parametrize(
+    "name", ["musetalk_vae_encoder", "musetalk_vae_decoder", "musetalk_vae_decoder_lower"]
+)
+@pytest.mark.usefixtures("narrow")
+def test_tensorrt_builds_the_narrow_autoencoder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its layers, which take TensorRT much longer in their true width."""
+    pytest.importorskip("tensorrt_rtx")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert build_tensorrt_engine(name).stat().st_size > 1e5
+
+
 @pytest.mark.usefixtures("installed")
 def test_unet_in_fp16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The FP16 variant of a network with external weights: half the size, near FP32, accepted by
