@@ -69,7 +69,7 @@ def angle_between(a: FloatArray, b: FloatArray) -> float:
 
 def all_finite(values: FloatArray) -> bool:
     """Returns whether all values of a small array are finite; faster than numpy's functions."""
-    return all(map(math.isfinite, values.ravel().tolist()))
+    return all(map(math.isfinite, np.asarray(values).ravel().tolist()))
 
 
 def quaternion(rotation: FloatArray) -> tuple[float, float, float, float]:
