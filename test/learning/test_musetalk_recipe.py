@@ -413,8 +413,9 @@ def test_from_clips_to_a_rendered_face(
     figures = runs.evaluate(first, None, "validation", said.append)
     assert set(figures) == {"l1", "ssim", "lip_distance", "lips_found"}
     command = next(line for line in reversed(said) if "import musetalk" in line)
-    assert cli.main(command.split("face-perception ")[1].split()) == 0
+    assert cli.main([*command.split("face-perception ")[1].split(), "--lower"]) == 0
     capsys.readouterr()
+    assert find_card("musetalk_vae_decoder_lower").facts["first_row"] == 96
     card = find_card("musetalk_unet")
     assert card.licence == "that of the data set three films: CC0-1.0"
     assert "trained by face_perception on three films" in card.origin
