@@ -401,7 +401,7 @@ class Expression:
         """Name of the most probable expression; empty if not estimated."""
         if not geometry.all_finite(self.probability):
             return ""
-        values = self.probability.tolist()
+        values = np.asarray(self.probability).tolist()
         return EXPRESSIONS[values.index(max(values))]
 
 
