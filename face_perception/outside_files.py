@@ -15,14 +15,15 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-import numpy.typing as npt
 import yaml
 
 from face_perception.errors import FacePerceptionError, InputError, one_line
 from face_perception.files import open_regular, read_regular
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # Most bytes of a YAML or JSON file. PyYAML reads 150 kB a second; our largest file has 5 kB.
 MOST_TEXT = 1 << 16
@@ -267,6 +268,8 @@ def _arrays(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
 
 def parse_array(data: bytes) -> npt.NDArray[Any]:
     """Returns the array of an .npy file's content. Refuses a header that the data cannot fill."""
+    import numpy as np  # here, because the commands' help reads no arrays
+
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):

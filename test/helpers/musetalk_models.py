@@ -48,6 +48,7 @@ def install_narrow(folder: Path, *, seed: int = 0) -> Path:
         patch.setattr(musetalk_decoders.TinyDecoder, "CHANNELS", 8)
         patch.setattr(whisper_encoder, "HEADS", 1)
         whisper = narrow_whisper()
+        torch.manual_seed(seed)  # the other weights do not depend on whisper's size
         autoencoder = musetalk_vae.Autoencoder((8, 8, 16, 16))
         unet = musetalk_unet.UNet((16, 16, 32, 32))
         files_of = {name: files / f"{name}.bin" for name in ("whisper", "vae", "unet")}

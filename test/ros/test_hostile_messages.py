@@ -66,7 +66,9 @@ def test_no_text_of_a_message_opens_a_file(
         for _ in range(_CALLS):
             with contextlib.suppress(*ALLOWED):
                 node.call_one(rng)
-        found = [file for file in opened if any(text in file for text in texts if len(text) > 1)]
+        # A session's folder is named after its label.
+        outside = [file for file in opened if not file.startswith(str(tmp_path / "own"))]
+        found = [file for file in outside if any(text in file for text in texts if len(text) > 1)]
     finally:
         node.close()
     assert not found

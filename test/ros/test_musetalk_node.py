@@ -101,7 +101,7 @@ def is_own(frame: Image, made: Avatar) -> bool:
 
 
 # A long delay: on a busy computer, a picture takes a second.
-MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads": 2, "delay": 2.0}
+MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads": 2, "delay": 4.0}
 
 
 @pytest.mark.usefixtures("_narrow")

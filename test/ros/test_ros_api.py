@@ -98,7 +98,8 @@ def test_ros_api_is_what_the_nodes_have(
         more = {
             "people": {"folder": enrolled_person(tmp_path / "enrolled")},
             "microphone": {"source": recording},
-            "talking_face": {"audio_out": "none"},
+            "talking_face": {"audio_out": "none", "barge_in": "stop"},
+            "voice_activity": {"echo_cancellation": True},
             "affect": {"blendshapes": True},
             "session": {"folder": str(tmp_path / "sessions"), "stop_below": 0.0},
             "dashboard": {"web_port": 0},

@@ -137,7 +137,7 @@ def test_a_killed_run_and_its_resumption_give_the_same_tables(
         )
         assert made.returncode == 0, made.stderr
     names = sorted(path.name for path in (whole / "study").iterdir())
-    assert len(names) == 5
+    assert len(names) == 6
     for name in names:
         assert (output / "study" / name).read_bytes() == (whole / "study" / name).read_bytes()
     frames = [json.loads(line)["frame"] for line in (output / "b.jsonl").read_text().splitlines()]
