@@ -21,6 +21,7 @@ from faces_scene import frame, paste, wall
 from tensorrt_standin import Context, Cudart, Engine, install
 
 from face_perception import paths
+from face_perception.affect import load_appearance
 from face_perception.faces import load_tracker
 from face_perception.inference import (
     Deviation,
@@ -384,6 +385,11 @@ def test_what_cannot_be_converted_runs_in_fp32(monkeypatch: pytest.MonkeyPatch) 
     model = load("expression", precision="auto")
     assert model.precision == "fp32"
     assert "fp16 of expression cannot be made: 'a node of another producer'" in model.why
+
+
+def test_the_appearance_of_faces_stays_on_the_processor() -> None:
+    model = load_appearance()._model
+    assert (model.backend, model.precision) == ("onnxruntime", "fp32")
 
 
 def test_auto_is_fp32_on_the_processor() -> None:

@@ -87,7 +87,6 @@ class AffectNode(PerceptionNode[AffectParameters]):
         self._by_landmarks = not self._by_network or values.action_units == "both"
         self._appearance: LatestAppearance | None = None
         if self._by_landmarks and values.appearance:
-            # Too small to gain anything from another backend or precision.
             self._appearance = LatestAppearance(load_appearance(threads=values.threads))
         self._smooth = ExpressionSmoother(self._smoothing(values))
         if self._multitask is None:
