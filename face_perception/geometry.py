@@ -59,7 +59,7 @@ def roll(rotation: FloatArray) -> float:
 def angle_between(a: FloatArray, b: FloatArray) -> float:
     """Returns the angle between two vectors [3], radians in [0, pi]; NaN if one has length 0."""
     # Plain floats, because numpy is several times slower for so few numbers.
-    (x, y, z), (u, v, w) = a.tolist(), b.tolist()
+    (x, y, z), (u, v, w) = np.asarray(a).tolist(), np.asarray(b).tolist()
     if not math.hypot(x, y, z) * math.hypot(u, v, w) > 0:
         return math.nan
     # Precise for small angles too, unlike acos of the dot product.

@@ -48,14 +48,14 @@ class OneEuro:
     def __call__(self, value: npt.ArrayLike, stamp: float) -> FloatArray:
         """Returns ``value`` smoothed, float64 and of the same shape, at ``stamp`` seconds.
 
-        A repeated stamp returns the last result. A stamp that goes back, or a value of another
-        shape, resets the filter. An element that is not finite is returned as NaN and resets the
-        filter for that element.
+        A repeated stamp returns the last result. A stamp that goes back or is NaN, or a value of
+        another shape, resets the filter. An element that is not finite is returned as NaN and
+        resets the filter for that element.
         """
         array = np.asarray(value, np.float64)
-        now = array.ravel().tolist()
+        now = [x if math.isfinite(x) else math.nan for x in array.ravel().tolist()]
         dt = stamp - self._stamp
-        if array.shape != self._shape or dt < 0:
+        if array.shape != self._shape or not dt >= 0:
             self._shape, self._stamp = array.shape, stamp
             self._values, self._speeds = now, [0.0] * len(now)
         elif dt > 0:

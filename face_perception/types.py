@@ -401,7 +401,7 @@ class Expression:
         """Name of the most probable expression; empty if not estimated."""
         if not geometry.all_finite(self.probability):
             return ""
-        values = np.asarray(self.probability).tolist()
+        values = list(self.probability)
         return EXPRESSIONS[values.index(max(values))]
 
 

@@ -60,3 +60,4 @@ def test_small_angles_keep_their_precision() -> None:
     b = geometry.from_yaw_pitch(1e-7, 0)
     assert geometry.angle_between(a, b) == pytest.approx(1e-7)
     assert math.isnan(geometry.angle_between(a, np.zeros(3)))
+    assert geometry.angle_between([2.0, 0.0, 0.0], [0.0, 1.0, 0.0]) == pytest.approx(math.pi / 2)

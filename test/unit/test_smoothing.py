@@ -66,6 +66,20 @@ def test_nan_passes_and_is_forgotten():
     np.testing.assert_array_equal(smooth([4.0, 1.0], 0.2), [4.0, 1.0])
 
 
+def test_a_stamp_that_is_nan_does_not_stop_the_filter():
+    smooth = OneEuro(1.0, 0.0)
+    smooth(0.0, math.nan)
+    assert smooth(1.0, 0.1) == 1.0
+    assert 1.0 < smooth(2.0, 0.2) < 2.0
+
+
+def test_infinity_is_nan_and_is_forgotten():
+    smooth = OneEuro(1.0, 0.1)
+    for stamp in (0.0, 0.1):
+        assert np.isnan(smooth(math.inf, stamp))
+    assert smooth(4.0, 0.2) == 4.0
+
+
 def test_results_are_the_callers_own():
     smooth = OneEuro(1.0, 0.0)
     out = smooth(np.zeros(2), 0.0)
