@@ -97,6 +97,10 @@ class UncutCrop(FaceCrop):
     def transform(self) -> FloatArray:
         return self._cut().transform
 
+    def __reduce__(self) -> tuple[type[FaceCrop], tuple[str, Image, FloatArray]]:
+        """Copies and pickles the crop, not the image that it is cut from."""
+        return FaceCrop, (self.face_id, self.image, self.transform)
+
     def _cut(self) -> FaceCrop:
         source = self._source
         if source is not None:  # in two threads at once, both cut it, with the same result

@@ -1,3 +1,6 @@
+import copy
+from pickle import dumps, loads
+
 import numpy as np
 import pytest
 from faces_scene import frame, paste, photo, wall
@@ -48,6 +51,16 @@ def test_a_crop_is_cut_once_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(crop.image, crop_face(image, face).image)
     np.testing.assert_array_equal(crop.transform, crop_face(image, face).transform)
     assert len(cut) == 1
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda crop: loads(dumps(crop))])
+def test_a_copy_of_an_uncut_crop_does_not_hold_the_image(copied) -> None:
+    image, face = photo("astronaut"), made(np.full((478, 3), 100, np.float32))
+    face.landmarks[_POINTS, :2] = _PLACES * 1.5 + (30, 20)
+    crop, wanted = copied(UncutCrop(image, face)), crop_face(image, face)
+    assert (type(crop), crop.face_id) == (FaceCrop, "face_1")
+    np.testing.assert_array_equal(crop.image, wanted.image)
+    np.testing.assert_array_equal(crop.transform, wanted.transform)
 
 
 def test_transform_is_that_of_the_pixels_and_black_is_outside():

@@ -193,6 +193,21 @@ def test_mesh_maps_back_what_it_was_shown():
     assert result.presence == 0.75
 
 
+def test_squares_of_several_calls_give_what_each_gives_alone(mesh):
+    image = photo("astronaut")
+    squares = [Square(225.0 + 3 * k, 115.0, 170.0 + 5 * k, 0.05 * k) for k in range(6)]
+    assert len(squares) > mesh.batch_size, "or it is one call"
+    found = [
+        (one.landmarks, one.presence, one.appearance()) for one in mesh.find_all(image, squares)
+    ]
+    for square, (landmarks, presence, appearance) in zip(squares, found, strict=True):
+        alone = mesh.find(image, square)
+        np.testing.assert_allclose(landmarks, alone.landmarks, atol=1e-3)
+        assert presence == pytest.approx(alone.presence, abs=1e-5)
+        np.testing.assert_allclose(appearance, alone.appearance(), atol=1e-3)
+    assert mesh.find_all(image, []) == []
+
+
 def test_mesh_sees_the_square_and_the_border_repeated():
     image = np.zeros((100, 100, 3), np.uint8)
     image[:, 50:] = 255
