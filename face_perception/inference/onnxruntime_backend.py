@@ -36,9 +36,10 @@ class OnnxRuntime:
     Loads a model with extra weight files from its path, so that ONNX Runtime finds those files.
     """
 
-    # Weights are read from memory once for a batch. With the mesh network, each face takes 0.78 to
-    # 0.86 of the CPU time of a single face with 2 faces in a call, 0.68 to 0.74 with 4, and 0.63 to
-    # 0.68 with 8 (three runs, busy machine; `face-perception bench face_mesh`). 8 need more cache.
+    # Weights are read from memory once for a batch. With the mesh network, each face takes 0.80 to
+    # 0.83 of the time of a single face with 2 faces in a call, 0.74 to 0.75 with 4, and 0.72 to
+    # 0.73 with 8, which gains little more (`face-perception bench face_mesh`, fastest calls, three
+    # runs with a load of 3).
     batch_size = 4
 
     def __init__(self, card: Card, data: bytes, threads: int) -> None:
