@@ -36,6 +36,7 @@ from face_perception.affect import (
     ExpressionSmoother,
     LandmarkActionUnits,
     RateLimitedExpressions,
+    load_appearance,
 )
 from face_perception.attention import AttentionTracker
 from face_perception.faces import crop_face, load_tracker
@@ -83,13 +84,14 @@ def measure(images: list[types.Image], count: int, folder: Path) -> Steps:
     tracker, gaze, units, attention = (
         load_tracker(),
         GeometricGaze(),
-        LandmarkActionUnits(),
+        LandmarkActionUnits(appearance=True),
         AttentionTracker(),
     )
     people = PersonRegistry(CalibrationStore(folder), {gaze.name: gaze.revision})
     expressions = RateLimitedExpressions(
         ExpressionNet(load("expression")), ExpressionSmoother(SMOOTHING)
     )
+    appearance = load_appearance()
     camera = types.Camera.assume(*SIZE)
     for number in range(count):
         stamp = 100 + number / RATE
@@ -105,11 +107,15 @@ def measure(images: list[types.Image], count: int, folder: Path) -> Steps:
                 stamp, camera, faces, gazes
             ),
         )
+        crops = [crop_face(frame.image, face) for face in faces]
+        looks = steps.run("appearance", lambda crops=crops: appearance.estimate(crops))
         steps.run(
             "action units",
-            lambda faces=faces, stamp=stamp: [units.estimate(f, stamp) for f in faces],
+            lambda faces=faces, looks=looks, stamp=stamp: [
+                units.estimate(face, stamp, appearance=look)
+                for face, look in zip(faces, looks, strict=True)
+            ],
         )
-        crops = [crop_face(frame.image, face) for face in faces]
         steps.run(
             "expressions",
             lambda crops=crops, stamp=stamp: expressions.estimate_affect(crops, stamp),

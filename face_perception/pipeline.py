@@ -205,14 +205,13 @@ class Perception:
         blendshapes = self._blendshapes.estimate(faces) if self._blendshapes else []
         crops = [crop_face(frame.image, face) for face in faces]
         affects = self._affect.estimate(stamp, crops)
-        units = self._units(stamp, faces, blendshapes, crops)
-        by_network = [affect.units for affect in affects if affect.units is not None]
+        units = [affect.units for affect in affects if affect.units is not None]
         return FrameResult(
             stamp=stamp,
             camera=frame.camera,
             faces=tuple(faces),
             gazes=tuple(gazes),
-            action_units=tuple(by_network or units),
+            action_units=tuple(units or self._units(stamp, faces, blendshapes, crops)),
             expressions=tuple(affect.expression for affect in affects),
             valence_arousal=tuple(affect.valence_arousal for affect in affects),
             attention=self._attend(stamp, faces, gazes),

@@ -1,4 +1,4 @@
-"""Returns the results of `face-perception run` for labelled pictures: one JSON face for each."""
+"""Returns the results of ``product.still`` for labelled pictures: one JSON face for each."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path, composed
         angle = math.degrees(math.acos(np.clip(d @ -o / np.linalg.norm(o), -1, 1)))
         assert angle < 12, "both look at the lens"
     for units in heard["action_units"][-1].action_units:
-        assert set(units.code) <= {1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45}
+        assert set(units.code) <= {1, 2, 4, 5, 6, 9, 12, 15, 18, 20, 25, 26, 45}
         assert len(units.code) == len(units.intensity) == len(units.confidence)
     left = min(faces.values(), key=lambda f: f.roi.x_offset).face_id
     expressions = {e.face_id: e for e in heard["expressions"][-1].expressions}

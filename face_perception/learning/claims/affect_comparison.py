@@ -1,6 +1,7 @@
 """Compares multitask networks with the default of the affect node, on the same images.
 
-The default takes action units from landmarks, and valence and arousal from the expression network.
+The default takes action units from landmarks alone (``appearance: false``), and valence and arousal
+from the expression network.
 """
 
 from __future__ import annotations
@@ -145,14 +146,15 @@ def comparison_table(found: Mapping[str, Sequence[dict[str, dict[str, float]]]])
         "## Multitask trained on synthetic people, and the default of `affect`",
         "",
         f"Both estimate the same {IMAGES_EACH} images of each held-out person; the network is the",
-        "ensemble. The default has action units from landmarks, present from 0.4 up, and valence",
-        "and arousal from the package's expression network. Neutral known: the face was tracked",
-        f"for {_REST:.0f} s before, in its images that are labelled neutral and without action",
-        "units, if there are any. Action units count in images in which the face was found. Not",
-        "compared are AU6, which landmarks do not show, and the default's 5, 18, 26 and 45, which",
-        "the network does not have. The photograph has other proportions for each person; no",
-        "network was trained on it. Labels and images are made by `synthesis`, like those that the",
-        "network was trained on: they favour it, and say nothing about people.",
+        "ensemble. The default is measured with `appearance: false`: it has action units from",
+        "landmarks, present from 0.4 up, and valence and arousal from the package's expression",
+        f"network. Neutral known: the face was tracked for {_REST:.0f} s before, in its images",
+        "that are labelled neutral and without action units, if there are any. Action units count",
+        "in images in which the face was found. Not compared are AU6, which landmarks do not show,",
+        "and the default's 5, 18, 26 and 45, which the network does not have. The photograph has",
+        "other proportions for each person; no network was trained on it. Labels and images are",
+        "made by `synthesis`, like those that the network was trained on: they favour it, and say",
+        "nothing about people.",
         "",
         "| measure | " + " | ".join(f"{kind}: {name}" for kind, name in columns) + " |",
         "|---|" + "---|" * len(columns),
