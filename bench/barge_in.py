@@ -259,10 +259,11 @@ def measure_persons(
     heard = [delay for delay in delays if delay <= LONGEST]
     n = len(delays)
     row(f"missed persons at {level:+.0f} dB, of {n}", f"{1 - len(heard) / n:.3f}")
-    row(
-        f"first sound to closed mouth at {level:+.0f} dB, median, 90 % (ms)",
-        ", ".join(f"{np.quantile(heard, q) * 1e3:.0f}" for q in (0.5, 0.9)),
-    )
+    if heard:
+        row(
+            f"first sound to closed mouth at {level:+.0f} dB, median, 90 % (ms)",
+            ", ".join(f"{np.quantile(heard, q) * 1e3:.0f}" for q in (0.5, 0.9)),
+        )
     if early:
         row(f"interruptions before the person at {level:+.0f} dB", str(early))
 
@@ -280,6 +281,8 @@ def main() -> int:
     settings = BargeInSettings(barge_in="stop", barge_in_time=args.time)
     listener = Listener(load("voice_activity", threads=1), settings)
     speech, voices = robot_speech(), persons(args.speech)
+    if not voices:
+        parser.error("no labelled speech of 2 s that begins after silence was found: see --speech")
     voices = voices[:: max(1, len(voices) // args.persons)][: args.persons]
     print("| | |\n|---|---|")
     for level in args.level:

@@ -81,7 +81,7 @@ ARGUMENTS = [
         "off",
         "What a person does who talks over the robot: nothing (off), make its speech softer (duck) "
         "or interrupt it (stop); also starts voice_activity, with echo cancellation",
-        choices=["off", "duck", "stop"],
+        choices=list(graph.BARGE_IN),
     ),
     declare_argument("audio", "audio", "Audio topic of the robot's microphone"),
     *common_arguments(),

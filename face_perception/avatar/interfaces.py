@@ -28,15 +28,15 @@ class FaceState:
     - ``smile``: corners of the mouth, [-1, 1]: 1 is a broad smile (AU12), -1 is drawn down (AU15).
     - ``inner_brow``, ``outer_brow``: [-1, 1]: 1 is raised (AU1, AU2), -1 is lowered and drawn
       together (AU4).
-    - ``brow_knit``: [0, 1]: 1 draws the brows together without lowering them (as in AU1+4).
-    - ``cheeks``: [0, 1]: 1 raises the cheeks (AU6). ``smile`` raises them as well.
-    - ``nose``: [0, 1]: 1 wrinkles the nose and raises the upper lip (AU9, AU10).
-    - ``stretch``, ``tighten``: [0, 1]: lips drawn apart (AU20), lips thin and tight (AU23).
     - ``lids``: [-1, 1]: 0 is as in the picture, 1 is wide open (AU5), -1 is narrowed (AU7).
     - ``blink``: [0, 1]: 1 is shut (AU45). It is applied on top of ``lids``.
     - ``gaze_yaw``, ``gaze_pitch``: gaze direction in the picture's frame, not relative to the head.
     - ``head_yaw``, ``head_pitch``, ``head_roll``: rotation of the head relative to its pose in the
       picture. A renderer may limit it.
+    - ``brow_knit``: [0, 1]: 1 draws the brows together without lowering them (as in AU1+4).
+    - ``cheeks``: [0, 1]: 1 raises the cheeks (AU6). ``smile`` raises them as well.
+    - ``nose``: [0, 1]: 1 wrinkles the nose and raises the upper lip (AU9, AU10).
+    - ``stretch``, ``tighten``: [0, 1]: lips drawn apart (AU20), lips thin and tight (AU23).
 
     >>> from dataclasses import replace
     >>> state = FaceState(MouthShape(jaw=0.4), smile=0.8, gaze_yaw=-0.2)  # looks to image left
@@ -49,11 +49,6 @@ class FaceState:
     smile: float = 0.0
     inner_brow: float = 0.0
     outer_brow: float = 0.0
-    brow_knit: float = 0.0
-    cheeks: float = 0.0
-    nose: float = 0.0
-    stretch: float = 0.0
-    tighten: float = 0.0
     lids: float = 0.0
     blink: float = 0.0
     gaze_yaw: float = 0.0
@@ -61,6 +56,11 @@ class FaceState:
     head_yaw: float = 0.0
     head_pitch: float = 0.0
     head_roll: float = 0.0
+    brow_knit: float = 0.0
+    cheeks: float = 0.0
+    nose: float = 0.0
+    stretch: float = 0.0
+    tighten: float = 0.0
 
 
 class Renderer(Protocol):

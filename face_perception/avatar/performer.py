@@ -311,7 +311,10 @@ class Performer:
         return speaking
 
     def set_volume(self, volume: float) -> None:
-        """Sets the volume of the speech, 0 to 1; it changes within 20 ms."""
+        """Sets the volume of the speech; it changes within 20 ms.
+
+        Raises InputError if ``volume`` is not from 0 to 1.
+        """
         self.playback_queue.set_volume(volume)
 
     def set_expression(self, probability: npt.ArrayLike | None) -> None:

@@ -172,10 +172,13 @@ class GraphOptions:
         return tuple(f"{prefix}{name}" for name in self.nodes)
 
 
+BARGE_IN = ("off", "duck", "stop")  # values of the parameter barge_in of talking_face
+
+
 def barge_in_parameters(barge_in: str) -> dict[str, dict[str, Any]]:
     """Returns the parameters of the nodes that let a person interrupt the robot, by node name.
 
-    ``barge_in`` is a value of that parameter of talking_face.
+    ``barge_in`` is one of ``BARGE_IN``.
     """
     if barge_in == "off":
         return {}

@@ -39,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--barge-in",
         default="off",
-        choices=("off", "duck", "stop"),
+        choices=graph.BARGE_IN,
         help="what a person does who talks over the robot: nothing, make its speech softer, or "
         "interrupt it; also starts talking_face and voice_activity, with echo cancellation; "
         "default: %(default)s",

@@ -135,6 +135,21 @@ def chunk_from_bytes(
     return make_chunk(values, rate, channels, stamp, mix)
 
 
+def checked_samples(samples: AudioSamples) -> AudioSamples:
+    """Returns the samples clipped to [-1, 1], with 0 for samples that are not finite.
+
+    Raises InputError if ``samples`` is not float32 [N].
+    """
+    array = np.asarray(samples)
+    if array.ndim != 1 or array.dtype != np.float32:
+        raise InputError(
+            f"sound must be float32 [N], mono, not {array.dtype} {list(array.shape)}: average the "
+            "channels and divide int16 by 32768"
+        )
+    made: AudioSamples = np.clip(np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), -1, 1)
+    return made
+
+
 def to_int16(samples: AudioSamples) -> npt.NDArray[np.int16]:
     """Returns samples in [-1, 1] as int16 PCM; clips samples outside."""
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.speech.audio_chunks import AudioSamples
+from face_perception.speech.audio_chunks import AudioSamples, checked_samples
 from face_perception.speech.lip_motion import LipMotion
-from face_perception.speech.mouth_shape_track import MouthShapeTrack, checked_samples
+from face_perception.speech.mouth_shape_track import MouthShapeTrack
 from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
 from face_perception.speech.steady_sound import SteadySound
 

@@ -60,6 +60,15 @@ class BargeIn:
         self._heard = 0.0  # seconds of voice over the robot's speech
         self._last = -math.inf  # stamp of the last step with voice
         self._talking = False
+        self._deaf = 0.0
+
+    @property
+    def deaf(self) -> float:
+        """Seconds of the robot's speech in which it was unknown whether a person talks.
+
+        Counts from when it was known last while the robot spoke.
+        """
+        return self._deaf
 
     def hear(self, stamp: float, probability: float, robot_speaks: bool) -> bool:
         """Takes one step of 32 ms; returns whether a person talks over the robot.
@@ -72,6 +81,8 @@ class BargeIn:
             raise InputError(f"the probability of speech is {probability}: publish one from 0 to 1")
         if stamp < self._last:  # the clock went back
             self.reset()
+        if robot_speaks:
+            self._deaf = self._deaf + VOICE_STEP if math.isnan(probability) else 0.0
         voice = probability >= _VOICE
         if voice:
             self._last = stamp

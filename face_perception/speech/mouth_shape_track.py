@@ -1,4 +1,4 @@
-"""Interpolates mouth shapes over time, and checks the samples that a ``Mouth`` takes."""
+"""Interpolates mouth shapes over time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.errors import InputError
-from face_perception.speech.audio_chunks import AudioSamples
 from face_perception.speech.mouth_shapes import REST, MouthShape
 
 FloatArray = npt.NDArray[np.floating]
@@ -63,21 +61,6 @@ class MouthShapeTrack:
         i = int(at)
         a, b = self._kept[i - first], self._kept[i + 1 - first]
         return _shape(a + (at - i) * (b - a))
-
-
-def checked_samples(samples: AudioSamples) -> AudioSamples:
-    """Returns the samples clipped to [-1, 1], with 0 for samples that are not finite.
-
-    Raises InputError if ``samples`` is not float32 [N].
-    """
-    array = np.asarray(samples)
-    if array.ndim != 1 or array.dtype != np.float32:
-        raise InputError(
-            f"speech must be float32 [N], mono, 16 kHz, not {array.dtype} "
-            f"{list(array.shape)}: average the channels and divide int16 by 32768"
-        )
-    made: AudioSamples = np.clip(np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), -1, 1)
-    return made
 
 
 def _shape(weights: FloatArray) -> MouthShape:

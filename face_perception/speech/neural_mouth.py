@@ -11,11 +11,11 @@ import numpy as np
 
 from face_perception.geometry import smoothstep
 from face_perception.inference import Model, ModelError, Purpose, load
-from face_perception.speech.audio_chunks import AudioSamples
+from face_perception.speech.audio_chunks import AudioSamples, checked_samples
 from face_perception.speech.band_mouth import BandMouth
 from face_perception.speech.lip_motion import LipMotion
 from face_perception.speech.mel_spectrogram import mel_filters
-from face_perception.speech.mouth_shape_track import MouthShapeTrack, checked_samples
+from face_perception.speech.mouth_shape_track import MouthShapeTrack
 from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
 from face_perception.types import FloatArray
 
@@ -37,6 +37,8 @@ _FULL = 0.3  # jaw of the band mouth above which teeth and rounding count in ful
 # The weight ``press`` is reduced as the band mouth's jaw rises from _OPEN_FROM, by the share _APART
 # at _OPEN_AT. With unfamiliar voices the network half closes the lips in loud vowels.
 _OPEN_FROM, _OPEN_AT, _APART = 0.25, 0.5, 0.7
+# Samples that are taken at once: far less than the minute of shapes that the band mouth keeps.
+_PIECE = MOUTH_RATE
 _QUIETEST = 1e-8  # least power; below the noise of 16 bits
 
 
@@ -98,8 +100,13 @@ class NeuralMouth:
         Samples that are not finite count as 0. Raises InputError for another shape or type, and
         ModelError if the network fails.
         """
+        checked = checked_samples(samples)
+        for first in range(0, len(checked), _PIECE):
+            self._push_piece(checked[first : first + _PIECE])
+
+    def _push_piece(self, samples: AudioSamples) -> None:
         self._bands.push_samples(samples)
-        self._samples = np.concatenate([self._samples, checked_samples(samples)])
+        self._samples = np.concatenate([self._samples, samples])
         begin = 0
         while begin + _WINDOW <= len(self._samples):
             self._run(_log_mel_frames(self._samples[None, begin : begin + _WINDOW]))

@@ -71,9 +71,10 @@ _RAW_TYPES = {
     "camera_info": CameraInfo,
     "image": Image,
 }
-# Parameters with which a node takes nothing that another process may need.
+# Parameters with which a node takes nothing that another process may need, and reads all topics.
 _PARAMETERS: dict[str, dict[str, Any]] = {
-    "talking_face": {"audio_out": "none"},
+    "talking_face": {"audio_out": "none", "barge_in": "stop"},
+    "voice_activity": {"echo_cancellation": True},
     "dashboard": {"web_port": 0},
 }
 _VALUES = (True, 0, -1, 2**63 - 1, 0.5, math.nan, math.inf, -1e308, "", "x" * 5000, [0.5], [])

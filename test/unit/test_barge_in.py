@@ -49,6 +49,16 @@ def test_a_person_talks_on_until_half_a_second_of_silence() -> None:
     assert hear(barge_in, "vvvvv", first=100.0) == "....T", "all of it counts again"
 
 
+def test_speech_that_nobody_could_interrupt_is_counted() -> None:
+    barge_in = BargeIn(SETTINGS)
+    hear(barge_in, "??s?.??")
+    assert barge_in.deaf == pytest.approx(2 * VOICE_STEP), "since it was known last"
+    assert not barge_in.hear(1.0, math.nan, robot_speaks=False)
+    assert barge_in.deaf == pytest.approx(2 * VOICE_STEP), "the robot is silent"
+    barge_in.reset()
+    assert barge_in.deaf == 0
+
+
 def test_a_clock_that_goes_back_and_other_settings() -> None:
     barge_in = BargeIn(SETTINGS)
     hear(barge_in, "vvvv", first=100.0)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from face_perception.errors import InputError
 from face_perception.speech import ECHO_RATE, AudioChunk, AudioSamples, EchoCanceller
 from face_perception.speech.echo.played_sound import PlayedSound
 
@@ -113,6 +114,31 @@ def test_the_room_is_known_after_a_hole_in_the_sound() -> None:
     assert canceller.learnt
     clean = np.concatenate(list(cleaned(canceller, played, heard, at=500.0)))
     assert power(clean, 0.5, 3) < 0.02 * power(heard, 0.5, 3)
+
+
+def test_samples_that_are_not_finite_do_not_stay() -> None:
+    """A single NaN would make the filter, and all that follows, NaN."""
+    canceller, played = EchoCanceller(), voice_like(1, 4.0)
+    heard = echo_of(played, 0.1)
+    heard[8000:8100], played[9000:9100] = np.nan, np.inf
+    clean = np.concatenate(list(cleaned(canceller, played, heard)))
+    assert np.isfinite(clean).all()
+    with pytest.raises(InputError, match="float32"):
+        canceller.push(np.zeros(160, np.int16), 200.0)
+    with pytest.raises(InputError, match="float32"):
+        canceller.play(AudioChunk(200.0, ECHO_RATE, np.zeros((80, 2), np.float32)))
+
+
+@pytest.mark.parametrize("size", [1, 97, 5000])
+def test_chunks_of_any_size_give_the_same_number_of_samples(size: int) -> None:
+    canceller, played = EchoCanceller(), voice_like(1, 1.0).astype(np.float32)
+    heard = echo_of(played.astype(np.float64), 0.05)
+    canceller.play(AudioChunk(100.0, ECHO_RATE, played))
+    out = [
+        canceller.push(heard[k : k + size], 100.0 + k / ECHO_RATE)
+        for k in range(0, len(heard), size)
+    ]
+    assert sum(map(len, out)) + canceller.waiting == len(heard)
 
 
 def test_the_room_is_not_learnt_from_a_person_alone() -> None:

@@ -21,8 +21,12 @@ from typing import Any
 
 import pytest
 
-from face_perception.bringup import dds_profile, graph, second_start
+from face_perception import cli
+from face_perception.bringup import dds_profile, graph, second_start, supervisor
+from face_perception.commands import graph_options
 from face_perception.nodes.__main__ import split
+from face_perception.settings import settings_of
+from face_perception.speech import BargeInSettings
 
 LAUNCH = Path(__file__).parents[2] / "launch" / "perception.launch.py"
 
@@ -32,6 +36,22 @@ DEFAULT = ("face_tracker", "gaze", "affect", "attention", "overlay")
 def arguments_of(name: str, **options: object) -> list[str]:
     (process,) = [p for p in graph.node_processes(graph.GraphOptions(**options)) if p.name == name]  # type: ignore[arg-type]
     return process.arguments()
+
+
+@pytest.mark.parametrize("barge_in", graph.BARGE_IN)
+def test_up_starts_what_an_interruption_needs(
+    barge_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[graph.GraphOptions] = []
+    monkeypatch.setattr(graph_options, "require_ros", lambda: None)
+    monkeypatch.setattr(supervisor, "run_graph", lambda found, **_: started.append(found) or 0)
+    assert cli.main(["up", "--nodes", "voice", "--camera", "sample", "--barge-in", barge_in]) == 0
+    (found,) = started
+    wanted = graph.barge_in_parameters(barge_in)
+    assert found.parameters == {"camera": {"source": "sample"}, **wanted}
+    assert found.nodes == ("camera", "voice", *wanted)
+    (setting,) = (one for one in settings_of(BargeInSettings) if one.name == "barge_in")
+    assert setting.choices == graph.BARGE_IN
 
 
 def test_default_graph_leaves_the_camera_to_the_robot() -> None:

@@ -74,6 +74,10 @@ def test_speed_builds_up() -> None:
     assert np.abs(np.diff(jaw, 2)).max() < 0.07
 
 
+def test_no_shapes_give_no_shapes() -> None:
+    assert limited_motion(np.zeros((0, 6)), PERIOD).shape == (0, 6)
+
+
 def test_slow_motion_is_kept() -> None:
     wanted = np.zeros((200, 6))
     wanted[:, 0] = 0.3 - 0.3 * np.cos(np.linspace(0, 2 * np.pi, 200))

@@ -9,7 +9,14 @@ from speech_clip import OWN, RECORDED, STEP, envelope, noise, opening, pauses, r
 from face_perception import paths
 from face_perception.inference import ModelError, find_card, load
 from face_perception.learning.synthesis.steady_sounds import at_level, steady_sounds
-from face_perception.speech import MOUTH_RATE, REST, Mouth, NeuralMouth, mouth_features
+from face_perception.speech import (
+    MOUTH_RATE,
+    REST,
+    Mouth,
+    NeuralMouth,
+    mouth_features,
+    mouth_shape_track,
+)
 from face_perception.speech.neural_mouth import MOUTH_CARD
 
 
@@ -57,6 +64,15 @@ def test_look_ahead_is_enough(mouth: NeuralMouth) -> None:
 def test_chunks_of_any_size_give_the_same(mouth: NeuralMouth, chunk: int) -> None:
     samples = read(OWN)[: MOUTH_RATE if chunk > 1 else MOUTH_RATE // 2]
     np.testing.assert_array_equal(shapes(mouth, samples, chunk), shapes(mouth, samples, 320))
+
+
+def test_more_speech_at_once_than_shapes_are_kept(
+    mouth: NeuralMouth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mouth_shape_track, "_KEPT", 2.0)  # seconds instead of a minute
+    samples = read(OWN)[: 4 * MOUTH_RATE]
+    np.testing.assert_array_equal(shapes(mouth, samples, len(samples)), shapes(mouth, samples))
+    assert mouth.shape_at(3.0) != REST
 
 
 def test_streaming_equals_one_run_over_all_frames(mouth: NeuralMouth) -> None:

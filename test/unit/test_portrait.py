@@ -26,6 +26,7 @@ from face_perception.avatar import (
 )
 from face_perception.avatar.portrait import portrait_renderer, source_picture
 from face_perception.avatar.portrait.anatomy import measure_anatomy
+from face_perception.avatar.portrait.eye_painting import PaintedEye
 from face_perception.avatar.portrait.mouth_interior import MouthInterior
 from face_perception.faces import FaceTracker
 from face_perception.gaze import GeometricGaze
@@ -109,6 +110,11 @@ def any_state(random: np.random.Generator) -> FaceState:
         head_yaw=within(0.3),
         head_pitch=within(0.3),
         head_roll=within(0.3),
+        brow_knit=within(1.2),
+        cheeks=within(1.2),
+        nose=within(1.2),
+        stretch=within(1.2),
+        tighten=within(1.2),
     )
 
 
@@ -329,6 +335,9 @@ def test_small_steps_make_small_changes(portraits: dict[str, PortraitRenderer]) 
         lambda t: FaceState(blink=t),
         lambda t: FaceState(gaze_yaw=t - 0.5),
         lambda t: FaceState(smile=2 * t - 1, head_yaw=0.2 * t),
+        lambda t: FaceState(brow_knit=t, cheeks=t, nose=t),
+        lambda t: FaceState(stretch=t),
+        lambda t: FaceState(tighten=t),
     ):
         images = [portrait.render(make(t)).astype(int) for t in np.arange(0, 1.001, 0.05)]
         change = [np.abs(b - a).mean() for a, b in itertools.pairwise(images)]
@@ -540,6 +549,16 @@ def test_closed_eyes_are_named(
     (warning,) = PortraitRenderer(shut, tracker=tracker).warnings
     assert "eyes in the portrait are nearly closed" in warning
     assert [portraits[name].warnings for name in FACES[:3]] == [()] * 3
+
+
+def test_a_wink_in_the_picture_can_be_animated(portraits: dict[str, PortraitRenderer]) -> None:
+    """Only the mean of both eyes is checked, so one of them may be shut."""
+    portrait = portraits["astronaut"]
+    landmarks = portrait.face.landmarks.copy()
+    landmarks[faces.LEFT_EYE_UPPER] = landmarks[faces.LEFT_EYE_LOWER]
+    eye = PaintedEye(portrait.picture, portrait.anatomy, landmarks, True, np.zeros(2))
+    for blink in (0.0, 0.5, 1.0):
+        assert np.isfinite(eye.paint(blink, 0.5, np.zeros(2))).all()
 
 
 @pytest.mark.parametrize("open_", [1.0, 0.4, 0.1])

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
+
 Array = npt.NDArray[np.float32]
 
 # Seconds of past audio for which `speech_time_at` still has an answer.
@@ -77,9 +79,14 @@ class PlaybackQueue:
         self._listeners.append(listener)
 
     def set_volume(self, volume: float) -> None:
-        """Sets the factor, 0 to 1, of the speech that the player takes from now on."""
+        """Sets the factor, 0 to 1, of the speech that the player takes from now on.
+
+        Raises InputError for another factor.
+        """
+        if not 0 <= volume <= 1:
+            raise InputError(f"the volume of the speech is {volume}: set one from 0 to 1")
         with self._lock:
-            self._wanted_volume = min(max(volume, 0.0), 1.0)
+            self._wanted_volume = volume
 
     @property
     def samples_taken(self) -> int:

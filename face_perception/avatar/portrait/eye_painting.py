@@ -344,7 +344,8 @@ class PaintedEye:
         upper_end = (1 - smoothstep(t, 0.1, 0.7))[..., None].astype(np.float32)
         self._bare += upper_end * (near - self._bare)
         heights = self._upper[None] + np.linspace(-0.10, 0.06, 7)[:, None] * cm
-        middle = self._bulge > 0.6
+        # Eyes that are shut in the picture have no bulge.
+        middle = self._bulge >= 0.6 * self._bulge.max()
         seen = self._columns_at(heights)[:, middle].reshape(-1, 3)
         dark = seen[seen.mean(1) <= np.percentile(seen.mean(1), 15)].mean(0)
         skin = self._bare[:, middle].reshape(-1, 3).mean(0)

@@ -76,7 +76,7 @@ class SkinFolds:
         canvas[self._box] = np.clip(shaded + 0.5, 0, 255)
 
     def shade_patch(self, patch: Pixels, rows: slice, columns: slice) -> None:
-        """Shades a part of the picture that was painted anew, float32 [H, W, 3], as ``shade`` did.
+        """Shades a part of the picture that was painted again, float32 [H, W, 3], as ``shade`` did.
 
         ``rows`` and ``columns`` are those of the picture.
         """

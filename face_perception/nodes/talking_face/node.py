@@ -48,6 +48,9 @@ from face_perception.web import WebSettings
 
 _DUCKED = 0.25  # volume while a person talks over the robot: -12 dB
 _NO_VOICES = 1.0  # seconds without voice activity after which nobody counts as talking
+# Seconds of the robot's speech without knowing whether a person talks, after which the diagnostics
+# say so. In the simulated rooms of bench/barge_in.py the room is learnt after 6 s at most.
+_DEAF = 20.0
 _AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
 
@@ -246,6 +249,12 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         for source in (self._input, self._voices):
             if source is not None and source.status:
                 problems.append(source.status)
+        if self._barge_in.deaf > _DEAF:
+            problems.append(
+                f"nobody could interrupt the last {self._barge_in.deaf:.0f} s of speech: "
+                "voice_activity ignores its microphone while the robot speaks. Set its parameter "
+                "echo_cancellation; if it is set, its diagnostics say why it does not listen"
+            )
         if found.too_much_speech:
             problems.append(
                 f"more than {self.values.longest_speech:g} s of speech wait to be played: what "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -99,10 +100,10 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
     # Inputs. All run on the executor's thread.
 
     def _on_goal(self, handle: Any) -> None:
-        self._add(SaidText(request_of(handle.request), handle))
+        self._add(SaidText(request_of(handle.request), handle, self.ros_seconds()))
 
     def _on_text(self, message: String) -> None:
-        self._add(SaidText(Say.Goal(text=message.data)))
+        self._add(SaidText(Say.Goal(text=message.data), received=self.ros_seconds()))
 
     def _add(self, text: SaidText) -> None:
         if not self.active:
@@ -128,15 +129,21 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
             response.message = f"{count} texts were interrupted"
         return response
 
-    def _on_face_interrupted(self) -> None:
-        """The talking face was told to be silent, by another program."""
-        self._end_all("the talking face was interrupted", face_stopped=True)
+    def _on_face_interrupted(self, since: float) -> None:
+        """A person or another program has stopped the talking face, at a ROS time in seconds."""
+        # A text that came later, such as a reply to the person, is said.
+        self._end_all("the talking face was interrupted", received_until=since, face_stopped=True)
 
-    def _end_all(self, why: str, *, face_stopped: bool = False) -> int:
-        """Ends all texts, said or waiting. Returns how many there were."""
-        texts = [*self._waiting]
-        self._waiting.clear()
+    def _end_all(
+        self, why: str, *, received_until: float = math.inf, face_stopped: bool = False
+    ) -> int:
+        """Ends the text that is said, and those that wait since ``received_until`` or longer.
+
+        Returns how many there were.
+        """
+        texts = [text for text in self._waiting if text.received <= received_until]
         for text in texts:
+            self._waiting.remove(text)
             self._conclude(text, why, interrupted=True)
         if self._current is None:
             return len(texts)

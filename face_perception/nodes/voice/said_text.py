@@ -17,11 +17,16 @@ INACTIVE = "the voice node is not active: activate it"
 
 
 class SaidText:
-    """A text and its speech. ``handle`` is that of its goal; None if it came on a topic."""
+    """A text and its speech.
 
-    def __init__(self, request: Any, handle: Any = None) -> None:
+    ``handle`` is that of its goal; None if it came on a topic. ``received`` is the ROS time in
+    seconds at which it came.
+    """
+
+    def __init__(self, request: Any, handle: Any = None, received: float = 0.0) -> None:
         self.request = request
         self.handle = handle
+        self.received = received
         self.utterance = Utterance()
         self.stopped = threading.Event()  # set: no more of it is needed
         self.failure = ""  # why not all of it was said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,12 +34,16 @@ class SpeechOutput:
         node.on_end(node.destroy_client, self._face)
         self._zero = 0.0  # stamp of the first sample of the utterance, seconds
         self._end_stamp = 0.0  # stamp of the end of what was sent
-        self._began = 0.0  # ROS time at which the utterance began; not later than its first stamp
+        # ROS time at which the utterance began; not later than its first stamp. Infinity once this
+        # object has stopped it: the talking face then tells of that, and of nothing else.
+        self._began = 0.0
         self._answer: Any = None  # to the request that the talking face stops
         self._asked_at = self._deaf_since = 0.0  # monotonic
 
-    def start(self, interrupted: Callable[[], None]) -> None:
-        """Calls ``interrupted`` when the talking face stops, asked by another program.
+    def start(self, interrupted: Callable[[float], None]) -> None:
+        """Calls ``interrupted`` when a person or another program stops the talking face.
+
+        Its argument is the ROS time at which the face stopped, seconds.
 
         Call it in the ``start`` of the node.
         """
@@ -48,8 +53,9 @@ class SpeechOutput:
         def on_state(state: msg.AvatarState) -> None:
             # The stamp tells whether it stopped during this utterance, or before.
             stopped = state.state == msg.AvatarState.STATE_INTERRUPTED
-            if stopped and messages.seconds(state.since) >= self._began:
-                interrupted()
+            since = messages.seconds(state.since)
+            if stopped and since >= self._began:
+                interrupted(since)
 
         self._node.subscribe_latched(msg.AvatarState, "avatar/state", on_state)
 
@@ -132,6 +138,7 @@ class SpeechOutput:
     def interrupt(self, expression: str) -> None:
         """Ends the utterance, and asks the talking face, if there is one, to stop at once."""
         self.end(expression)
+        self._began = math.inf
         self._end_stamp = 0.0
         self._answer = None
         with contextlib.suppress(RCLError):  # while ROS shuts down

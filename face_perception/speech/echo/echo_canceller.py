@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from face_perception.speech.audio_chunks import AudioChunk, AudioSamples
+from face_perception.speech.audio_chunks import AudioChunk, AudioSamples, checked_samples
 from face_perception.speech.echo.echo_filter import BLOCK, EchoFilter, Samples
 from face_perception.speech.echo.played_sound import PlayedSound
 from face_perception.speech.echo.residual_echo import ResidualEcho
@@ -17,7 +18,7 @@ _WAIT = 2
 _EARLY = BLOCK / ECHO_RATE  # seconds by which a stamp may say that an echo comes before its sound
 _TAIL = 0.6  # seconds after the sound after which its echo has faded
 # Samples by which the clocks may disagree before one sample is left out or repeated, and before the
-# position is set anew.
+# position is set again.
 _DRIFT, _JUMP = 8, 0.02 * ECHO_RATE
 # Least share of the error of a stamp by which the clock of the microphone is corrected. The first
 # stamps are averaged. Drivers' stamps are off by about 1 ms, and the filter notices 0.1 ms.
@@ -82,22 +83,27 @@ class EchoCanceller:
         return float(10 * np.log10(heard / left)) if left > 0 and heard > 0 else 0.0
 
     def play(self, chunk: AudioChunk) -> None:
-        """Takes what is played, stamped with the time at which it is heard at the loudspeaker."""
-        self._played.push(chunk)
+        """Takes what is played, stamped with the time at which it is heard at the loudspeaker.
+
+        Samples that are not finite count as 0. Raises InputError if they are not float32 [N].
+        """
+        self._played.push(replace(chunk, samples=checked_samples(chunk.samples)))
 
     def push(self, samples: AudioSamples, start: float) -> AudioSamples:
         """Takes the next samples of the microphone; returns those that are ready, without echo.
 
         ``start`` is the time of the first one. The first sample that is returned is the first one
-        that was taken, and none is left out.
+        that was taken, and none is left out. Samples that are not finite count as 0. Raises
+        InputError if ``samples`` are not float32 [N].
         """
+        samples = checked_samples(samples)
         expected = self._start + len(self._waiting) / ECHO_RATE
         if not abs(start - expected) <= _LOST:  # also at the beginning
             self._start, self._stamps = start - len(self._waiting) / ECHO_RATE, 1
         else:
             self._stamps += 1
             self._start += max(_FOLLOW, 1 / self._stamps) * (start - expected)
-        self._waiting = np.concatenate([self._waiting, samples.astype(np.float32, copy=False)])
+        self._waiting = np.concatenate([self._waiting, samples])
         out = []
         while len(self._waiting) >= BLOCK * (1 + _WAIT):
             out.append(self._next_block(self._waiting[:BLOCK]))
