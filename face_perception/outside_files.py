@@ -268,7 +268,7 @@ def _arrays(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
 
 def parse_array(data: bytes) -> npt.NDArray[Any]:
     """Returns the array of an .npy file's content. Refuses a header that the data cannot fill."""
-    import numpy as np  # here, because the commands' help reads no arrays
+    import numpy as np  # here, because command lines load this module
 
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
