@@ -6,11 +6,12 @@ import bisect
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 from face_perception.outside_files import one_error, read_bytes
 
 MARKERS_FILE = "markers.csv"  # in the folder of a session
@@ -51,19 +52,31 @@ def read_marker_file(path: Path) -> tuple[Marker, ...]:
         rows = csv.DictReader(io.StringIO(text, newline=""))
         if missing := {"stamp", "label"} - {*(rows.fieldnames or ())}:
             raise InputError(f"it has no column {min(missing)!r}")
-        found = [
-            Marker(float(row["stamp"]), _unescaped(row["label"]), row.get("source") or "")
-            for row in rows
-        ]
-        if not all(math.isfinite(marker.stamp) for marker in found):
-            raise InputError("a stamp is not a number")
-        return tuple(sorted(found))
+        return tuple(sorted(_marker(row, rows.line_num) for row in rows))
 
 
 def marker_before(markers: Sequence[Marker], stamp: float) -> Marker | None:
     """Returns the last of some markers (in the order of time) that is not after ``stamp``."""
     place = bisect.bisect_right(markers, stamp, key=lambda marker: marker.stamp)
     return markers[place - 1] if place else None
+
+
+def _marker(row: Mapping[str | None, Any], line: int) -> Marker:
+    """Returns the marker of a row. A row that is too long has the key None, a short one no label.
+
+    Raises InputError.
+    """
+    if None in row:
+        raise InputError(f"line {line} has too many values (put quotes round a label with a comma)")
+    if row["label"] is None:
+        raise InputError(f"line {line} has no label")
+    try:
+        stamp = float(row["stamp"])
+    except ValueError:
+        stamp = math.nan
+    if not math.isfinite(stamp):
+        raise InputError(f"line {line}: the stamp {shortened(row['stamp'])} is not a number")
+    return Marker(stamp, _unescaped(row["label"]), row.get("source") or "")
 
 
 def _unescaped(label: str) -> str:

@@ -18,6 +18,7 @@ from face_perception.files import write_atomically
 from face_perception.results.clip import Clip
 from face_perception.results.event_labels import target_label
 from face_perception.results.events import Event
+from face_perception.results.xml_text import xml_text
 
 _COLUMNS = ("time", "subject", "code", "modifier", "comment")
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -87,4 +88,4 @@ def _sheet(rows: Iterable[Sequence[float | str]]) -> str:
 def _cell(place: str, value: float | str) -> str:
     if not isinstance(value, str):
         return f'<c r="{place}"><v>{value}</v></c>'
-    return f'<c r="{place}" t="inlineStr"><is><t>{escape(value)}</t></is></c>'
+    return f'<c r="{place}" t="inlineStr"><is><t>{escape(xml_text(value))}</t></is></c>'

@@ -21,6 +21,7 @@ from face_perception.files import write_atomically
 from face_perception.results.clip import Clip
 from face_perception.results.event_labels import target_label
 from face_perception.results.events import Event
+from face_perception.results.xml_text import xml_text
 
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -74,9 +75,11 @@ def write_elan(
         ET.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(time))
     number = 0
     for tier in tiers:
-        element = ET.SubElement(document, "TIER", LINGUISTIC_TYPE_REF=_TYPE, TIER_ID=tier.name)
+        element = ET.SubElement(
+            document, "TIER", LINGUISTIC_TYPE_REF=_TYPE, TIER_ID=xml_text(tier.name)
+        )
         if tier.person:
-            element.set("PARTICIPANT", tier.person)
+            element.set("PARTICIPANT", xml_text(tier.person))
         for first, last, text in tier.annotations:
             number += 1
             annotation = ET.SubElement(
@@ -86,7 +89,7 @@ def write_elan(
                 TIME_SLOT_REF1=slots[first],
                 TIME_SLOT_REF2=slots[last],
             )
-            ET.SubElement(annotation, "ANNOTATION_VALUE").text = text
+            ET.SubElement(annotation, "ANNOTATION_VALUE").text = xml_text(text)
     last_used = ET.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId")
     last_used.text = str(number)
     ET.SubElement(

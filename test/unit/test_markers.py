@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
@@ -11,7 +13,7 @@ from synthetic_session import Script, lines, write
 
 from face_perception import cli
 from face_perception.errors import InputError
-from face_perception.markers import Marker
+from face_perception.markers import MARKER_NAMES, Marker, marker_cells
 from face_perception.results import (
     find_events,
     read,
@@ -121,7 +123,43 @@ def test_run_keeps_the_markers_of_a_session(tmp_path: Path) -> None:
     assert read_markers(output) == (Marker(7.5, "begin", "topic"),) == read_markers(session)
 
 
-def test_markers_without_a_label_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.markers.csv").write_text("stamp,name\n1,begin\n")
-    with pytest.raises(InputError, match=r"a\.markers\.csv cannot be read: .*correct or remove it"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stamp,name\n1,begin\n", "it has no column 'label'"),
+        ("stamp,label\n1,begin\n2\n", "line 3 has no label"),
+        ("stamp,label\n1,yes, please\n", r"line 2 has too many values \(put quotes round a label"),
+        ("stamp,label\n0:30,begin\n", "line 2: the stamp '0:30' is not a number"),
+        ("stamp,label\n1,a\ninf,b\n", "line 3: the stamp 'inf' is not a number"),
+    ],
+)
+def test_markers_that_cannot_be_used_are_refused_by_line(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.markers.csv").write_text(text)
+    with pytest.raises(InputError, match=rf"a\.markers\.csv cannot .*{said}.*correct or remove it"):
         read_markers(tmp_path / "a.jsonl")
+
+
+ODD = ('say "no", then\ngo', "=1+1", "'quoted", " spaces ", "<b>&amp;", "\u200bx", "9")
+
+
+def test_any_label_that_is_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.markers.csv"
+    wanted = tuple(Marker(float(number), label, "topic") for number, label in enumerate(ODD))
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([MARKER_NAMES, *map(marker_cells, wanted)])
+    assert read_markers(tmp_path / "a.jsonl") == wanted
+
+
+def test_a_label_that_xml_cannot_hold_leaves_the_files_readable(clip: Path, tmp_path: Path) -> None:
+    labels = ("a\x00b", "\x1b[1m", "\ud800", "\uffff", "line\nbreak")
+    markers = tuple(Marker(BEGIN + number, label) for number, label in enumerate(labels))
+    found = dataclasses.replace(read_clip(clip), markers=markers)
+    write_elan(tmp_path / "a.eaf", found, ())
+    values = [one.text for one in ET.parse(tmp_path / "a.eaf").iter("ANNOTATION_VALUE")]
+    assert values == ["a\ufffdb", "\ufffd[1m", "\ufffd", "\ufffd", "line\nbreak"]
+    write_boris(tmp_path / "a.xlsx", found, ())
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as parts:
+        sheet = ET.fromstring(parts.read("xl/worksheets/sheet1.xml"))
+    assert [text for text in sheet.itertext() if text in values] == values
