@@ -74,8 +74,10 @@ class EventSettings:
 
 def changed_limits(settings: EventSettings) -> str:
     """Returns the settings that are not the default, in words; empty if all are."""
-    return ", ".join(
-        " ".join((declared.name, f"{value:g}", declared.unit, f"(default {declared.default:g})"))
-        for declared in settings_of(EventSettings)
-        if (value := getattr(settings, declared.name)) != declared.default
-    ).replace("  ", " ")
+    changed = []
+    for declared in settings_of(EventSettings):
+        value = getattr(settings, declared.name)
+        if value != declared.default:
+            amount = f"{value:g} {declared.unit}".strip()
+            changed.append(f"{declared.name} {amount} (default {declared.default:g})")
+    return ", ".join(changed)

@@ -13,6 +13,7 @@ from face_perception.commands import run as run_command
 from face_perception.commands import table as table_command
 from face_perception.commands.clip_inputs import clips_in
 from face_perception.commands.subcommands import add_command
+from face_perception.errors import InputError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,22 +37,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    from face_perception.commands.clip_record import has_results
-    from face_perception.media import result_stem
-
     folder = Path(args.output)
-    os.makedirs(folder, exist_ok=True)
+    if args.output == "-":
+        raise InputError("annotate writes several files: give --output FOLDER")
+    table_command.check_study(args, folder)
     args.input = clips_in(args.input)
+    os.makedirs(folder, exist_ok=True)
     # The options of the tables are no settings of the results: `run --resume` compares these.
     of_run = {
         name: value
         for name, value in vars(args).items()
         if name not in (*args.table_options, "table_options")
     }
-    code = run_command.run(argparse.Namespace(**of_run))
-    results = [folder / f"{result_stem(Path(name))}.jsonl" for name in args.input]
-    done = [str(path) for path in results if has_results(path)]
+    tasks, failed = run_command.analyse(argparse.Namespace(**of_run))
+    # Without the clips that failed: an earlier run may have left results of them.
+    done = [task.output for task in tasks if task.input not in failed]
     if done:
         of_table = {name: getattr(args, name) for name in args.table_options}
         table_command.write_study(argparse.Namespace(**of_table, input=done), folder)
-    return code
+    return int(bool(failed))

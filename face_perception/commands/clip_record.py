@@ -77,14 +77,6 @@ def record_of(
     )
 
 
-def has_results(results: Path) -> bool:
-    """Returns whether a file of results is there and complete."""
-    try:
-        return results.exists() and read_record(results) is not None
-    except (OSError, InputError):
-        return False
-
-
 def is_done(task: ClipTask, settings: dict[str, Any]) -> bool:
     """Returns whether the results of a clip are complete, and would be the same again.
 

@@ -19,7 +19,7 @@ def add_event_options(parser: argparse.ArgumentParser) -> None:
             type=functools.partial(_value, setting),
             default=setting.default,
             metavar="SECONDS" if setting.unit == "s" else "N",
-            help=f"{setting.description} {setting.allowed}; default: {setting.default:g}",
+            help=f"{setting.description} Allowed: {setting.allowed}; default: {setting.default:g}",
         )
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from face_perception.commands.event_options import add_event_options, event_settings
-from face_perception.commands.subcommands import add_command
+from face_perception.commands.subcommands import add_command, print_warning
 from face_perception.errors import InputError
 
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{output} must end in .html")
     clips, settings = [], event_settings(args)
     for path in args.input:
-        for clip in read_clips(path):
+        for clip in read_clips(path, print_warning):
             events = find_events(clip, settings)
             clips.append((clip, events, summarise_persons(clip, events)))
     write_atomically(output, report_page(clips, args.title, settings).encode())

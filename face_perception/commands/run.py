@@ -16,8 +16,6 @@ from face_perception.errors import InputError
 
 if TYPE_CHECKING:
     from face_perception.commands.clip_progress import ClipProgress
-
-if TYPE_CHECKING:
     from face_perception.commands.clip_task import ClipTask
 
 
@@ -179,6 +177,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    _, failed = analyse(args)
+    return int(bool(failed))
+
+
+def analyse(args: argparse.Namespace) -> tuple[list[ClipTask], dict[str, str]]:
+    """Analyses all clips. Returns them, and why some failed, by name.
+
+    Raises what ``ClipAnalyser.analyse`` raises if there is only one clip.
+    """
     from face_perception.commands.clip_analysis import ClipAnalyser
     from face_perception.commands.clip_progress import ClipProgress
 
@@ -198,13 +205,13 @@ def run(args: argparse.Namespace) -> int:
                 ClipAnalyser(args).analyse(
                     task, shown.print, functools.partial(shown.update, task.input)
                 )
-            return 0
+            return tasks, {}
         failed = _analyse_several(args, waiting, shown) if waiting else {}
     for name, reason in failed.items():
         shown.print(f"face-perception: {reason if name in reason else f'{name}: {reason}'}")
     if waiting:
         shown.print(f"{len(waiting) - len(failed)} of {len(waiting)} files analysed")
-    return int(bool(failed))
+    return tasks, failed
 
 
 def _analyse_several(

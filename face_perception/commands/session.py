@@ -24,7 +24,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--label",
         default="",
         metavar="TEXT",
-        help="what the session is; is stored, and its letters and digits name the folder",
+        help="name of the session; is stored, and its letters and digits become part of the name "
+        "of the folder",
     )
     start.add_argument(
         "--consent", default="", metavar="TEXT", help="what the people agreed to; is stored"

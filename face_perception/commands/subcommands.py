@@ -1,8 +1,9 @@
-"""Adds a subcommand to the command line with one text for its list entry and its own help."""
+"""What subcommands share: one text for their list entry and their own help, and warnings."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any, TypeVar
 
 Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
@@ -17,3 +18,8 @@ def add_command(
     starts with it. ``options`` are passed to ``ArgumentParser``.
     """
     return subparsers.add_parser(name, help=text, description=text, **options)
+
+
+def print_warning(text: str) -> None:
+    """Prints a line on the standard error, which is not part of the output."""
+    print(text, file=sys.stderr)

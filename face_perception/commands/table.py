@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from face_perception.commands.event_options import add_event_options, event_settings
-from face_perception.commands.subcommands import add_command
+from face_perception.commands.subcommands import add_command, print_warning
 from face_perception.errors import InputError
+from face_perception.event_settings import changed_limits
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -84,32 +85,44 @@ def run(args: argparse.Namespace) -> int:
     for option in ("format", "elan", "boris"):
         if getattr(args, option):
             raise InputError(f"--{option} is for a folder, and {output} is a file: leave it out")
+    if limits := changed_limits(event_settings(args)):
+        raise InputError(
+            f"{output} is a table of frames, which has no events: give a folder, or leave out the "
+            f"limits of events ({limits})"
+        )
     inputs = [Path(path) for path in args.input]
     if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
         raise InputError(f"{output} is an input file: give the table another name")
-    columns = frame_columns(args.input, degrees=args.degrees, warn=_warn)
+    columns = frame_columns(args.input, degrees=args.degrees, warn=print_warning)
     rows = (row for path in args.input for row in frame_rows(path, columns))
     count = write_table(output, columns, rows)
     print(f"{output}: {count} rows, {len(columns)} columns", file=sys.stderr)
     return 0
 
 
-def _warn(text: str) -> None:
-    print(text, file=sys.stderr)
+def check_study(args: argparse.Namespace, folder: Path) -> None:
+    """Raises what ``write_study`` raises for a wrong folder or format. Call it before long work."""
+    from face_perception.media import is_session
+    from face_perception.results import require_pyarrow
+
+    if is_session(folder):  # it has a markers.csv already
+        raise InputError(f"{folder} is a session: give the tables another folder")
+    if args.format == "parquet":
+        require_pyarrow()
 
 
 def write_study(args: argparse.Namespace, folder: Path) -> None:
     """Writes all tables of the results ``args.input``. Raises what ``study_tables`` raises."""
-    from face_perception.media import is_session
     from face_perception.results import study_tables, write_dictionary, write_table
 
-    if is_session(folder):  # it has a markers.csv already
-        raise InputError(f"{folder} is a session: give the tables another folder")
+    check_study(args, folder)
     folder.mkdir(parents=True, exist_ok=True)
     suffix = f".{args.format or 'csv'}"
     tables = []
     settings = event_settings(args)
-    for table in study_tables(args.input, degrees=args.degrees, settings=settings, warn=_warn):
+    for table in study_tables(
+        args.input, degrees=args.degrees, settings=settings, warn=print_warning
+    ):
         path = folder / f"{table.name}{suffix}"
         count = write_table(path, table.columns, table.rows)
         print(f"{path}: {count} rows, {len(table.columns)} columns", file=sys.stderr)

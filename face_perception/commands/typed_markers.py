@@ -68,7 +68,7 @@ def pressed_keys(stream: TextIO, labels: Mapping[str, str]) -> Iterator[Typed]:
     """
     if not stream.isatty():
         raise InputError(
-            "--key needs a terminal, and the standard input is none: run the command in a "
+            "--key needs a terminal, and the standard input is not one: run the command in a "
             "terminal, or leave --key out and write a line for each marker"
         )
     return _pressed(stream.fileno(), labels)

@@ -14,6 +14,7 @@ from face_perception.results.events import (
     target_is_evident,
 )
 from face_perception.results.frame_table import frame_columns, frame_rows, read_rows
+from face_perception.results.parquet_support import require_pyarrow
 from face_perception.results.persons import (
     Amount,
     Mean,
@@ -67,6 +68,7 @@ __all__ = [
     "read_record",
     "read_rows",
     "record_path",
+    "require_pyarrow",
     "study_tables",
     "summarise_persons",
     "target_is_evident",

@@ -133,14 +133,14 @@ class _Frames:
     assumed: bool = False
 
 
-def read_clip(path: str | os.PathLike[str]) -> Clip:
+def read_clip(path: str | os.PathLike[str], warn: Warn | None = None) -> Clip:
     """Reads the results of one clip, a .jsonl file or a session, and its markers.
 
     A frame lasts until the next one. Before a gap of more than half a second, or of three times the
     usual time between frames if that is longer, it lasts the usual time; so does the last frame.
-    Raises what ``read_rows`` and ``read_markers`` raise.
+    ``warn`` is that of ``read_rows``. Raises what ``read_rows`` and ``read_markers`` raise.
     """
-    clip = _clip(clip_name(path), path, read_rows(path))
+    clip = _clip(clip_name(path), path, read_rows(path, warn))
     return replace(clip, markers=read_markers(path))
 
 
@@ -151,7 +151,7 @@ def read_clips(path: str | os.PathLike[str], warn: Warn | None = None) -> list[C
     """
     table = frame_table_in(path)
     if table is None:
-        return [read_clip(path)]
+        return [read_clip(path, warn)]
     markers = markers_beside(table)
     by_clip = itertools.groupby(read_table_rows(table), lambda row: str(row["clip"]))
     return [

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from face_perception.files import named_errors
-from face_perception.optional_modules import extra
 from face_perception.results.columns import Column, Value
+from face_perception.results.parquet_support import require_pyarrow
 from face_perception.results.study_tables import Table
 
 _ROWS_AT_ONCE = 10_000  # of a Parquet file in memory
@@ -64,9 +64,9 @@ def _text(value: Value) -> Value:
 
 
 def _write_parquet(path: Path, columns: Sequence[Column], rows: Iterator[Sequence[Value]]) -> int:
-    with extra("a Parquet file", "pip install 'face_perception[table]'"):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    require_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     types = {float: pa.float64(), int: pa.int64(), str: pa.string(), bool: pa.bool_()}
     schema = pa.schema(

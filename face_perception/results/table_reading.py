@@ -14,9 +14,9 @@ from face_perception.errors import InputError
 from face_perception.files import open_regular
 from face_perception.markers import Marker
 from face_perception.media import is_session
-from face_perception.optional_modules import extra
 from face_perception.outside_files import one_error
 from face_perception.results.frame_table import UNIT_COLUMNS
+from face_perception.results.parquet_support import require_pyarrow
 from face_perception.results.schema import FACE_FIELDS, LINE_FIELDS, JsonField
 from face_perception.results.table_paths import SUFFIXES, find_table, table_in
 
@@ -136,8 +136,8 @@ def _csv_rows(path: Path, needed: Sequence[str]) -> Iterator[Mapping[str, Any]]:
 
 
 def _parquet_rows(path: Path, needed: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    with extra("a Parquet file", "pip install 'face_perception[table]'"):
-        import pyarrow.parquet as pq
+    require_pyarrow()
+    import pyarrow.parquet as pq
 
     with open_regular(path) as file, one_error(f"{path}", _FIX):
         table = pq.ParquetFile(file)

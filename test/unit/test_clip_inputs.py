@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from face_perception import cli
 from face_perception.commands import run as run_command
 from face_perception.commands.clip_inputs import clips_in
 from face_perception.commands.clip_record import result_settings
+from face_perception.commands.clip_task import ClipTask
 from face_perception.errors import InputError
 from face_perception.results import RunRecord
 
@@ -22,6 +25,9 @@ def folder(tmp_path: Path) -> Path:
     (made / "drive" / "metadata.yaml").touch()
     (made / "deeper").mkdir()
     for name in ("b.mp4", "a.MKV", "c.jpg", "notes.txt", ".hidden.mp4", "deeper/d.mp4", "e.mcap"):
+        (made / name).touch()
+    # What commands write.
+    for name in ("b.jsonl", "b.run.json", "b.markers.csv", "frames.parquet", "b.eaf", "plan.svg"):
         (made / name).touch()
     return made
 
@@ -36,6 +42,8 @@ def test_a_folder_stands_for_the_clips_in_it(folder: Path) -> None:
 
 def test_a_pattern_that_the_shell_left_stands_for_its_files(folder: Path) -> None:
     assert clips_in([f"{folder}/**/*.mp4"]) == [f"{folder}/b.mp4", f"{folder}/deeper/d.mp4"]
+    # Not the folder "deeper".
+    assert clips_in([f"{folder}/d*"]) == [f"{folder}/drive"]
     odd = folder / "take[1].mp4"
     odd.touch()
     assert clips_in([str(odd)]) == [str(odd)]
@@ -55,19 +63,24 @@ def test_annotate_makes_tables_of_what_run_has_analysed(
     """One of two films cannot be read: the tables have the other one, and the exit code is 1."""
     output, asked = tmp_path / "study", []
 
-    def analyse(args: object) -> int:
-        asked.append(vars(args))
-        path = write(output / "b.jsonl", lines([Script("ada", looks=[(0, 2, "robot")])], 2.0))
-        RunRecord("b.mp4", 0, 0, "", 60, path.stat().st_size, {}).write(path)
-        return 1
-
-    monkeypatch.setattr(run_command, "run", analyse)
     films = [str(folder / name) for name in ("a.MKV", "b.mp4")]
+
+    def analyse(args: object) -> tuple[list[ClipTask], dict[str, str]]:
+        asked.append(vars(args))
+        for name in ("a.jsonl", "b.jsonl"):  # those of the broken film are of an earlier run
+            path = write(output / name, lines([Script("ada", looks=[(0, 2, "robot")])], 2.0))
+            RunRecord(name, 0, 0, "", 60, path.stat().st_size, {}).write(path)
+        tasks = [ClipTask(f, str(output / f"{Path(f).stem}.jsonl"), None) for f in films]
+        return tasks, {films[0]: "it is broken"}
+
+    monkeypatch.setattr(run_command, "analyse", analyse)
     arguments = ["annotate", *films, "--output", str(output), "--degrees", "--max-faces", "3"]
     assert cli.main(arguments) == 1
     names = {file.name for file in output.iterdir()}
     assert {"frames.csv", "events.csv", "persons.csv", "markers.csv", "columns.csv"} <= names
     assert "gaze_yaw_deg" in (output / "frames.csv").read_text().partition("\n")[0]
+    with (output / "frames.csv").open() as file:
+        assert {row["clip"] for row in csv.DictReader(file)} == {"b"}
     # `run --resume` takes what `annotate` made: it has the same settings.
     monkeypatch.undo()
     (options,) = asked
@@ -75,3 +88,23 @@ def test_annotate_makes_tables_of_what_run_has_analysed(
     assert options.keys() == vars(parsed).keys()
     assert {**options, "run": None, "output": None} == {**vars(parsed), "run": None}
     assert result_settings(parsed)["max_faces"] == "3"
+
+
+def test_annotate_refuses_what_the_tables_would_refuse_before_it_analyses(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(run_command, "analyse", lambda args: pytest.fail("it analyses"))
+    session = tmp_path / "session"
+    (session / "bag").mkdir(parents=True)
+    film = str(folder / "b.mp4")
+    for output, said in (("-", "give --output FOLDER"), (str(session), "is a session")):
+        assert cli.main(["annotate", film, "--output", output]) != 0
+        assert said in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    study = tmp_path / "study"
+    assert cli.main(["annotate", film, "--output", str(study), "--format", "parquet"]) != 0
+    assert "pip install 'face_perception[table]'" in capsys.readouterr().err
+    assert not study.exists()

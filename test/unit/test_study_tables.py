@@ -149,3 +149,8 @@ def test_other_limits_of_events_are_options_and_are_named(
             cli.main([*arguments, f"--shortest-look={wrong}"])
         said = capsys.readouterr().err
         assert f"--shortest-look: '{wrong}' is not a number (from 0 to 60 s)" in said
+    # One table has no events: a limit would change nothing there.
+    arguments = ["table", str(session), "--output", str(tmp_path / "frames.csv")]
+    assert cli.main([*arguments, "--shortest-look", "6"]) == 1
+    assert "leave out the limits of events (shortest_look 6 s" in capsys.readouterr().err
+    assert cli.main([*arguments, "--shortest-look", "0"]) == 0

@@ -62,7 +62,7 @@ def test_keys_without_a_terminal_are_refused(
     with os.fdopen(reading) as stream:
         monkeypatch.setattr("sys.stdin", stream)
         assert cli.main(["session", "mark", "--key", "a=condition A"]) == 1
-    assert "--key needs a terminal, and the standard input is none" in capsys.readouterr().err
+    assert "--key needs a terminal, and the standard input is not one" in capsys.readouterr().err
     assert cli.main(["session", "mark", "now", "--key", "a=b"]) == 1
     assert "either the text of one marker or --key" in capsys.readouterr().err
 
