@@ -76,7 +76,8 @@ class FacePixelation(Generic[T]):
     was in the images since it was found last, or of a new face in all images that wait: these are
     covered as a whole. The place of a face stays covered for a second after it was last found.
 
-    Stamps are in seconds; one that goes back drops all images that wait.
+    Stamps are in seconds; one that goes back drops all images that wait. The faces of an image may
+    come twice, as from two publishers.
 
     >>> video = FacePixelation()
     >>> video.put(10.0, "the first image")
@@ -109,11 +110,12 @@ class FacePixelation(Generic[T]):
         Call it for every image of the tracker, also for those that are not in the video.
         """
         before = self._stamps[-1] if self._stamps else -math.inf
-        if stamp <= before:
+        if stamp < before:
             self._clear()
             before = -math.inf
         self._forget(stamp - _MEMORY)
-        self._stamps.append(stamp)
+        if stamp > before:
+            self._stamps.append(stamp)
         for face in faces:
             places = self._places.setdefault(face.face_id, [])
             last = places[-1][0] if places else -math.inf

@@ -103,6 +103,16 @@ def test_a_clock_that_goes_back_drops_what_waits() -> None:
     assert due == ["new"]
 
 
+def test_faces_that_come_twice_delay_nothing() -> None:
+    video: FacePixelation[int] = FacePixelation()
+    written = []
+    for number in range(100):
+        video.put(number / RATE, number)
+        for _ in range(2):
+            written += [item for item, _ in video.found(number / RATE, [face("face_1")])]
+    assert written == list(range(100 - 48))
+
+
 def detail(image: Image) -> float:
     """Returns how much a part of an image varies between neighbouring pixels."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(float)
