@@ -17,10 +17,11 @@ from face_perception.errors import FacePerceptionError
 
 # The tests of the converters make small data sets in the layouts of the published ones.
 _TESTS = Path(__file__).resolve().parents[2] / "test" / "learning"
-_PICTURES = (".jpg", ".png", ".avi")
+_PICTURES = (".jpg", ".png", ".avi", ".mov", ".mp4")
 _MADE_BY = {
     **dict.fromkeys(("columbia_gaze", "mpiigaze", "afew_va", "disfa", "aff_wild2"), "converters"),
     **dict.fromkeys(("raf_db", "expw", "affectnet", "bp4d", "gaze_capture"), "picture_converters"),
+    **dict.fromkeys(("eth_xgaze", "eyediap", "omg_emotion"), "picture_converters"),
 }
 CONVERTERS = tuple(f"converter {name}" for name in _MADE_BY)
 

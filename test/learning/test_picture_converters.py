@@ -153,6 +153,7 @@ def eyediap_set(root: Path, portrait: Image, face: Image) -> None:
         (folder / name).write_text(
             "Frame;...\n" + "".join(f"{k};{flat};{common(target)}\n" for k in range(4))
         )
+    (root / "Data" / "1 copy_A_CS_S").mkdir()  # not a session
     state = root / "Annotations" / "1_A_CS_S" / "gaze_state.txt"
     state.parent.mkdir(parents=True)
     state.write_text("0\tOK\n1\tBLINK\n2\tOK\n3\tOK\n")

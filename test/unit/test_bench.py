@@ -11,10 +11,12 @@ import pytest
 
 from bench import compare
 from bench.figures import Figures
+from bench.fuzzing.converter_targets import CONVERTERS
 from bench.roofline.devices import DEVICES
 from bench.roofline.musetalk import image_seconds
 from bench.roofline.page import roofline_page
 from face_perception import cli
+from face_perception.commands.convert import SETS
 from face_perception.inference import (
     catalogue,
     compare_speeds,
@@ -235,3 +237,8 @@ def test_figures_that_got_worse_are_named(
 
 def test_the_reference_work_takes_time() -> None:
     assert 0 < Figures("example")._reference[0] < 60
+
+
+def test_every_converter_is_fuzzed() -> None:
+    # The files of mpiifacegaze are other targets: "annotations" and "camera of a data set".
+    assert {f"converter {name}" for name in SETS} - {*CONVERTERS} == {"converter mpiifacegaze"}

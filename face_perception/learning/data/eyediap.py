@@ -9,6 +9,7 @@ camera: a point p there is R^T (p - T) in the camera's optical frame.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ _EYES = "lines of the frame and 18 numbers, the last 6 the eyes in metres, were 
 _SCREEN = "lines of the frame and 5 numbers, the last 3 the dot in metres, were expected"
 _BALL = "lines of the frame and 9 numbers, the last 3 the ball in metres, were expected"
 _STATE = "lines of the frame and OK, or why it does not count, were expected"
+_SESSION = re.compile(r"[0-9]{1,4}_[AB]_(DS|CS|FT)_[SM]")
 _SHAPES = {"resolution": 2, "intrinsics": 9, "R": 9, "T": 3}
 
 
@@ -78,7 +80,10 @@ def convert(
     Returns the number of samples ``written``, and the numbers of those left out, by reason. Every
     ``every``-th frame is used. Raises DatasetError that names what is missing or odd.
     """
-    sessions = folders_of(source / "Data", "[0-9]*_[AB]_*_[SM]", _WANTED)
+    found = folders_of(source / "Data", "[0-9]*_[AB]_*_[SM]", _WANTED)
+    sessions = [name for name in found if _SESSION.fullmatch(name)]
+    if not sessions:
+        raise DatasetError(f"{source / 'Data'} has no folder such as 1_A_CS_S: {_WANTED}")
     sessions.sort(key=lambda name: (int(name.split("_")[0]), name))
     splits = splits_of(list(dict.fromkeys(name.split("_")[0] for name in sessions)), source, test)
     with Conversion(
@@ -193,7 +198,7 @@ def _left_out(source: Path, session: str) -> set[int]:
         return set()
     found = set()
     for row in read_rows(files[0], _STATE):
-        if not row.fields[0].isdigit():
+        if not row.fields[0].isdecimal():
             raise DatasetError(f"{row.where}: {row.fields[0]}: {_STATE}")
         if row.fields[1:] != ["OK"]:
             found.add(int(row.fields[0]))
