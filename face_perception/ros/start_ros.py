@@ -17,9 +17,10 @@ _NO_FILES = ("--ros-args", "--disable-external-lib-logs", "--")
 def start_ros(arguments: Sequence[str] = (), **options: Any) -> str:
     """Starts ROS as ``rclpy.init`` does, whose errors it raises and whose ``options`` it takes.
 
-    If the default folder of the log files cannot be written, as on a read-only disk, there are
-    none, and the result says so; else it is empty. A folder that ROS_LOG_DIR or ROS_HOME names is
-    wanted: if that cannot be written, ROS does not start.
+    If the default folder of the log files cannot be written, as on a read-only disk, or is not
+    known because HOME is not set, there are none, and the result says so; else it is empty. A
+    folder that ROS_LOG_DIR or ROS_HOME names is wanted: if that cannot be written, ROS does not
+    start.
     """
     problem = _problem_of_log_files()
     rclpy.init(args=[*arguments, *(_NO_FILES if problem else ())], **options)
@@ -27,15 +28,17 @@ def start_ros(arguments: Sequence[str] = (), **options: Any) -> str:
 
 
 def _problem_of_log_files() -> str:
-    home = os.environ.get("HOME", "")
-    if os.environ.get("ROS_LOG_DIR") or os.environ.get("ROS_HOME") or not home:
+    if os.environ.get("ROS_LOG_DIR") or os.environ.get("ROS_HOME"):
         return ""
-    folder = Path(home) / ".ros" / "log"
-    try:
-        check_writable(folder)
-    except OSError as error:
-        return (
-            f"no log file is written, because {folder} cannot be written ({error.strerror}): set "
-            "ROS_LOG_DIR to a folder that can be written"
-        )
-    return ""
+    reason = "HOME is not set"
+    if home := os.environ.get("HOME"):
+        folder = Path(home) / ".ros" / "log"
+        try:
+            check_writable(folder)
+        except OSError as error:
+            reason = f"{folder} cannot be written ({error.strerror})"
+        else:
+            return ""
+    return (
+        f"no log file is written, because {reason}: set ROS_LOG_DIR to a folder that can be written"
+    )

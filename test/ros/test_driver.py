@@ -308,6 +308,17 @@ def test_nodes_run_without_log_files_in_a_home_that_cannot_be_written(
     assert f"no log file is written, because {taken}/.ros/log cannot be written" in node.log
 
 
+def test_nodes_run_without_log_files_where_no_home_is_set(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As services of systemd start."""
+    for variable in ("HOME", "ROS_LOG_DIR", "ROS_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    node = start("attention")
+    node.wait_for_log("active")
+    assert "no log file is written, because HOME is not set: set ROS_LOG_DIR" in node.log
+
+
 def test_camera_info_is_published_from_a_calibration(
     start: Start, peer: Peer, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
