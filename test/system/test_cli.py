@@ -236,7 +236,8 @@ def test_bad_files_are_named_in_one_line(tmp_path: Path, call_here: Call) -> Non
     (tmp_path / "cut.jpg").write_bytes(photo[:20000])
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.png").touch()
-    for name in ("cut.jpg", "text.mp4", "empty.png", "missing.mp4", "."):
+    (tmp_path / "folder").mkdir()
+    for name in ("cut.jpg", "text.mp4", "empty.png", "missing.mp4", "folder"):
         done = call_here("run", tmp_path / name)
         assert done.returncode == 1
         (message,) = done.stderr.splitlines()
