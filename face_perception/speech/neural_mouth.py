@@ -54,6 +54,7 @@ class NeuralMouth:
     samples are split into calls. The shape of a frame comes out after ``delay_frames`` (a fact of
     the card) more frames. The network runs on the CPU, which takes less time than copying to a GPU.
 
+    >>> from face_perception.speech import REST
     >>> mouth = NeuralMouth()
     >>> mouth.push_samples(np.zeros(8000, np.float32))
     >>> mouth.shape_at(0.2) == REST

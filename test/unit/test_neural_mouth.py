@@ -72,7 +72,7 @@ def test_more_speech_at_once_than_shapes_are_kept(
     monkeypatch.setattr(mouth_shape_track, "_KEPT", 2.0)  # seconds instead of a minute
     samples = read(OWN)[: 4 * MOUTH_RATE]
     np.testing.assert_array_equal(shapes(mouth, samples, len(samples)), shapes(mouth, samples))
-    assert mouth.shape_at(3.0) != REST
+    assert mouth.shape_at(2.5) != REST
 
 
 def test_streaming_equals_one_run_over_all_frames(mouth: NeuralMouth) -> None:
