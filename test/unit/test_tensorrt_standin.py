@@ -387,6 +387,16 @@ def test_what_cannot_be_converted_runs_in_fp32(monkeypatch: pytest.MonkeyPatch) 
     assert "fp16 of expression cannot be made: 'a node of another producer'" in model.why
 
 
+def test_a_variant_of_a_model_in_the_package_is_written_to_the_model_cache() -> None:
+    card = paths.resource("resources/gaze/small_gaze.yaml")
+    before = sorted(card.parent.iterdir())
+    assert load(card, precision="auto").precision == "fp16"
+    assert sorted(card.parent.iterdir()) == before
+    written = {path.name for path in paths.models_dir().glob("small_gaze*")}
+    assert written == {"small_gaze.fp16.onnx", "small_gaze.fp16.yaml"}
+    assert load(card, precision="fp16").precision == "fp16"
+
+
 def test_the_appearance_of_faces_stays_on_the_processor() -> None:
     model = load_appearance()._model
     assert (model.backend, model.precision) == ("onnxruntime", "fp32")

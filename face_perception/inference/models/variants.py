@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from face_perception import paths
 from face_perception.files import add_seal, check_seal, move_atomically, write_atomically
 from face_perception.inference.accuracy_gate import Deviation
 from face_perception.inference.models.cards import Card, ModelError
@@ -66,8 +67,18 @@ def how_to_make(name: str, kind: str) -> str:
 
 
 def card_of(card: Card, kind: str) -> Path:
-    """Returns the path of a variant's card, in the folder of the model's file."""
-    return card.path.with_name(f"{card.name}.{kind}.yaml")
+    """Returns the path of a variant's card."""
+    return _folder(card) / f"{card.name}.{kind}.yaml"
+
+
+def _folder(card: Card) -> Path:
+    """Returns the folder of a model's variants.
+
+    It is that of the model's file, or the model cache for a model in the package: nothing is
+    written there.
+    """
+    folder = card.path.parent
+    return paths.models_dir() if folder.is_relative_to(paths.resource("resources")) else folder
 
 
 def find_variant(card: Card, kind: str, base: bytes) -> tuple[Card, Variant]:
@@ -109,7 +120,7 @@ def write_variant(
     OSError.
     """
     card_of(card, kind).unlink(missing_ok=True)
-    folder = card.path.parent
+    folder = _folder(card)
     moved = {name: move_atomically(path, folder / name) for name, path in (extra or {}).items()}
     variant = Variant(
         card.name,
@@ -134,7 +145,7 @@ def _card(card: Card, variant: Variant) -> Card:
         recipe="",
         sha256=variant.sha256,
         extra=MappingProxyType(dict(variant.extra)),
-        folder=card.path.parent,
+        folder=_folder(card),
     )
 
 
