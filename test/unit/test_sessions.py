@@ -228,7 +228,7 @@ def test_the_label_of_a_marker_comes_back_as_it_was(label: str, tmp_path: Path) 
 
 def test_a_marker_without_a_time_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clip.markers.csv").write_text("stamp,label,source\nnan,begin,service\n")
-    with pytest.raises(InputError, match="a stamp is not a number: correct or remove it"):
+    with pytest.raises(InputError, match="the stamp 'nan' is not a number: correct or remove it"):
         read_markers(tmp_path / "clip.jsonl")
 
 
