@@ -195,7 +195,7 @@ def test_samples_that_are_not_finite_count_as_silence() -> None:
     ids=["int16", "stereo", "double"],
 )
 def test_wrong_samples_are_refused(wrong: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"float32 \[N\], mono, 16 kHz"):
+    with pytest.raises(ValueError, match=r"float32 \[N\], mono"):
         BandMouth().push_samples(wrong)
 
 
