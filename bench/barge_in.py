@@ -78,7 +78,8 @@ Array = np.ndarray[Any, Any]
 class Room:
     """What the microphone hears of ``played``, which has ``PLAYED_RATE``.
 
-    ``heard`` is at 16 kHz of its own clock, which counts ``clock`` seconds in a second.
+    ``heard`` has 16 000 samples in each second of the microphone's clock. That clock counts
+    ``clock`` seconds in one true second.
     """
 
     played: Array

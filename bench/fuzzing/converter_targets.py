@@ -7,11 +7,11 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.fuzzing.mutations import changed
+from bench.fuzzing.mutations import changed, seeds_of_inputs
 from bench.fuzzing.target import Target
 from face_perception.errors import FacePerceptionError
 
@@ -34,11 +34,6 @@ def converter_target(name: str, folder: Path) -> Target:
     files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
     texts = [file for file in files if file.suffix not in _PICTURES]
 
-    def inputs(seed: int) -> Iterator[bytes]:
-        rng = random.Random(seed)
-        while True:
-            yield rng.randbytes(8)
-
     def run(data: bytes) -> object:
         rng = random.Random(data)
         shutil.rmtree(out, ignore_errors=True)
@@ -47,7 +42,7 @@ def converter_target(name: str, folder: Path) -> Target:
         _spoil(spoilt / rng.choice(texts if texts and rng.random() < 0.8 else files), rng)
         return module.convert(spoilt, out, tracker=_Tracker(), every=rng.choice((1, 1, 2)))
 
-    return Target(name, (FacePerceptionError, OSError), inputs, run)
+    return Target(name, (FacePerceptionError, OSError), seeds_of_inputs, run)
 
 
 def _maker(module: Any) -> Callable[[Path], None]:

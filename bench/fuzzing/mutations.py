@@ -19,6 +19,13 @@ _TOKENS = (
 )
 
 
+def seeds_of_inputs(seed: int) -> Iterator[bytes]:
+    """Yields endlessly 8 random bytes, from which a target makes one input."""
+    rng = random.Random(seed)
+    while True:
+        yield rng.randbytes(8)
+
+
 def changed(good: bytes, rng: random.Random) -> bytes:
     """Returns a copy with one to eight changes: bits, bytes, blocks, lengths or tokens."""
     data = bytearray(good)

@@ -6,10 +6,10 @@ import atexit
 import os
 import random
 import tempfile
-from collections.abc import Iterator
 
 from node_handlers import ALLOWED, NodeHandlers
 
+from bench.fuzzing.mutations import seeds_of_inputs
 from bench.fuzzing.target import Target
 
 _DOMAIN = "101"  # none of those that the tests use
@@ -23,9 +23,6 @@ def node_target(name: str) -> Target:
     node = NodeHandlers(name, timeout=_STARTS_IN)
     atexit.register(node.close)  # its threads
 
-    def inputs(seed: int) -> Iterator[bytes]:
-        rng = random.Random(seed)
-        while True:
-            yield rng.randbytes(8)
-
-    return Target(f"{name} node", ALLOWED, inputs, lambda data: node.call_one(random.Random(data)))
+    return Target(
+        f"{name} node", ALLOWED, seeds_of_inputs, lambda data: node.call_one(random.Random(data))
+    )

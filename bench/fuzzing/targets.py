@@ -12,7 +12,7 @@ from outside_readers import READERS, Reader, rewritten_archive
 
 from bench.fuzzing.converter_targets import CONVERTERS, converter_target
 from bench.fuzzing.media_targets import MEDIA, media_target
-from bench.fuzzing.mutations import changed, from_grammar
+from bench.fuzzing.mutations import changed, from_grammar, seeds_of_inputs
 from bench.fuzzing.target import Target
 from face_perception.errors import FacePerceptionError
 
@@ -115,11 +115,6 @@ def _of_avatar_members(reader: Reader) -> Target:
     path = reader.make(_folder())
     good = path.read_bytes()
 
-    def inputs(seed: int) -> Iterator[bytes]:
-        rng = random.Random(seed)
-        while True:
-            yield rng.randbytes(8)
-
     def run(data: bytes) -> object:
         rng = random.Random(data)
         path.write_bytes(good)
@@ -128,7 +123,7 @@ def _of_avatar_members(reader: Reader) -> Target:
         )
         return reader.read(path)
 
-    return Target("avatar members", (reader.error,), inputs, run)
+    return Target("avatar members", (reader.error,), seeds_of_inputs, run)
 
 
 def _of_origins() -> Target:

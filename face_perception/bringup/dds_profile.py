@@ -28,7 +28,7 @@ _LITTLE = 16 * _MB
 
 
 def shared_memory_size(folder: str = _FOLDER) -> int:
-    """Returns the size of /dev/shm in bytes, or 0 if there is none that can be written."""
+    """Returns the size of /dev/shm in bytes; 0 if it is missing or cannot be written."""
     try:
         found = os.statvfs(folder)
     except OSError:

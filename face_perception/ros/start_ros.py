@@ -17,10 +17,9 @@ _NO_FILES = ("--ros-args", "--disable-external-lib-logs", "--")
 def start_ros(arguments: Sequence[str] = (), **options: Any) -> str:
     """Starts ROS as ``rclpy.init`` does, whose errors it raises and whose ``options`` it takes.
 
-    If the default folder of the log files cannot be written, as on a read-only disk, or is not
-    known because HOME is not set, there are none, and the result says so; else it is empty. A
-    folder that ROS_LOG_DIR or ROS_HOME names is wanted: if that cannot be written, ROS does not
-    start.
+    Writes no log files if their default folder cannot be written, as on a read-only disk, or is not
+    known because HOME is not set. The result then says why; else it is empty. If ROS_LOG_DIR or
+    ROS_HOME names a folder that cannot be written, ROS does not start.
     """
     problem = _problem_of_log_files()
     rclpy.init(args=[*arguments, *(_NO_FILES if problem else ())], **options)

@@ -8,7 +8,7 @@ and answers with its ``pid``. When a process ends, the server sends its ``pid`` 
 as ``subprocess`` counts it. At the end of the socket it kills the processes that are left.
 
 The server imports modules and calls nothing in them: it starts neither ROS nor a network. What is
-forked is a process of its own from then on, with its own DDS, signals and exit.
+forked then has its own DDS, signals and exit.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def test_floor_is_the_slower_of_compute_and_memory() -> None:
 
 
 def test_what_is_fused_counts_once() -> None:
-    """A Relu behind a convolution is a part of it. A PReLU is a pass through memory of its own."""
+    """A Relu runs in the kernel of its convolution; a PReLU reads and writes memory once more."""
     plain = network_cost(convolution())
     assert (plain.kernels, plain.passes) == (2, ())
     graph = Graph("prelu")

@@ -25,7 +25,7 @@ def covers(
 ) -> dict[int, Cover]:
     """Returns what is covered in each image that is written, by its number.
 
-    ``seen`` has the faces that are found in each image; those of a missing number are none.
+    ``seen`` has the faces that are found in an image, by its number. Other images have no face.
     """
     video: FacePixelation[int] = FacePixelation()
     written = {}

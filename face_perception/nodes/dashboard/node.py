@@ -130,7 +130,7 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
         self.count("output")
 
     def _made(self, image: bytes) -> _Shown:
-        """Returns the picture of a message; without a JPEG if there is none to show."""
+        """Returns the picture of a message, without a JPEG if the message cannot be shown."""
         if not image:
             return _Shown()
         if (message := self._graph.read_image(image)) is None:

@@ -122,7 +122,7 @@ class EchoCanceller:
         rest = block - echo
         self._compare(block, echo, rest)
         clean = self._residual.attenuate(rest, echo).astype(np.float32)
-        if not self._late:  # the first block of the residual is none
+        if not self._late:  # the attenuator is one block late: it has nothing yet
             self._late = True
             return clean[:0]
         return clean
