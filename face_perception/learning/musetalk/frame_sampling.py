@@ -32,19 +32,10 @@ def union_box(detected: npt.ArrayLike, points: npt.NDArray[np.integer]) -> Box:
     return left, top, right, bottom
 
 
-def scaled_points(points: FloatArray, sizes: npt.NDArray[np.integer]) -> FloatArray:
-    """Returns points [N, 68, 2] as they are in faces of 256 x 256.
-
-    ``sizes`` [N, 2] are widths and heights of the face boxes in pixels.
-    """
-    found: FloatArray = points / sizes[:, None] * SIDE
-    return found
-
-
 def similar_poses(points: FloatArray, frame: int) -> npt.NDArray[np.int64]:
     """Returns the half of all frames that is nearest to ``frame`` in pose, without it.
 
-    ``points`` [N, 68, 2] are those of ``scaled_points``.
+    ``points`` [N, 68, 2] are those of faces that are scaled to 256 x 256 pixels.
     """
     count = int(_SHARE * len(points))
     order: npt.NDArray[np.int64] = np.argsort(_distances(points[:, _JAW], frame))

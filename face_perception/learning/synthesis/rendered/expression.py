@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from face_perception.learning.synthesis.emfacs import CIRCUMPLEX, UNITS, draw_act
+from face_perception.learning.synthesis.emfacs import UNITS, draw_act
 
 SIDES = ("Left", "Right")
 # Looks at which the units of the lids have their full weight, degrees: the upper lid then moves by
@@ -150,14 +150,6 @@ def draw_units(random: np.random.Generator) -> Expression:
     shown = {code: float(random.uniform(0.15, 1.0)) for code in sorted(codes)}
     units = units_of(shown, float(np.clip(random.normal(0, 0.2), -0.8, 0.8)))
     return Expression(units, "mixed", math.nan, math.nan)
-
-
-def named_expression(name: str, intensity: float = 1.0) -> Expression:
-    """The expression of ``emfacs`` with this name, without any chance."""
-    act = draw_act(np.random.default_rng(0), name)
-    valence, arousal = CIRCUMPLEX[name]
-    units = units_of({c: float(v) for c, v in zip(UNITS, act.units, strict=True) if v > 0.02})
-    return Expression(units, name, valence * intensity, arousal * intensity)
 
 
 def lid_units(yaw_deg: float, pitch_deg: float, blink: float) -> dict[str, float]:

@@ -282,7 +282,3 @@ def simple_view(
         key_light=(0.5, 0.6, 0.8),
         sensor=Sensor(level=0.33, defocus=0.35, electrons=20000, jpeg=92),
     )
-
-
-def with_seed(view: View, seed: int) -> View:
-    return replace(view, seed=seed)
