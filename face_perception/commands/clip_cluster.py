@@ -88,7 +88,7 @@ def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent
     # Otherwise Ray reinstalls the environment of a driver that runs under uv.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    with extra("--ray", "pip install 'face_perception[ray]' on each machine of the cluster"):
+    with extra("--ray", "pip install ray on each machine of the cluster"):
         import ray
         import ray.exceptions
     return ray

@@ -16,7 +16,7 @@ _UNUSED_ID = re.compile(r' id="(?:[a-z]+|[A-Za-z]+Collection|matplotlib\.axis)_\
 
 def pyplot() -> Any:
     """Returns Matplotlib's pyplot, set to draw SVG. Raises MissingDependencyError without it."""
-    with extra("a report", "pip install 'face_perception[report]'"):
+    with extra("a report", "pip install matplotlib"):
         import matplotlib
 
         matplotlib.use("svg")

@@ -7,5 +7,5 @@ from face_perception.optional_modules import extra
 
 def require_pyarrow() -> None:
     """Raises MissingDependencyError without pyarrow."""
-    with extra("a Parquet file", "pip install 'face_perception[table]'"):
+    with extra("a Parquet file", "pip install pyarrow"):
         import pyarrow.parquet  # noqa: F401

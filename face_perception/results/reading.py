@@ -60,7 +60,7 @@ def read(path: str | os.PathLike[str], table: str = "", library: str = "pandas")
 
 def _frame(columns: Sequence[Column], rows: Sequence[Sequence[Value]], library: str) -> Any:
     values = {column.name: [row[i] for row in rows] for i, column in enumerate(columns)}
-    with extra("a data frame", f"pip install 'face_perception[{library}]'"):
+    with extra("a data frame", f"pip install {library}"):
         if library == "polars":
             import polars
 
@@ -81,8 +81,7 @@ def _polars_kinds(polars: Any) -> dict[type[Any], Any]:
 
 def _read_file(path: Path, library: str) -> Any:
     is_csv = path.suffix.lower() == ".csv"
-    extras = library if is_csv else f"{library},table"
-    fix = f"pip install 'face_perception[{extras}]'"
+    fix = f"pip install {library}" if is_csv else f"pip install {library} pyarrow"
     with extra("a data frame", fix), open_regular(path) as file:
         if library == "polars":
             import polars

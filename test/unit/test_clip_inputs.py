@@ -106,5 +106,5 @@ def test_annotate_refuses_what_the_tables_would_refuse_before_it_analyses(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     study = tmp_path / "study"
     assert cli.main(["annotate", film, "--output", str(study), "--format", "parquet"]) != 0
-    assert "pip install 'face_perception[table]'" in capsys.readouterr().err
+    assert "pip install pyarrow" in capsys.readouterr().err
     assert not study.exists()
