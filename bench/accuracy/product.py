@@ -28,11 +28,8 @@ def gaze_estimator() -> GazeEstimator:
 
 @functools.cache
 def still() -> Perception:
-    """Returns what `face-perception run --no-appearance` uses for pictures.
-
-    It keeps nothing between them. bench/appearance_units.py measures the appearance.
-    """
-    return Perception.load(threads=1, single_image=True, gaze=_gaze, appearance=False)
+    """Returns what `face-perception run` uses for pictures. It keeps nothing between them."""
+    return Perception.load(threads=1, single_image=True, gaze=_gaze)
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from face_perception.learning.synthesis.rendered.expression import (
 )
 from face_perception.learning.synthesis.rendered.folds import fold_shade
 from face_perception.learning.synthesis.rendered.person import Eyes, draw_person
+from face_perception.learning.synthesis.rendered.scene import key_light_geometry
 from face_perception.learning.synthesis.rendered.sensor import Sensor, take_picture
 from face_perception.learning.synthesis.rendered.surface import Subdivision
 from face_perception.learning.synthesis.rendered.surroundings import (
@@ -166,6 +167,14 @@ def test_surroundings_have_a_mean_of_one_and_repeat_by_seed(kind: str) -> None:
     height, width = first.shape[:2]
     weight = np.sin((np.arange(height) + 0.5) / height * np.pi)[:, None, None]
     assert (first * weight).sum() / (3 * width * weight.sum()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("distance", [0.3, 1.6, 3.5])
+def test_the_key_light_is_behind_the_camera(distance: float) -> None:
+    """A light before the camera made a whole picture black."""
+    far, half = key_light_geometry((0.0, 0.0, -distance))
+    assert far > distance
+    assert half / far == pytest.approx(0.35 / 1.6)
 
 
 def test_a_direction_finds_its_own_pixel() -> None:

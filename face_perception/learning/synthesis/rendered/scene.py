@@ -216,7 +216,7 @@ class Studio:
         }
         if view.key_light is not None:
             strength = view.key_light[2]
-            size, far = 0.35, 1.6
+            far, size = key_light_geometry(view.position)
             place = np.array(view.position) + far * _key_direction(view.key_light)
             # As bright at the face as the surroundings, times its strength.
             bright = strength * np.pi * far**2 / (4 * size**2)
@@ -359,6 +359,16 @@ def _ribbons(strands: Strands, camera: Array) -> tuple[Array, Array, Array, npt.
     ).reshape(-1, 3)
     colours = np.tile(np.array(strands.colour), (edges.size // 3, 1))
     return edges.reshape(-1, 3), normals.reshape(-1, 3), colours, triangles
+
+
+def key_light_geometry(head: tuple[float, float, float]) -> tuple[float, float]:
+    """Returns the distance of the key light from the ``head`` and half its width, metres.
+
+    The camera is at the origin. The light is behind it, so that it never hides the face, and looks
+    as large from every distance: 0.7 m wide at 1.6 m.
+    """
+    distance = max(1.6, float(np.linalg.norm(head)) + 0.3)
+    return distance, 0.35 * distance / 1.6
 
 
 def _key_direction(key: tuple[float, float, float]) -> Array:
