@@ -102,7 +102,7 @@ DEFAULTS = {
 
 
 def start(context):
-    given = LaunchValues(context)
+    given = LaunchValues(context, __file__, (argument.name for argument in ARGUMENTS))
     web_port = given.number("web_port")
     face = {name: given.text(name) for name in DEFAULTS}
     listening = graph.barge_in_parameters(given.text("barge_in"))
@@ -126,7 +126,7 @@ def start(context):
             else {},
         },
     )
-    return launch_actions(options, respawn=given.true("respawn"))
+    return launch_actions(context, options, respawn=given.true("respawn"))
 
 
 def generate_launch_description():

@@ -47,7 +47,7 @@ ARGUMENTS = [
 
 
 def start(context):
-    given = LaunchValues(context)
+    given = LaunchValues(context, __file__, (argument.name for argument in ARGUMENTS))
     source = given.text("camera_source")
     options = graph.GraphOptions(
         **given.common(),
@@ -59,7 +59,7 @@ def start(context):
         compressed=given.true("compressed"),
         composed=given.true("composed"),
     )
-    return launch_actions(options, respawn=given.true("respawn"))
+    return launch_actions(context, options, respawn=given.true("respawn"))
 
 
 def generate_launch_description():

@@ -6,14 +6,14 @@ so that both start the same graph. Imports neither rclpy nor launch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 from face_perception import paths
 from face_perception.bringup import dds_profile
-from face_perception.bringup.parameter_file import check_parameter_file
+from face_perception.bringup.parameter_file import check_parameter_file, is_known_parameter
 from face_perception.bringup.ros_names import check_namespace, check_text, check_topic
 from face_perception.errors import InputError
 from face_perception.ros.distributions import is_before_kilted
@@ -119,7 +119,10 @@ class GraphOptions:
     ``nodes`` are the names of the nodes to start. ``image`` is the camera's topic. ``camera_info``
     defaults to the topic of that name next to it, as in image_transport. ``speech`` is the topic of
     the robot's speech, ``audio`` the topic of what its microphone hears. ``parameters`` override
-    the parameter files, by node name. ``warnings`` are sentences about the parameter file to show.
+    the parameter files, by node name. ``outer_remaps`` and ``outer_parameters`` (name and value, or
+    a file) are those of a launch file that includes ours: for all nodes, the remaps before ours,
+    the parameters after those of config/. ``warnings`` are sentences about the parameter file to
+    show.
     Raises InputError for an unknown node, an invalid name, a text that is not UTF-8, and a
     parameter file that is missing or does not fit the nodes.
     """
@@ -137,6 +140,8 @@ class GraphOptions:
     compressed: bool = False
     log_level: str = "info"
     composed: bool = False
+    outer_remaps: tuple[tuple[str, str], ...] = ()
+    outer_parameters: tuple[tuple[str, Any] | str, ...] = ()
     warnings: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -208,8 +213,7 @@ class ConfiguredNode:
     name: str
     namespace: str
     remaps: tuple[tuple[str, str], ...]
-    parameter_files: tuple[str, ...]
-    parameters: Mapping[str, Any]
+    parameters: tuple[tuple[str, Any] | str, ...]  # name and value, or a file; the last counts
     log_level: str
     sends_images: bool = False
 
@@ -220,10 +224,11 @@ class ConfiguredNode:
             arguments += ["-r", f"__ns:=/{self.namespace.strip('/')}"]
         for source, target in self.remaps:
             arguments += ["-r", f"{source}:={target}"]
-        for file in self.parameter_files:
-            arguments += ["--params-file", file]
-        for key, value in self.parameters.items():
-            arguments += ["-p", f"{key}:={_literal(value)}"]
+        for given in self.parameters:
+            if isinstance(given, str):
+                arguments += ["--params-file", given]
+            else:
+                arguments += ["-p", f"{given[0]}:={_literal(given[1])}"]
         return [*arguments, "--log-level", self.logger_level()]
 
     def logger_level(self) -> str:
@@ -250,6 +255,10 @@ class ProcessSpec:
         for node in self.nodes:
             out += [*(["--"] if out else []), node.name, *node.ros_arguments()]
         return out
+
+    def executable_arguments(self) -> list[str]:
+        """Returns the arguments of the installed executable of this name."""
+        return self.arguments() if self.name == COMPOSED else self.arguments()[1:]
 
 
 def _literal(value: Any) -> str:
@@ -314,6 +323,13 @@ def node_processes(options: GraphOptions) -> list[ProcessSpec]:
     return processes
 
 
+def _outer_parameters(node: NodeSpec, options: GraphOptions) -> Iterator[tuple[str, Any] | str]:
+    """Yields the outer parameters that a node has. The others are those of other packages."""
+    for given in options.outer_parameters:
+        if isinstance(given, str) or is_known_parameter(node.name, given[0]):
+            yield given
+
+
 def _configured(node: NodeSpec, options: GraphOptions) -> ConfiguredNode:
     parameters: dict[str, Any] = {}
     if not options.autostart:
@@ -327,9 +343,13 @@ def _configured(node: NodeSpec, options: GraphOptions) -> ConfiguredNode:
     return ConfiguredNode(
         name=node.name,
         namespace=options.namespace,
-        remaps=_remaps(node, options),
-        parameter_files=(str(paths.resource(f"config/{node.name}.yaml")), *files),
-        parameters=parameters,
+        remaps=(*options.outer_remaps, *_remaps(node, options)),
+        parameters=(
+            str(paths.resource(f"config/{node.name}.yaml")),
+            *_outer_parameters(node, options),
+            *files,
+            *parameters.items(),
+        ),
         log_level=options.log_level,
         sends_images=node.sends_images,
     )

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-import shlex
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from face_perception.bringup import graph
-from face_perception.bringup.supervisor import check_start, say_left_out
+from face_perception.bringup.supervisor import check_start, say, say_left_out
 from face_perception.errors import InputError
 from face_perception.ros.environment import check_ros_environment
+from face_perception.settings import did_you_mean
+
+# The names of the nodes that a launch has planned, in the globals of its context.
+_PLANNED = "face_perception_nodes"
+# Where PushRosNamespace, SetRemap, SetParameter and SetParametersFromFile leave what they set.
+_OF_LAUNCH_ROS = _NAMESPACE, _REMAPS, _PARAMETERS = "ros_namespace", "ros_remaps", "global_params"
+_SIMILAR = 0.8  # of two names, so that one is taken for a misspelling of the other
 
 
 def declare_argument(name: str, default: str, description: str, **more: Any) -> Any:
@@ -47,10 +56,25 @@ def switch_of(node: graph.NodeSpec) -> Any:
 
 
 class LaunchValues:
-    """Reads the values of launch arguments. Raises InputError, which names an invalid value."""
+    """Reads the values of launch arguments. Raises InputError, which names an invalid value.
 
-    def __init__(self, context: Any) -> None:
+    ``arguments`` are the names of the arguments of the launch file ``file``. launch ignores other
+    ones: raises InputError if the command line of that file has one. In a file that another one
+    includes, only a name that looks misspelt is told: the others may belong to the including file.
+    """
+
+    def __init__(self, context: Any, file: str, arguments: Iterable[str]) -> None:
         self._context = context
+        known = sorted(arguments)
+        typed = [text.partition(":=")[0] for text in context.argv if ":=" in text]
+        started = any(Path(text).name == Path(file).name for text in sys.argv)
+        for name in typed if started else ():
+            if name not in known:
+                hint = did_you_mean(name, known) or ": --show-args lists them"
+                raise InputError(f"{Path(file).name} has no argument {name}{hint}")
+        for name in context.launch_configurations.keys() - {*known, *_OF_LAUNCH_ROS}:
+            if difflib.get_close_matches(name, known, 1, _SIMILAR):
+                say(f"{Path(file).name} has no argument {name}{did_you_mean(name, known)}")
 
     def text(self, name: str) -> str:
         from launch.substitutions import LaunchConfiguration
@@ -76,31 +100,56 @@ class LaunchValues:
         return int(value)
 
     def common(self) -> dict[str, Any]:
-        """Returns the fields of ``GraphOptions`` that ``common_arguments`` set."""
+        """Returns the fields of ``GraphOptions`` that all launch files set.
+
+        These are ``common_arguments``, and what surrounds an include of the file: the actions
+        PushRosNamespace, SetRemap, SetParameter and SetParametersFromFile of launch_ros.
+        """
+        around = self._context.launch_configurations
         return {
-            "namespace": self.text("namespace"),
+            "namespace": self._namespace(around.get(_NAMESPACE) or ""),
+            "outer_remaps": tuple(around.get(_REMAPS) or ()),
+            "outer_parameters": tuple(around.get(_PARAMETERS) or ()),
             "parameter_file": self.text("params_file"),
             "autostart": self.true("autostart"),
             "use_sim_time": self.true("use_sim_time"),
             "log_level": self.text("log_level"),
         }
 
+    def _namespace(self, pushed: str) -> str:
+        """Returns the namespace, below that of PushRosNamespace unless it begins with /."""
+        own = self.text("namespace")
+        return f"{pushed}/{own}" if pushed and not own.startswith("/") else own
 
-def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
-    """Returns a launch_ros action for each process of the graph."""
-    from launch_ros.actions import Node
+
+def launch_actions(context: Any, options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
+    """Returns an action of launch for each process of the graph.
+
+    Raises InputError if there is nothing to start, or if one of the nodes runs already.
+    """
+    from launch.actions import ExecuteProcess
+    from launch_ros.substitutions import ExecutableInPackage
 
     check_ros_environment(os.environ)
+    if not options.nodes:
+        raise InputError("no node is to be started: let at least one argument of a node be true")
+    _refuse_second_include(context, options)
     check_start(options)
     say_left_out(options)
     return [
-        Node(
-            package="face_perception",
-            **_run(process),
+        # Not launch_ros's Node: that knows one node a process, and would give what surrounds an
+        # include (a namespace, remaps, parameters) only to the last node of a composed process.
+        ExecuteProcess(
             # launch does not notice a process that hangs; the guard does.
-            prefix=shlex.join([sys.executable, "-m", "face_perception.bringup.guard"]),
-            exec_name=process.name,  # in the log, instead of the name of the guard
-            additional_env=_environment(process),
+            cmd=[
+                *(sys.executable, "-m", "face_perception.bringup.guard"),
+                ExecutableInPackage(package="face_perception", executable=process.name),
+                *process.executable_arguments(),
+            ],
+            name=process.name,  # in the log, instead of the name of the guard
+            # All of it: launch starts a process again in the environment of that moment, when
+            # the variables that a group of actions had set are gone.
+            env=graph.merged_environment(os.environ, sends_images=process.sends_images),
             output="screen",
             respawn=respawn,
             respawn_delay=0.5,
@@ -109,25 +158,11 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
     ]
 
 
-def _run(process: graph.ProcessSpec) -> dict[str, Any]:
-    """Returns the arguments of ``launch_ros.actions.Node`` that say what a process runs."""
-    if len(process.nodes) > 1:
-        # launch_ros configures one node only.
-        return {"executable": process.name, "arguments": process.arguments()}
-    (node,) = process.nodes
-    return {
-        "executable": node.name,
-        "name": node.name,
-        "namespace": node.namespace,
-        "remappings": list(node.remaps),
-        # Omit an empty dictionary, because launch_ros writes a file for it that rcl rejects.
-        "parameters": [*node.parameter_files, *filter(None, [dict(node.parameters)])],
-        "arguments": ["--ros-args", "--log-level", node.logger_level()],
-    }
-
-
-def _environment(process: graph.ProcessSpec) -> dict[str, str]:
-    """Returns the variables that are added to the environment of a process."""
-    ours = graph.process_environment(sends_images=process.sends_images)
-    merged = graph.merged_environment(os.environ, sends_images=process.sends_images)
-    return {key: merged[key] for key in ours if key in merged}
+def _refuse_second_include(context: Any, options: graph.GraphOptions) -> None:
+    """Raises InputError if this launch has already planned nodes of the same names."""
+    planned = context.get_locals_as_dict().get(_PLANNED, frozenset())
+    if both := sorted(planned.intersection(options.full_names)):
+        raise InputError(
+            f"{', '.join(both)} would be started twice: give each include its own namespace"
+        )
+    context.extend_globals({_PLANNED: planned.union(options.full_names)})

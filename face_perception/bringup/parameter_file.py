@@ -278,6 +278,11 @@ def known_parameters(node: str) -> dict[str, Any]:
     return {**found, **_ROS_PARAMETERS}
 
 
+def is_known_parameter(node: str, name: str) -> bool:
+    """Returns whether a node has the parameter, or ROS has it for each node."""
+    return name.startswith(_FOREIGN) or name in known_parameters(node)
+
+
 def _type_problem(value: Any, default: Any) -> str:
     """Returns why a value does not have the type of the default, or ""."""
     kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

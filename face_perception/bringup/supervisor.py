@@ -199,15 +199,16 @@ def check_start(options: GraphOptions, stopped: Callable[[], bool] = lambda: Fal
     Does not wait for the end of a running graph once ``stopped()`` is true.
     """
     for warning in options.warnings:
-        _say(warning)
-    refuse_second_start(options.full_names, _say, stopped)
+        say(warning)
+    refuse_second_start(options.full_names, say, stopped)
 
 
 def say_left_out(options: GraphOptions) -> None:
     """Shows which nodes do not start because their package is missing."""
     for sentence in left_out(options):
-        _say(sentence)
+        say(sentence)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Shows a sentence about the start of the graph."""
     print(f"[up] {text}", file=sys.stderr, flush=True)

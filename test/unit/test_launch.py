@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import pytest
 from face_perception import cli
 from face_perception.bringup import dds_profile, graph, second_start, supervisor
 from face_perception.commands import graph_options
+from face_perception.errors import InputError
 from face_perception.nodes.__main__ import split
 from face_perception.settings import settings_of
 from face_perception.speech import BargeInSettings
@@ -175,65 +175,157 @@ def test_a_cache_that_cannot_be_written_leaves_the_default(
     assert dds_profile.profile_for(False, 4 << 30) == ""
 
 
+class Context:
+    """What the launch files use of launch's LaunchContext."""
+
+    def __init__(self, **configurations: Any) -> None:
+        self.launch_configurations = configurations
+        self.argv: list[str] = []
+        self._globals: dict[str, Any] = {}
+
+    def extend_globals(self, more: dict[str, Any]) -> None:
+        self._globals.update(more)
+
+    def get_locals_as_dict(self) -> dict[str, Any]:
+        return dict(self._globals)
+
+
+def execute_process(
+    *, cmd: Any, name: str, env: dict[str, str], output: str, respawn: bool, respawn_delay: float
+) -> SimpleNamespace:
+    """Takes the arguments of launch's ExecuteProcess that ours give, and no other ones."""
+    return SimpleNamespace(cmd=cmd, name=name, env=env, respawn=respawn)
+
+
 @pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, str], Any]]:
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, Any], Any]]:
     """Returns the arguments of a launch file, which may be changed, and a function that makes its
-    nodes.
+    processes: the arguments of ``python -m face_perception.nodes`` by name.
 
     ``load("avatar")`` loads avatar.launch.py with stand-ins for what it uses of launch.
+    test_the_real_launch holds them against the real ones where those are installed.
     """
 
-    def load_file(name: str) -> tuple[dict[str, str], Any]:
-        given: dict[str, str] = {}
+    def load_file(name: str) -> tuple[dict[str, Any], Any]:
+        given: dict[str, Any] = {}
         monkeypatch.setattr(second_start, "running_nodes", set)
+
+        def declare(name: str, *, default_value: str, description: str, choices: Any = None) -> Any:
+            given[name] = default_value
+            return SimpleNamespace(name=name)
+
         kept = SimpleNamespace(
             LaunchDescription=list,
-            DeclareLaunchArgument=lambda name, default_value, **_: given.setdefault(
-                name, default_value
+            DeclareLaunchArgument=declare,
+            OpaqueFunction=lambda *, function: function,
+            LaunchConfiguration=lambda name: SimpleNamespace(
+                perform=lambda context: context.launch_configurations[name]
             ),
-            OpaqueFunction=lambda function: function,
-            LaunchConfiguration=lambda name: SimpleNamespace(perform=lambda context: given[name]),
-            Node=lambda **arguments: arguments,
+            ExecuteProcess=execute_process,
+            ExecutableInPackage=lambda *, package, executable: f"{package}/{executable}",
         )
-        for module in ("launch", "launch.actions", "launch.substitutions", "launch_ros.actions"):
+        for module in ("launch", "launch.actions", "launch.substitutions", "launch_ros"):
             monkeypatch.setitem(sys.modules, module, kept)  # type: ignore[arg-type]
-        monkeypatch.setitem(sys.modules, "launch_ros", kept)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "launch_ros.substitutions", kept)  # type: ignore[arg-type]
         spec = importlib.util.spec_from_file_location(name, LAUNCH.parent / f"{name}.launch.py")
         assert spec is not None
         assert spec.loader is not None
         launch_file = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(launch_file)
         *_, function = launch_file.generate_launch_description()
-        return given, function
+
+        def start(context: Context | None = None) -> dict[str, list[str]]:
+            context = context or Context()
+            context.launch_configurations.update(given)
+            return dict(map(command_of, function(context)))
+
+        return given, start
 
     return load_file
 
 
+def command_of(process: Any) -> tuple[str, list[str]]:
+    """Returns the name of a process, and its arguments for ``python -m face_perception.nodes``."""
+    *guard, executable = process.cmd[:4]
+    # launch starts each node through the guard, which ends one that hangs.
+    assert guard == [sys.executable, "-m", "face_perception.bringup.guard"]
+    assert executable == f"face_perception/{process.name}"
+    assert process.env["ORT_DISABLE_TELEMETRY"] == "1"
+    assert set(process.env) >= {"HOME", "PATH"}, "a node is started again with all of it"
+    own = [] if process.name == graph.COMPOSED else [process.name]
+    return process.name, [*own, *process.cmd[4:]]
+
+
+def commands(**options: Any) -> dict[str, list[str]]:
+    """Returns the arguments of each process that `face-perception up` would start."""
+    found = graph.node_processes(graph.GraphOptions(**options))
+    return {process.name: process.arguments() for process in found}
+
+
 def test_perception_launch_leaves_the_camera_to_params_file(load: Any) -> None:
-    given, function = load("perception")
+    given, start = load("perception")
     given.update(camera="true")
-    camera = function(None)[0]
-    assert camera["executable"] == "camera"
-    assert not [p for p in camera["parameters"] if isinstance(p, dict)]
+    assert not [text for text in start()["camera"] if "source:=" in text]
     given.update(camera_source="/dev/video0")
-    assert function(None)[0]["parameters"][-1] == {"source": "/dev/video0"}
+    assert "source:='/dev/video0'" in start()["camera"]
 
 
-def test_perception_launch_starts_one_process_if_asked(load: Any) -> None:
-    given, function = load("perception")
-    given.update(composed="true", camera="true", voice_activity="true", namespace="head")
-    composed, voice = function(None)
-    assert voice["executable"] == "voice_activity"
-    assert (composed["executable"], composed["exec_name"]) == ("composed", "composed")
-    # launch_ros can configure one node only: everything is in the arguments.
-    assert not {"name", "namespace", "parameters", "remappings"} & composed.keys()
-    nodes = split(composed["arguments"])
-    separate = graph.node_processes(
-        graph.GraphOptions(
-            nodes=("camera", *graph.GraphOptions().nodes), namespace="head", log_level="info"
-        )
-    )
-    assert nodes == [process.arguments() for process in separate]
+def test_perception_launch_starts_what_up_starts(load: Any) -> None:
+    given, start = load("perception")
+    nodes = ("camera", *graph.GraphOptions().nodes, "voice_activity")
+    for composed in (False, True):
+        given.update(composed=str(composed), camera="true", voice_activity="true", namespace="head")
+        assert start() == commands(nodes=nodes, namespace="head", composed=composed)
+    everything = split(start()["composed"])
+    assert [first for first, *_ in everything] == list(nodes[:-1])
+
+
+ROUND = {
+    "ros_namespace": "/robot1",
+    "ros_remaps": [("image", "/cam/image_raw")],
+    "global_params": [("max_faces", 3), ("foreign", 1), "/shared.yaml"],
+}
+
+
+@pytest.mark.parametrize("composed", ["true", "false"])
+def test_what_surrounds_an_include_reaches_every_node(load: Any, composed: str) -> None:
+    """A group with a namespace, remaps and parameters; all nodes of one process need them."""
+    given, start = load("perception")
+    given.update(namespace="head", composed=composed)
+    for name, *arguments in (
+        node for found in start(Context(**ROUND)).values() for node in split(found)
+    ):
+        assert "__ns:=/robot1/head" in arguments
+        assert arguments[-1] == f"robot1.head.{name}:=info", "the level of its own logger"
+        assert "image:=/cam/image_raw" in arguments
+        files = [arguments[i + 1] for i, a in enumerate(arguments) if a == "--params-file"]
+        assert [Path(file).name for file in files] == [f"{name}.yaml", "shared.yaml"]
+        assert ("max_faces:=3" in arguments) is (name == "face_tracker")
+        assert "foreign:=1" not in arguments
+    given.update(namespace="/alone")
+    assert "__ns:=/alone" in next(iter(start(Context(**ROUND)).values()))
+
+
+def test_launch_refuses_what_cannot_be_meant(
+    load: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, start = load("perception")
+    once = Context()
+    start(once)
+    with pytest.raises(InputError, match=r"/affect, .* would be started twice: .* namespace"):
+        start(once)
+    # launch itself ignores an argument that no file declares.
+    start(Context(imgae="/cam", other_package="x", **ROUND))
+    assert capsys.readouterr().err.count("has no argument") == 1
+    typed = Context()
+    typed.argv = ["composde:=true"]
+    start(typed)  # the argument of another file, which includes this one
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", "face_perception", LAUNCH.name])
+    with pytest.raises(InputError, match=r"no argument composde: did you mean composed\?"):
+        start(typed)
+    given.update(dict.fromkeys((node.name for node in graph.NODES), "false"))
+    with pytest.raises(InputError, match="no node is to be started"):
+        start()
 
 
 def test_composed_graph_keeps_sound_apart() -> None:
@@ -265,79 +357,105 @@ def test_the_launch_argument_of_hri(
     packages: tuple[str, ...],
     starts: bool,
 ) -> None:
-    given, function = load("perception")
+    given, start = load("perception")
     assert given["hri"] == "auto"
     installed(monkeypatch, *packages)
     given.update(hri=value)
-    assert ("hri" in [node["name"] for node in function(None)]) is starts
+    assert ("hri" in start()) is starts
     given.update(overlay="auto")
     with pytest.raises(ValueError, match="overlay:=auto must be true or false"):
-        function(None)
+        start()
 
 
 def test_avatar_launch_says_what_graph_says(load: Any) -> None:
-    given, function = load("avatar")
-    (face,) = function(None)
-    assert (face["executable"], face["remappings"]) == ("talking_face", [])
-    assert face["exec_name"] == "talking_face"
-    # launch starts each node through the guard, which ends one that hangs.
-    assert shlex.split(face["prefix"])[1:] == ["-m", "face_perception.bringup.guard"]
-    assert [str(p) for p in face["parameters"]] == [
-        str(p)
-        for p in graph.node_processes(graph.GraphOptions(nodes=("talking_face",)))[0]
-        .nodes[0]
-        .parameter_files
-    ]
+    given, start = load("avatar")
+    assert start() == commands(nodes=("talking_face",))
     given.update(web_port="8090", speech="/tts", voice_activity="true", microphone="true")
-    face, heard = sorted(function(None), key=lambda n: n["name"] != "talking_face")[:2]
-    assert face["parameters"][1:] == [{"web_port": 8090}]
-    assert face["remappings"] == [
-        ("speech", "/tts"),
-        ("speech_info", "/tts_info"),
-        ("speech_phonemes", "/tts_phonemes"),
-    ]
-    assert heard["executable"] in ("microphone", "voice_activity")
+    nodes = ("talking_face", "microphone", "voice_activity")
+    page = {"talking_face": {"web_port": 8090}}
+    assert start() == commands(nodes=nodes, speech="/tts", parameters=page)
     given.update(web_token_file="/run/secrets/page")
-    (face, *_) = sorted(function(None), key=lambda n: n["name"] != "talking_face")
-    assert face["parameters"][1:] == [{"web_port": 8090, "web_token_file": "/run/secrets/page"}]
+    assert "web_token_file:='/run/secrets/page'" in start()["talking_face"]
     given.update(barge_in="stop", voice_activity="false")
-    nodes = {node["name"]: node for node in function(None)}
-    assert nodes["talking_face"]["parameters"][-1]["barge_in"] == "stop"
-    assert nodes["voice_activity"]["parameters"][-1] == {"echo_cancellation": True}
+    found = start()
+    assert "barge_in:='stop'" in found["talking_face"]
+    assert "echo_cancellation:=true" in found["voice_activity"]
     given.update(web_port="page")
     with pytest.raises(ValueError, match="web_port:=page"):
-        function(None)
+        start()
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed here"
-)
-@pytest.mark.parametrize(
-    ("file", "names"),
-    [
-        ("perception", ("namespace", "image", "params_file", "autostart", "respawn", "overlay")),
-        (
-            "avatar",
-            (
-                "namespace",
-                "speech",
-                "params_file",
-                "portrait",
-                "renderer",
-                "avatar",
-                "web_port",
-                "window",
-            ),
-        ),
-    ],
-)
-def test_show_args_with_the_real_launch(file: str, names: tuple[str, ...]) -> None:
-    assert shutil.which("ros2")
+OUTER = {
+    "xml": """<launch><group><push_ros_namespace namespace="robot1"/>
+        <set_remap from="image" to="/cam/image_raw"/><set_parameter name="max_faces" value="3"/>
+        <include file="{file}"><arg name="composed" value="{composed}"/>
+        <arg name="namespace" value="head"/></include></group></launch>""",
+    "yaml": """launch: [{{group: [
+        {{push_ros_namespace: {{namespace: robot1}}}},
+        {{set_remap: {{from: image, to: /cam/image_raw}}}},
+        {{set_parameter: {{name: max_faces, value: "3"}}}},
+        {{include: {{file: "{file}", arg: [
+            {{name: composed, value: "{composed}"}}, {{name: namespace, value: head}}]}}}}]}}]""",
+    "py": """
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch_ros.actions import PushRosNamespace, SetParameter, SetRemap
+
+def generate_launch_description():
+    given = {{"composed": "{composed}", "namespace": "head"}}
+    return LaunchDescription([GroupAction([
+        PushRosNamespace("robot1"), SetRemap("image", "/cam/image_raw"),
+        SetParameter("max_faces", 3),
+        IncludeLaunchDescription("{file}", launch_arguments=given.items())])])
+""",
+}
+
+
+@pytest.mark.parametrize("composed", ["true", "false"])
+@pytest.mark.parametrize("kind", OUTER)
+def test_the_real_launch(
+    kind: str, composed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launch file of each language includes ours, as a robot's would; nothing is started."""
+    pytest.importorskip("launch_ros", reason="launch_ros is not installed here")
+    from launch import LaunchContext
+    from launch.actions import ExecuteProcess
+    from launch.launch_description_sources import AnyLaunchDescriptionSource
+    from launch.utilities import perform_substitutions
+
+    monkeypatch.setattr(second_start, "running_nodes", set)
+    outer = tmp_path / f"robot.launch.{kind}"
+    outer.write_text(OUTER[kind].format(file=LAUNCH, composed=composed))
+    context, found = LaunchContext(), []
+
+    def expand(entity: Any) -> None:
+        if isinstance(entity, ExecuteProcess):
+            words = [perform_substitutions(context, word) for word in entity.cmd]
+            found.append(words[4:] if composed == "true" else [Path(words[3]).name, *words[4:]])
+        else:
+            for inner in entity.visit(context) or ():
+                expand(inner)
+
+    expand(AnyLaunchDescriptionSource(str(outer)).get_launch_description(context))
+    assert found == list(
+        commands(
+            composed=composed == "true",
+            namespace="/robot1/head",
+            outer_remaps=(("image", "/cam/image_raw"),),
+            outer_parameters=(("max_faces", 3),),
+        ).values()
+    )
+
+
+@pytest.mark.parametrize("file", ["perception", "avatar"])
+def test_show_args_with_the_real_launch(file: str, load: Any) -> None:
+    if not shutil.which("ros2"):
+        pytest.skip("ros2 is not installed here")
+    given, _ = load(file)
     path = LAUNCH.parent / f"{file}.launch.py"
     done = subprocess.run(["ros2", "launch", path, "--show-args"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in names:
-        assert f"'{name}'" in done.stdout
+    assert re.findall(r"^    '(\w+)':", done.stdout, re.M) == list(given)
 
 
 def test_cmake_installs_every_node() -> None:
