@@ -49,6 +49,7 @@ _PLACES = np.array(
         for _, x, y in _TEMPLATE
     ]
 )
+_AS_COMPLEX = np.array([1, 1j])
 
 
 def crop_face(image: Image, face: Face) -> FaceCrop:
@@ -133,11 +134,13 @@ def check_crop(crop: FaceCrop) -> None:
 
 def fit_similarity(source: FloatArray, target: FloatArray) -> FloatArray:
     """Returns the similarity [2, 3] that maps ``source`` [N, 2] closest to ``target`` [N, 2]."""
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    # ``mean`` takes three times as long on so few points.
+    source_mean = np.add.reduce(source, axis=0) / len(source)
+    target_mean = np.add.reduce(target, axis=0) / len(target)
     # With points as complex numbers, rotation and scale are one factor: least squares is a
     # division.
-    a = (source - source_mean) @ (1, 1j)
-    b = (target - target_mean) @ (1, 1j)
+    a = (source - source_mean) @ _AS_COMPLEX
+    b = (target - target_mean) @ _AS_COMPLEX
     factor = complex(np.vdot(a, b)) / max(float(np.vdot(a, a).real), 1e-12)
     linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return np.concatenate([linear, (target_mean - linear @ source_mean)[:, None]], axis=1)

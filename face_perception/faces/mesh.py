@@ -142,11 +142,11 @@ class Mesh:
 
 def _to_image(points: FloatArray, square: Square) -> FloatArray:
     """Returns landmarks in pixels of the image, from those in pixels of the network's input."""
-    to_image = square.to_image()
-    landmarks = np.empty_like(points)
-    landmarks[:, :2] = points[:, :2] @ to_image[:, :2].T.astype(np.float32)
-    landmarks[:, :2] += to_image[:, 2].astype(np.float32)
-    landmarks[:, 2] = points[:, 2] * np.float32(square.side / SIDE)
+    (a, b, x), (c, d, y) = square.to_image().tolist()
+    # One product with a square matrix takes a quarter of the time of two columns at once.
+    turn = np.array([[a, c, 0], [b, d, 0], [0, 0, square.side / SIDE]], np.float32)
+    landmarks: FloatArray = points @ turn
+    landmarks += np.array([x, y, 0], np.float32)
     return landmarks
 
 

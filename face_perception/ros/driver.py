@@ -300,7 +300,9 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
 
     def ros_seconds(self) -> float:
         """Returns the time of the ROS clock, seconds: simulated time with ``use_sim_time``."""
-        return float(self.get_clock().now().nanoseconds) * 1e-9
+        clock = self.get_clock()
+        # Without simulated time the ROS clock is the computer's, which Python reads far faster.
+        return float(clock.now().nanoseconds) * 1e-9 if clock.ros_time_is_active else time.time()
 
     @property
     def told_to_end(self) -> bool:

@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
-from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from geometry_msgs.msg import Point, Vector3
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
@@ -30,7 +30,7 @@ from face_perception.result_messages import valence_arousal_from_msg as valence_
 from face_perception.result_messages import valid_values as valid_values
 
 _NAN = math.nan
-_SIDES = ("left", "right")
+_IDENTITY = np.eye(3).ravel()
 
 
 def time(stamp: float) -> Time:
@@ -45,48 +45,53 @@ def time(stamp: float) -> Time:
 
 def camera_to_msg(camera: types.Camera, header: Header) -> CameraInfo:
     """Returns the CameraInfo of a camera."""
-    info = CameraInfo(header=header, width=camera.width, height=camera.height)
+    info = CameraInfo(header=header)
+    _fill_camera(info, camera)
+    return info
+
+
+def _fill_camera(info: CameraInfo, camera: types.Camera) -> None:
+    """Sets all fields but the header."""
+    info.width, info.height = camera.width, camera.height
     info.distortion_model = camera.distortion_model
     info.d = [float(v) for v in camera.distortion]
-    info.k = camera.matrix.ravel()
-    info.r = np.eye(3).ravel()
-    info.p = np.hstack([camera.matrix, np.zeros((3, 1))]).ravel()
-    return info
+    # Fields that exist are filled: making nested messages takes longer than setting their numbers.
+    info.k[:] = camera.matrix.ravel()
+    info.r[:] = _IDENTITY
+    info.p[[0, 1, 2, 4, 5, 6, 8, 9, 10]] = info.k
 
 
 def face_to_msg(face: types.Face) -> msg.Face:
     """Returns the message of a face; values that are not estimated become NaN."""
     out = msg.Face(face_id=face.face_id, confidence=float(face.confidence))
-    roi = face.roi
-    out.roi = RegionOfInterest(
-        x_offset=int(roi.x), y_offset=int(roi.y), width=int(roi.width), height=int(roi.height)
-    )
+    box, roi = face.roi, out.roi
+    roi.x_offset, roi.y_offset = int(box.x), int(box.y)
+    roi.width, roi.height = int(box.width), int(box.height)
     out.landmarks.frombytes(np.ascontiguousarray(face.landmarks, np.float32).tobytes())
-    for quantity in ("openness", "visibility"):
-        values = [float(getattr(face, f"{side}_eye_{quantity}")) for side in _SIDES]
-        for side, value in zip(_SIDES, values, strict=True):
-            setattr(out, f"{side}_eye_{quantity}", value)
-        setattr(out, f"eye_{quantity}_valid", not all(math.isnan(value) for value in values))
+    left, right = float(face.left_eye_openness), float(face.right_eye_openness)
+    out.left_eye_openness, out.right_eye_openness = left, right
+    out.eye_openness_valid = not (math.isnan(left) and math.isnan(right))
+    left, right = float(face.left_eye_visibility), float(face.right_eye_visibility)
+    out.left_eye_visibility, out.right_eye_visibility = left, right
+    out.eye_visibility_valid = not (math.isnan(left) and math.isnan(right))
     out.person_id, out.person_confidence = face.person_id, float(face.person_confidence)
-    out.head_pose_valid = face.pose is not None
-    if face.pose is None:
-        out.head_pose = Pose(
-            position=Point(x=_NAN, y=_NAN, z=_NAN),
-            orientation=Quaternion(x=_NAN, y=_NAN, z=_NAN, w=_NAN),
-        )
+    pose, position, orientation = face.pose, out.head_pose.position, out.head_pose.orientation
+    out.head_pose_valid = pose is not None
+    if pose is None:
+        position.x = position.y = position.z = _NAN
+        orientation.x = orientation.y = orientation.z = orientation.w = _NAN
         out.yaw = out.pitch = out.roll = _NAN
         return out
-    x, y, z, w = geometry.quaternion(face.pose.rotation)
-    out.head_pose = Pose(
-        position=_point(face.pose.position), orientation=Quaternion(x=x, y=y, z=z, w=w)
-    )
-    out.yaw, out.pitch, out.roll = face.pose.yaw, face.pose.pitch, face.pose.roll
+    position.x, position.y, position.z = map(float, pose.position)
+    orientation.x, orientation.y, orientation.z, orientation.w = geometry.quaternion(pose.rotation)
+    out.yaw, out.pitch, out.roll = pose.yaw, pose.pitch, pose.roll
     return out
 
 
 def set_camera(message: msg.FaceArray, camera: types.Camera) -> None:
     """Sets the camera of faces, whose header is set."""
-    message.camera_info = camera_to_msg(camera, message.header)
+    message.camera_info.header = message.header
+    _fill_camera(message.camera_info, camera)
     message.camera_info_assumed = camera.assumed
 
 
