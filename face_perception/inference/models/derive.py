@@ -19,7 +19,13 @@ from face_perception.inference.model_progress import ModelProgress
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError
 from face_perception.inference.models.catalogue import find_card
-from face_perception.inference.models.variants import Variant, find_variant, kind_of, write_variant
+from face_perception.inference.models.variants import (
+    Variant,
+    describe_variant,
+    find_variant,
+    kind_of,
+    write_variant,
+)
 from face_perception.inference.reference_inputs import read_reference_inputs
 
 Array = npt.NDArray[Any]
@@ -121,6 +127,7 @@ def _unwritten(card: Card, kind: str, error: OSError) -> ModelError:
 def read_variant(name: str | os.PathLike[str], kind: str) -> Variant:
     """Returns the description of a variant. Raises ModelError if it is missing or unusable."""
     card = find_card(Path(name))
+    describe_variant(card, kind)  # most are missing: find out before the model is read and hashed
     return find_variant(card, kind, store.read(card))[1]
 
 

@@ -87,6 +87,20 @@ def find_variant(card: Card, kind: str, base: bytes) -> tuple[Card, Variant]:
     ``base`` is the content of the FP32 file. Raises ModelError, with the fix, if the variant is
     missing, damaged, or made from another FP32 file.
     """
+    variant = describe_variant(card, kind)
+    if variant.base != card.fingerprint(base):
+        raise ModelError(
+            f"{card_of(card, kind)} was made from another version of {card.name}: "
+            f"{how_to_make(card.name, kind)}"
+        )
+    return _card(card, variant), variant
+
+
+def describe_variant(card: Card, kind: str) -> Variant:
+    """Returns the description of a variant, which may be of another FP32 file.
+
+    Raises ModelError, with the fix, if the variant is missing or damaged.
+    """
     path = card_of(card, kind)
     fix = how_to_make(card.name, kind)
     try:
@@ -100,9 +114,7 @@ def find_variant(card: Card, kind: str, base: bytes) -> tuple[Card, Variant]:
     variant = _parse(text)
     if variant is None or (variant.of, variant.kind) != (card.name, kind):
         raise ModelError(f"{path} is damaged: {fix}")
-    if variant.base != card.fingerprint(base):
-        raise ModelError(f"{path} was made from another version of {card.name}: {fix}")
-    return _card(card, variant), variant
+    return variant
 
 
 def write_variant(
