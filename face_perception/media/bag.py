@@ -92,8 +92,10 @@ class Bag:
             yield image, stamp.sec + stamp.nanosec * 1e-9, message.header.frame_id, camera
         if broken and not read:
             raise InputError(f"{self._name}: no image on {self.topic} can be read: {reason}")
+        problems = [self._bag.damage] if self._bag.damage else []
         if broken:
-            self.damage = f"{broken} of {self.count} images cannot be read: {reason}"
+            problems.append(f"{broken} of {self.count} images cannot be read: {reason}")
+        self.damage = "; ".join(problems)
 
     def close(self) -> None:
         """Closes the files."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from face_perception.errors import MissingDependencyError
+from face_perception.errors import InputError, MissingDependencyError
 from face_perception.files import open_regular
-from face_perception.media.unfinished_mcap import UnfinishedMcap, is_unfinished
+from face_perception.media.damaged_mcap import DamagedMcap, is_unfinished
 from face_perception.outside_files import one_error
 
 METADATA = "metadata.yaml"
@@ -50,6 +51,8 @@ class BagReader:
     of its messages. Types that rosbags does not know are those that the recording defines.
 
     A recording whose program was killed is read up to its last whole part: ``unfinished`` is true.
+    Of one MCAP file that is damaged, the whole parts are read: ``damage`` says what is left out, as
+    far as the messages were read.
 
     Raises InputError, which names the bag, the reason and the fix, OSError, and
     MissingDependencyError without rosbags.
@@ -58,30 +61,71 @@ class BagReader:
     def __init__(self, path: Path) -> None:
         rosbags = _import_rosbags(path)
         self.name = f"bag {path}"
-        at: Any = path
+        at, mcap = path, path
         if path.is_dir():
-            folder = path / SESSION_BAG if is_session(path) else path
-            mcap = sorted(folder.glob("*.mcap"))
+            at = path / SESSION_BAG if is_session(path) else path
+            files = sorted(at.glob("*.mcap"))
+            mcap = files[0] if len(files) == 1 else at
             # The list of files is written at the end.
-            at = folder if (folder / METADATA).exists() or len(mcap) != 1 else mcap[0]
+            at = at if (at / METADATA).exists() else mcap
         else:
             open_regular(path).close()  # no pipe, no device
-        self.unfinished = False
+        # The file that can be read without its list, its index and its damaged parts.
+        self._mcap = mcap if mcap.suffix.lower() == ".mcap" and mcap.is_file() else None
+        self._rosbags, self._recovered, self.damage = rosbags, False, ""
         with one_error(self.name, _FIX):
-            if at.suffix.lower() == ".mcap" and at.is_file() and is_unfinished(at):
-                at, self.unfinished = UnfinishedMcap(at), True
-            self._bag = rosbags.rosbag2.Reader(at)
+            self.unfinished = at == self._mcap and is_unfinished(at)
+        if self.unfinished:
+            self._recover()
+            return
+        try:
+            self._open(at)
+        except InputError:
+            if not self._open_damaged(at):
+                raise
+
+    def _open_damaged(self, at: Path) -> bool:
+        """Opens what is whole of a recording that cannot be opened. Returns False if nothing is."""
+        if self._mcap is None:
+            return False
+        if at != self._mcap:
+            with contextlib.suppress(InputError):
+                self._open(self._mcap)
+                self.damage = f"its {METADATA} cannot be read, and is not needed"
+                return True
+        with contextlib.suppress(InputError):
+            self._recover()
+            if any(self.counts.values()):
+                return True
+            self.close()
+        return False
+
+    def _open(self, at: Path | DamagedMcap) -> None:
+        with one_error(self.name, _FIX):
+            # rosbags takes what behaves as a path.
+            path: Any = at
+            self._bag = self._rosbags.rosbag2.Reader(path)
             self._bag.open()
         try:
             with one_error(self.name, _FIX):
+                typesys = self._rosbags.typesys
                 # Fields of the messages of ROS itself have not changed since Humble.
-                self._types = rosbags.typesys.get_typestore(rosbags.typesys.Stores.ROS2_HUMBLE)
-                self._add_types(rosbags.typesys)
+                self._types = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
+                self._add_types(typesys)
                 self.topics = {name: info.msgtype or "" for name, info in self._bag.topics.items()}
                 self.counts = {name: info.msgcount for name, info in self._bag.topics.items()}
         except BaseException:
             self.close()
             raise
+
+    def _recover(self) -> None:
+        """Opens what is whole of the file. Raises InputError."""
+        assert self._mcap is not None
+        self._recovered, at = True, DamagedMcap(self._mcap)
+        self._open(at)
+        self.damage = at.lost
+        if not self.damage and not self.unfinished:
+            self.damage = "its index is damaged; the messages are read without it"
 
     def _add_types(self, typesys: Any) -> None:
         for connection in self._bag.connections:
@@ -103,16 +147,7 @@ class BagReader:
         Calls ``refuse`` with the topic for each message that is not of the type of its topic, and
         leaves it out. Without ``refuse``, raises InputError instead.
         """
-        wanted = [c for c in self._bag.connections if c.topic in topics]
-        if not wanted:
-            return
-        messages = iter(self._bag.messages(wanted))
-        while True:
-            with one_error(self.name, _FIX):
-                found = next(messages, None)
-                if found is None:
-                    return
-            connection, time, data = found
+        for connection, time, data in self._raw_messages(topics):
             try:
                 message = self._types.deserialize_cdr(data, connection.msgtype)
             except Exception as error:
@@ -122,6 +157,37 @@ class BagReader:
                 with one_error(f"{self.name}, {connection.topic}", _FIX):
                     raise
             yield connection.topic, time, message
+
+    def _raw_messages(self, topics: tuple[str, ...]) -> Iterator[tuple[Any, int, bytes]]:
+        """Yields the messages as they are stored. Goes on with what is whole after damage."""
+        start, seen = 0, 0  # the time of the last message, and how many of that time were yielded
+        count = 0
+        while True:
+            wanted = [c for c in self._bag.connections if c.topic in topics]
+            if not wanted:
+                return
+            skip = seen
+            try:
+                for found in self._bag.messages(wanted, start=start):
+                    if skip and found[1] == start:
+                        skip -= 1
+                        continue
+                    seen = seen + 1 if found[1] == start else 1
+                    start, count = found[1], count + 1
+                    yield found
+                self._note_missing(sum(c.msgcount for c in wanted) - count)
+                return
+            except Exception:
+                if self._mcap is None or self._recovered:
+                    with one_error(self.name, _FIX):
+                        raise
+            self.close()
+            self._recover()
+
+    def _note_missing(self, count: int) -> None:
+        """Notes messages that the index lists, but that are not there: zeros in their place."""
+        if count > 0 and self._mcap is not None and not self._recovered:
+            self.damage = f"{count} message(s) that its index lists are damaged, and left out"
 
     def close(self) -> None:
         """Closes the files."""

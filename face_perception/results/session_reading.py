@@ -77,6 +77,8 @@ def session_lines(
             f"{reader.name}: {damage.count} messages or values in them are invalid and left out; "
             f"the first is {damage.reason}"
         )
+    if warn is not None and reader.damage:
+        warn(f"{reader.name} is damaged: {reader.damage}")
     if warn is not None and reader.unfinished:
         warn(f"{reader.name} has no end, as after a power cut: it is read as far as it goes")
 

@@ -135,6 +135,11 @@ def test_a_damaged_bag_is_named(tmp_path: Path, plugin: str, damage: Any, file: 
     bag = write_bag(tmp_path / "bag", raw_images(), plugin)
     (path,) = bag.glob(file)
     damage(path)
+    if plugin == "MCAP" and file == "metadata.yaml" and path.exists():
+        with FrameReader(bag) as clip:
+            assert len(list(clip)) == 5
+        assert clip.damage == "its metadata.yaml cannot be read, and is not needed"
+        return
     with pytest.raises(InputError, match=r"bag"):
         list(FrameReader(bag))
 
