@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         StreamedFace,
         StreamedMarker,
     )
-    from face_perception.sessions.pixelation import Cover, FacePixelation, pixelate
+    from face_perception.sessions.pixelation import Cover, FacePixelation, highest_rate, pixelate
     from face_perception.sessions.recorder import SessionRecorder
 else:
     __getattr__ = lazy_names(__name__)
@@ -46,6 +46,7 @@ __all__ = [
     "check_marker",
     "free_space",
     "header_stamp",
+    "highest_rate",
     "pixelate",
     "sessions_dir",
 ]

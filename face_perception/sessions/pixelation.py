@@ -23,6 +23,8 @@ _HOLD = 1.0  # seconds for which the place of a face that is not found any more 
 # searches once a second and at least every 10 images, and confirms a face in 3 images.
 DELAY, _DELAY_IMAGES = 1.5, 15
 _MOST_WAITING = 256  # images: more than 1.5 s at the highest video_rate
+# Most bytes of the images that wait. An image of 4K has 25 MB, so only 10 may wait.
+_MOST_BYTES = 256 << 20
 _MEMORY = 10.0  # seconds, for which sightings are kept: longer than an image waits
 
 
@@ -68,6 +70,17 @@ def _coarsen(part: Image, cell: float) -> None:
     part[:] = np.asarray(cv2.resize(small, (wide, tall), interpolation=cv2.INTER_NEAREST))
 
 
+def highest_rate(size: int, longest_wait: float) -> float:
+    """Returns the rate in Hz at which images of ``size`` bytes can wait for their faces.
+
+    An image waits up to ``longest_wait`` seconds for its own faces, and ``DELAY`` for later ones.
+
+    >>> round(highest_rate(3840 * 2160 * 3, longest_wait=1.0), 1)
+    4.3
+    """
+    return _MOST_BYTES / max(1, size) / (DELAY + longest_wait)
+
+
 class FacePixelation(Generic[T]):
     """Says what to cover in the images of a video, each when it is due.
 
@@ -88,20 +101,26 @@ class FacePixelation(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[float, T]] = deque()
+        self._waiting: deque[tuple[float, T, int]] = deque()
         self._clear()
 
     def _clear(self) -> None:
         self._waiting.clear()
+        self._bytes = 0  # of the images that wait
         self._stamps: list[float] = []  # of the images whose faces are known, in order
         self._places: dict[str, list[tuple[float, Roi]]] = {}  # by face id: when and where found
         self._unsure: list[tuple[float, float, float]] = []  # begin, end, cell of a whole cover
 
-    def put(self, stamp: float, image: T) -> bool:
-        """Takes an image whose faces are known, now or soon. Returns False if too many wait."""
-        if len(self._waiting) >= _MOST_WAITING:
+    def put(self, stamp: float, image: T, size: int = 0) -> bool:
+        """Takes an image of ``size`` bytes whose faces are known, now or soon.
+
+        Returns False, and does not take it, if too many images or bytes wait. Those that wait are
+        kept: if the oldest one made room, none would ever be due.
+        """
+        if len(self._waiting) >= _MOST_WAITING or self._bytes + size > _MOST_BYTES:
             return False
-        self._waiting.append((stamp, image))
+        self._waiting.append((stamp, image, size))
+        self._bytes += size
         return True
 
     def found(self, stamp: float, faces: Iterable[Face]) -> list[tuple[T, Cover]]:
@@ -124,7 +143,8 @@ class FacePixelation(Generic[T]):
             places.append((stamp, face.roi))
         due = []
         while self._waiting and self._is_due(self._waiting[0][0]):
-            at, image = self._waiting.popleft()
+            at, image, size = self._waiting.popleft()
+            self._bytes -= size
             due.append((image, self._cover(at)))
         return due
 

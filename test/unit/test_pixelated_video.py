@@ -8,7 +8,7 @@ import pytest
 
 from face_perception.faces import load_tracker
 from face_perception.inference import sample_photo
-from face_perception.sessions import Cover, FacePixelation, pixelate
+from face_perception.sessions import Cover, FacePixelation, highest_rate, pixelate
 from face_perception.types import Camera, Face, Frame, Image, Roi
 
 NOISE = np.random.default_rng(11).integers(0, 255, (120, 160, 3), np.uint8)
@@ -91,6 +91,26 @@ def test_without_a_tracker_nothing_is_written() -> None:
     assert sorted(covers({}, 300, known_until=100)) == list(range(100 - 48))
     video: FacePixelation[int] = FacePixelation()
     assert [video.put(number / 10, number) for number in range(257)] == [True] * 256 + [False]
+
+
+@pytest.mark.parametrize("size", [640 * 480 * 3, 1920 * 1080 * 3, 3840 * 2160 * 3, 7680 * 4320 * 3])
+def test_large_images_come_at_a_lower_rate_and_need_no_more_memory(size: int) -> None:
+    """1.1 GB of 4K images waited; if the oldest ones were dropped, no image was ever due."""
+    video: FacePixelation[int] = FacePixelation()
+    rate = min(15.0, highest_rate(size, 1.0))
+    last, most, waiting, written, refused = -1.0, 0, 0, 0, 0
+    for number in range(30 * 20):
+        now = number / 30
+        if now - last >= 0.9 / rate:
+            last = now
+            taken = video.put(now, number, size)
+            waiting, refused = waiting + taken, refused + (not taken)
+            most = max(most, waiting * size)
+        due = len(video.found(now, []))
+        waiting, written = waiting - due, written + due
+    assert most <= 256 << 20
+    assert (written, refused) >= (20, 0)
+    assert video.put(21.0, 0, 1 << 30) is False
 
 
 def test_a_clock_that_goes_back_drops_what_waits() -> None:

@@ -12,7 +12,14 @@ from face_perception.ros import images, messages, result_kinds
 from face_perception.ros.image_input import ImageInput
 from face_perception.ros.result_kinds import Result
 from face_perception.ros.stamp_join import StampJoin
-from face_perception.sessions import Cover, FacePixelation, SessionRecorder, TopicQos, pixelate
+from face_perception.sessions import (
+    Cover,
+    FacePixelation,
+    SessionRecorder,
+    TopicQos,
+    highest_rate,
+    pixelate,
+)
 from face_perception.types import Face
 
 if TYPE_CHECKING:
@@ -38,7 +45,8 @@ class VideoRecording:
 
     Pixelated images are recorded only if the faces in them are known: without a face tracker, none
     is. They wait for the faces that are found later (``FacePixelation``): those that wait when the
-    session ends are not recorded. They go into the topic of the images with ``/compressed``, so
+    session ends are not recorded. Large images are recorded at a lower rate, so that those that
+    wait fit in the memory. They go into the topic of the images with ``/compressed``, so
     that `run` reads them.
     """
 
@@ -46,7 +54,7 @@ class VideoRecording:
         self._node = node
         self._recorder: SessionRecorder | None = None
         self._mode = "off"
-        self._rate = 0.0
+        self._rate = self._lowest = 0.0
         self._worker = node.worker(self._record, waiting=_QUEUE)
         self._input = ImageInput(
             node,
@@ -68,12 +76,23 @@ class VideoRecording:
 
     @property
     def status(self) -> str:
-        """Why no video is recorded; empty if it is, or if none is wanted."""
-        return "; ".join(filter(None, (self._input.status, self._faces.status)))
+        """What is wrong with the video; empty if nothing is, or if none is wanted."""
+        return "; ".join(filter(None, (self._input.status, self._faces.status, self._slower)))
+
+    @property
+    def _slower(self) -> str:
+        if self._lowest >= self._rate or self._mode != "pixelated":
+            return ""
+        return (
+            f"the video has {self._lowest:.2g} instead of {self._rate:g} images a second: images "
+            "wait for the faces that are found later, and more of this size need too much memory; "
+            "record image/compressed (compressed:=true), smaller images, or video full"
+        )
 
     def begin(self, recorder: SessionRecorder, mode: str, rate: float) -> None:
         """Starts to record; ``mode`` is off, pixelated or full, ``rate`` in Hz."""
         self._last = -1.0  # stamp of the last image, seconds
+        self._lowest = rate  # Hz: lower than asked for large images
         self._join = StampJoin("image", _WAIT)
         self._pixelation = FacePixelation[Any]()
         self._rate = rate
@@ -89,8 +108,12 @@ class VideoRecording:
         if self._recorder is None:
             return  # it was on its way when the session ended
         stamp = messages.seconds(message.header.stamp)
+        rate = self._rate
+        if self._mode == "pixelated":
+            rate = min(rate, highest_rate(len(message.data), _WAIT))
+            self._lowest = min(self._lowest, rate)
         # Images that come a little early count as in time.
-        if 0 <= stamp - self._last < 0.9 / self._rate:
+        if 0 <= stamp - self._last < 0.9 / rate:
             return
         self._last = stamp
         if self._mode == "full":
@@ -111,7 +134,7 @@ class VideoRecording:
             image = group["image"]
             # Without faces, nobody knows where they are.
             if "faces" not in group or not self._pixelation.put(
-                messages.seconds(image.header.stamp), image
+                messages.seconds(image.header.stamp), image, len(image.data)
             ):
                 self._node.count("dropped")
 
