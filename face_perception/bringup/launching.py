@@ -143,6 +143,7 @@ def launch_actions(context: Any, options: graph.GraphOptions, *, respawn: bool) 
             # launch does not notice a process that hangs; the guard does.
             cmd=[
                 *(sys.executable, "-m", "face_perception.bringup.guard"),
+                *(["--respawn"] if respawn else []),
                 ExecutableInPackage(package="face_perception", executable=process.name),
                 *process.executable_arguments(),
             ],

@@ -37,7 +37,7 @@ def refuse_second_start(
             return
         if time.monotonic() > end:
             raise InputError(
-                f"{text}: stop them first, or start these in another --namespace or ROS_DOMAIN_ID"
+                f"{text}: stop them first, or start these in another namespace or ROS_DOMAIN_ID"
             )
         if not waiting:
             say(f"{text}: waiting {waiting_times.LEASE:.0f} s for their end")

@@ -117,9 +117,10 @@ def _call_at_signals(end: Callable[[], None]) -> None:
         signal.signal(number, lambda *_: None)
 
     def wait() -> None:
-        with reader:
-            reader.recv(1)
+        reader.recv(1)
         end()
+        while reader.recv(1):  # Python reports a signal that nobody reads as a broken pipe
+            pass
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
 

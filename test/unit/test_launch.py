@@ -246,14 +246,15 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, Any
 
 def command_of(process: Any) -> tuple[str, list[str]]:
     """Returns the name of a process, and its arguments for ``python -m face_perception.nodes``."""
-    *guard, executable = process.cmd[:4]
+    *guard, respawn, executable = process.cmd[:5]
+    assert (respawn, process.respawn) == ("--respawn", True)
     # launch starts each node through the guard, which ends one that hangs.
     assert guard == [sys.executable, "-m", "face_perception.bringup.guard"]
     assert executable == f"face_perception/{process.name}"
     assert process.env["ORT_DISABLE_TELEMETRY"] == "1"
     assert set(process.env) >= {"HOME", "PATH"}, "a node is started again with all of it"
     own = [] if process.name == graph.COMPOSED else [process.name]
-    return process.name, [*own, *process.cmd[4:]]
+    return process.name, [*own, *process.cmd[5:]]
 
 
 def commands(**options: Any) -> dict[str, list[str]]:
@@ -431,7 +432,7 @@ def test_the_real_launch(
     def expand(entity: Any) -> None:
         if isinstance(entity, ExecuteProcess):
             words = [perform_substitutions(context, word) for word in entity.cmd]
-            found.append(words[4:] if composed == "true" else [Path(words[3]).name, *words[4:]])
+            found.append(words[5:] if composed == "true" else [Path(words[4]).name, *words[5:]])
         else:
             for inner in entity.visit(context) or ():
                 expand(inner)

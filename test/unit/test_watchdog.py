@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from waits import scaled
 
 from face_perception.bringup.watched_process import WatchedProcess
-from face_perception.exit_codes import EXIT_STUCK
+from face_perception.exit_codes import EXIT_STUCK, EXIT_USAGE
 from face_perception.heartbeat import HeartbeatReader
 from face_perception.ros import waiting_times, watchdog
 from face_perception.ros.watchdog import PortCheck, removed_ports, shared_memory_state
@@ -174,6 +175,37 @@ def test_the_guard_passes_signals_on() -> None:
     guard.terminate()
     assert guard.wait(scaled(30)) == 128 + signal.SIGTERM
     guard.stdout.close()
+
+
+def test_the_guard_does_not_let_a_wrong_start_be_repeated() -> None:
+    """launch has no exit code after which it starts a process no more."""
+    command = [sys.executable, "-c", f"raise SystemExit({EXIT_USAGE})"]
+    guard = [sys.executable, "-m", "face_perception.bringup.guard"]
+    assert subprocess.run([*guard, *command], timeout=scaled(30)).returncode == EXIT_USAGE
+    process = subprocess.Popen([*guard, "--respawn", *command], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "not started again" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(scaled(30)) == EXIT_USAGE
+    process.stderr.close()
+
+
+def test_no_node_survives_a_killed_launch() -> None:
+    node = "import time; print('ready', flush=True); time.sleep(60)"
+    launch = (
+        "import subprocess, sys\n"
+        "guard = [sys.executable, '-m', 'face_perception.bringup.guard', sys.executable, '-c']\n"
+        f"subprocess.run([*guard, {node!r}])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", launch], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    # The end of the file: guard and node, which hold the pipe open, have ended.
+    assert select.select([process.stdout], [], [], scaled(10))[0]
+    assert process.stdout.read() == ""
+    process.wait()
+    process.stdout.close()
 
 
 def test_ports_whose_shared_memory_another_process_removed(tmp_path: Path) -> None:
