@@ -12,15 +12,19 @@ import sys
 import wave
 import xml.etree.ElementTree as ET
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
-from node_processes import Peer
+from diagnostic_msgs.msg import DiagnosticArray
+from node_processes import NodeProcess, Peer
+from sensor_msgs.msg import Image
 
 from face_perception import cli, msg, paths
 from face_perception.inference import sample_photo
+from face_perception.ros import messages
 
 ROOT = Path(__file__).parents[2]
 
@@ -148,6 +152,42 @@ def test_the_subscriber_on_the_robot_page_says_who_looks(
     finally:
         who.kill()
         who.wait()
+
+
+def test_the_jaw_on_the_avatar_page_moves_with_a_face_that_draws_nothing(
+    start: Callable[..., NodeProcess], peer: Peer, tmp_path: Path
+) -> None:
+    start("talking_face", audio_out="none", renderer="none")
+    mouths = peer.listen(msg.Mouth, "avatar/mouth")
+    sound = peer.listen(msg.Audio, "avatar/audio")
+    pictures = peer.listen(Image, "avatar/image")
+    reports = peer.listen(DiagnosticArray, "/diagnostics")
+    (tmp_path / "jaw.py").write_text(python_block("avatar.md", 1))
+    with (tmp_path / "log").open("wb") as log:
+        jaw = subprocess.Popen([sys.executable, "-u", "jaw.py"], cwd=tmp_path, stdout=log)
+    try:
+        peer.until(lambda: "900 us" in (tmp_path / "log").read_text(), why="for a closed jaw")
+        recording = paths.resource("resources/speech/hello.wav")
+        run_in(tmp_path, python_block("avatar.md", 0), str(recording))
+        peer.until(lambda: any(m.speaking for m in mouths), why="for speech")
+        peer.until(lambda: not any(m.speaking for m in mouths[-9:]), why="for its end")
+    finally:
+        jaw.kill()
+        jaw.wait()
+    lines = (tmp_path / "log").read_text().splitlines()
+    moved = [float(line.split()[0]) for line in lines if line.endswith(" us")]
+    rows = {len(line) for line in lines if set(line) == {"#"}}
+    assert moved[0] == moved[-1] == 900
+    assert 1200 < max(moved) <= 1500
+    assert len(rows) >= 3, "the row of LEDs has more states than on and off"
+    # Each mouth has the stamp of its sound: they begin and end together.
+    spoken = [messages.seconds(m.header.stamp) for m in mouths if m.opening > 0.05]
+    heard = [messages.seconds(m.header.stamp) for m in sound]
+    assert heard[0] - 0.1 < spoken[0]
+    assert spoken[-1] < heard[-1] + 0.1
+    assert not pictures
+    said = {status.message for array in reports for status in array.status}
+    assert any("avatar/image has subscribers, but renderer none" in text for text in said)
 
 
 def test_the_sender_on_the_avatar_page_says_a_recording(peer: Peer, tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def setup(self) -> None:
         values = self.values
         self._renderer_choice = RendererChoice(self)
-        self._topics = TopicScreen(self, values.frame_id, self.stamp_of)
+        draws = values.renderer != "none"
+        self._topics = TopicScreen(self, values.frame_id, self.stamp_of, draws=draws)
         self._states = self.publisher(msg.AvatarState, "avatar/state", depth=1, latched=True)
         self.serve(Trigger, "~/interrupt", self._on_interrupt)
 

@@ -1,4 +1,4 @@
-"""Chooses the renderer of the talking face: the portrait, or MuseTalk if it is fast enough."""
+"""Chooses the renderer of the talking face: the portrait, MuseTalk if it keeps up, or none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from face_perception.settings import setting
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
-RENDERERS = ("auto", "portrait", "musetalk")
+RENDERERS = ("auto", "portrait", "musetalk", "none")
 _WHISPER = "whisper_encoder"
 _PREPARE = "face-perception avatar prepare PORTRAIT"
 _BATCHES = (1, 2, 4, 8)
@@ -48,7 +48,8 @@ class RendererParameters(inference.NetworkSettings):
         "auto",
         "Renderer of the face. portrait: warps one picture. musetalk: a network for the lips, "
         "which needs `avatar` and imported networks. auto: musetalk if `avatar` is set and this "
-        "computer reaches `rate` with it, else portrait.",
+        "computer reaches `rate` with it, else portrait. none: draws nothing; avatar/mouth and "
+        "avatar/audio move a head of your own.",
         choices=RENDERERS,
     )
     avatar: str = setting(
@@ -97,16 +98,20 @@ class RendererChoice:
                 if wanted == "musetalk":
                     raise
                 self._fall_back(str(error) or "not enough memory")
-        self._portrait = None if self._networks else self._load_portrait()
+        self._portrait: PortraitRenderer | None = None
+        if wanted == "none":
+            _check_screens(values)
+            self.note = "none: no picture is drawn"
+        elif not self._networks:
+            self._portrait = self._load_portrait()
         node.get_logger().info(f"renderer: {self.note}")
 
-    def start_renderer(self, fps: float) -> tuple[Renderer, LipSync | None]:
-        """Returns the renderer, and the listener for the speech or None if it needs none.
+    def start_renderer(self, fps: float) -> tuple[Renderer | None, LipSync | None]:
+        """Returns the renderer, and the listener for the speech; None for what is not needed.
 
         ``stop_renderer`` stops its threads.
         """
         if self._networks is None or self._avatar is None or self._whisper is None:
-            assert self._portrait is not None
             return self._portrait, None
         self._lip_sync = LipSync(
             self._avatar,
@@ -224,6 +229,16 @@ class RendererChoice:
         for text in portrait.warnings:
             self._node.warn_throttled(text)
         return portrait
+
+
+def _check_screens(values: Any) -> None:
+    """Raises InputError if a screen is asked for that shows the pictures of a renderer."""
+    for name, off in (("window", "none"), ("web_port", 0)):
+        if getattr(values, name) != off:
+            raise InputError(
+                f"renderer is {values.renderer}, which draws no pictures for {name} "
+                f"{getattr(values, name)}: set {name} to {off}, or renderer to portrait"
+            )
 
 
 def _check_models(decoder: str, fits: bool) -> None:

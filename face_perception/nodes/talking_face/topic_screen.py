@@ -29,14 +29,18 @@ class TopicScreen:
     subscribers.
 
     A node creates it in ``setup`` and owns the publishers. ``stamp_of`` converts monotonic seconds
-    to a ROS time.
+    to a ROS time. ``draws`` is whether the node has a renderer.
     """
 
-    problem = ""
-
     def __init__(
-        self, node: PerceptionNode[Any], frame_id: str, stamp_of: Callable[[float], Any]
+        self,
+        node: PerceptionNode[Any],
+        frame_id: str,
+        stamp_of: Callable[[float], Any],
+        *,
+        draws: bool,
     ) -> None:
+        self._draws = draws
         self._node, self._frame_id, self._stamp_of = node, frame_id, stamp_of
         self._image = node.publisher(Image, "avatar/image", depth=1)
         self._compressed = node.publisher(CompressedImage, "avatar/image/compressed", depth=1)
@@ -55,6 +59,17 @@ class TopicScreen:
     @property
     def wanted(self) -> bool:
         return self._node.has_subscribers(self._image, self._compressed)
+
+    @property
+    def problem(self) -> str:
+        """Says so if somebody waits for pictures that nobody draws."""
+        if self._draws or not self.wanted:
+            return ""
+        renderer = self._node.values.renderer
+        return (
+            f"avatar/image has subscribers, but renderer {renderer} draws no picture: set renderer "
+            "to portrait, or end these subscribers"
+        )
 
     def show_frame(self, frame: ScreenFrame) -> None:
         node = self._node
