@@ -148,6 +148,7 @@ def crop_from_msg(crop: Any) -> types.FaceCrop:
         crop.face_id,
         data.reshape(crop.height, crop.width, 3),
         np.asarray(crop.transform, np.float32).reshape(2, 3),
+        crop.person_id,
     )
 
 

@@ -265,11 +265,13 @@ class FaceCrop:
     """An upright picture of one face, RGB uint8 [160, 160, 3].
 
     ``transform`` [2, 3] is the similarity that maps pixels of the image to pixels of the crop.
+    ``person_id`` is that of the face.
     """
 
     face_id: str
     image: Image
     transform: FloatArray
+    person_id: str = ""
 
 
 class Eyes(IntEnum):

@@ -62,7 +62,7 @@ def crop_face(image: Image, face: Face) -> FaceCrop:
     patch = cv2.warpAffine(
         image, transform, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0)
     )
-    return FaceCrop(face.face_id, patch, transform)
+    return FaceCrop(face.face_id, patch, transform, face.person_id)
 
 
 class UncutCrop(FaceCrop):
@@ -87,6 +87,7 @@ class UncutCrop(FaceCrop):
 
     def __init__(self, image: Image, face: Face) -> None:
         object.__setattr__(self, "face_id", face.face_id)
+        object.__setattr__(self, "person_id", face.person_id)
         object.__setattr__(self, "_source", (image, face))
         object.__setattr__(self, "_crop", None)
 
@@ -98,9 +99,9 @@ class UncutCrop(FaceCrop):
     def transform(self) -> FloatArray:
         return self._cut().transform
 
-    def __reduce__(self) -> tuple[type[FaceCrop], tuple[str, Image, FloatArray]]:
+    def __reduce__(self) -> tuple[type[FaceCrop], tuple[str, Image, FloatArray, str]]:
         """Copies and pickles the crop, not the image that it is cut from."""
-        return FaceCrop, (self.face_id, self.image, self.transform)
+        return FaceCrop, (self.face_id, self.image, self.transform, self.person_id)
 
     def _cut(self) -> FaceCrop:
         source = self._source

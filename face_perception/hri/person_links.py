@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from face_perception.types import Attention
+from face_perception.types import Attention, Face
 
 # Seconds for which an id that is missing in the images stays, so that a face that is lost for an
 # image does not make its readers begin again.
@@ -21,6 +21,9 @@ class PersonLinks:
 
     def __init__(self) -> None:
         self.persons: dict[str, str] = {}  # by face id
+        # Confidence by face and person: in the last image, and of all that last.
+        self._here: dict[tuple[str, str], float] = {}
+        self._recognised: dict[tuple[str, str], float] = {}
         self._seen: dict[str, float] = {}  # when each linked face was last seen, seconds
 
     def update(self, stamp: float, attention: Sequence[Attention]) -> list[tuple[str, str]]:
@@ -40,4 +43,26 @@ class PersonLinks:
         self._seen = {
             face_id: stamp if face_id in here else self._seen[face_id] for face_id in self.persons
         }
-        return sorted(before.items() - self.persons.items())
+        links = self.persons.items()
+        self._recognised = {
+            pair: confidence
+            for pair, confidence in self._recognised.items()
+            if pair in links or pair in self._here
+        }
+        return sorted(before.items() - links)
+
+    def note_recognised(self, faces: Sequence[Face]) -> None:
+        """Notes which faces of an image were recognised, and how certainly.
+
+        That is kept until the link ends, because a face may be missing in an image.
+        """
+        self._here = {
+            (face.face_id, face.person_id): face.person_confidence
+            for face in faces
+            if face.person_id
+        }
+        self._recognised |= self._here
+
+    def confidence(self, face_id: str, person_id: str) -> float:
+        """Returns how certain a link is, [0, 1]: 1 if somebody made it, not a recognition."""
+        return self._recognised.get((face_id, person_id), 1.0)

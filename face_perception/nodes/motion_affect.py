@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from face_perception import inference, motion
+from face_perception.person_ids import PersonIds
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
@@ -53,6 +54,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
 
     def start(self) -> None:
         self._mimamo.reset()
+        self._persons = PersonIds()
         self._worker = self.worker(
             self._estimate,
             waiting=_WAITING,
@@ -100,6 +102,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
             )
         self._last_stamp = stamp
         self._count = len(crops.values)
+        self._persons.note(crops.values)
         appearance_runs = self._mimamo.appearance_runs
         busy = self._worker.has_backlog
         found = self._mimamo.estimate(crops.header, stamp, crops.values, busy=busy)
@@ -109,4 +112,4 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
 
     def _publish_estimates(self, found: Sequence[tuple[Any, Sequence[ValenceArousal]]]) -> None:
         for header, affects in found:
-            self.publish(self._affects, Result(header, affects), header)
+            self.publish(self._affects, Result(header, self._persons.named(affects)), header)

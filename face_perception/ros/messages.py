@@ -108,7 +108,9 @@ def recognition_to_msg(found: types.Recognition) -> msg.Recognition:
 def crop_to_msg(crop: types.FaceCrop) -> msg.FaceCrop:
     """Returns the message of a face crop."""
     height, width = crop.image.shape[:2]
-    out = msg.FaceCrop(face_id=crop.face_id, width=int(width), height=int(height))
+    out = msg.FaceCrop(
+        face_id=crop.face_id, person_id=crop.person_id, width=int(width), height=int(height)
+    )
     out.data.frombytes(np.ascontiguousarray(crop.image).tobytes())
     out.transform = np.ascontiguousarray(crop.transform, np.float32).ravel()
     return out

@@ -49,7 +49,8 @@ def crops() -> list[list[FaceCrop]]:
         image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         camera = Camera.assume(image.shape[1], image.shape[0])
         tracked = tracker.track(Frame(image, t / RATE, camera))
-        found.append([faces.crop_face(image, face) for face in tracked])
+        named = [dataclasses.replace(face, person_id="anna") for face in tracked]
+        found.append([faces.crop_face(image, face) for face in named])
     clip.release()
     assert sum(map(len, found)) >= FRAMES - 5
     return found
@@ -147,7 +148,8 @@ def test_motion_affect_is_as_offline(
     np.testing.assert_allclose(stamps, BEGIN + np.arange(len(wanted)) / 30, atol=1e-6)
     for message, crop in zip(found, faces_, strict=False):
         assert message.header.frame_id == "eye"
-        assert [(f.source, f.face_id) for f in message.values] == [(model, crop.face_id)]
+        about = [(f.source, f.face_id, f.person_id) for f in message.values]
+        assert about == [(model, crop.face_id, "anna")]
     np.testing.assert_allclose(affects(found), np.clip(wanted, -1, 1), atol=1e-5)
     peer.until(lambda: any("delay (s)" in str(m) for m in said))
     status = next(m.status[0] for m in reversed(said) if "delay (s)" in str(m))
@@ -199,7 +201,7 @@ def test_affect_runs_the_multitask_network(
         t = round((messages.seconds(message.header.stamp) - BEGIN) * RATE)
         (wanted,) = net.estimate(shown[t])
         (face,) = message.action_units
-        assert face.source == "multitask"
+        assert (face.source, face.person_id) == ("multitask", "anna")
         assert list(face.code) == affect_models.AU
         probability = [u.probability for u in wanted.units.units.values()]
         assert list(face.probability) == pytest.approx(probability, abs=1e-5)
@@ -209,8 +211,8 @@ def test_affect_runs_the_multitask_network(
     t = round((messages.seconds(last.header.stamp) - BEGIN) * RATE)
     (wanted,) = net.estimate(shown[t])
     assert last.values[0].valence == pytest.approx(wanted.valence_arousal.valence, abs=1e-5)
-    assert last.values[0].source == "multitask"
-    assert about_clip(heard["expressions"])[-1].expressions[0].source == "multitask"
+    for result in (last.values[0], about_clip(heard["expressions"])[-1].expressions[0]):
+        assert (result.source, result.person_id) == ("multitask", "anna")
     listening = {
         name for name, _ in peer.node.get_subscriber_names_and_types_by_node("affect", "/")
     }

@@ -286,3 +286,23 @@ def test_a_link_outlives_an_image_without_the_face() -> None:
     assert see(11.1, face_1="anna") == ([], anna)
     assert see(11.2, face_1="bert") == ([("face_1", "anna")], bert)
     assert see(3.0) == ([("face_1", "bert")], {}), "a bag that loops"
+
+
+def test_a_missing_face_keeps_the_confidence_of_its_link() -> None:
+    """A face that is missing in one image is not suddenly certain."""
+    links = hri.PersonLinks()
+    unknown = face()
+    known = face(person_id="anna", person_confidence=0.75)
+    linked = [attending("face_1", Target.ROBOT, person_id="anna")]
+
+    def image(stamp: float, faces: list[Face], looks: list[Attention]) -> float:
+        links.note_recognised(faces)
+        links.update(stamp, looks)
+        return links.confidence("face_1", "anna")
+
+    assert image(1.0, [known], linked) == 0.75
+    links.note_recognised([])  # of an image whose attention has not come
+    assert image(1.4, [], []) == 0.75
+    assert image(1.45, [unknown], linked) == 0.75
+    image(1.5, [unknown], [attending("face_1", Target.ROBOT)])  # the link ends
+    assert image(1.6, [], linked) == 1.0  # somebody has made it again

@@ -24,6 +24,7 @@ from face_perception.affect import (
 from face_perception.inference import NetworkSettings
 from face_perception.nodes.affect.latest_appearance import LatestAppearance
 from face_perception.nodes.affect.neutral_service import NeutralService
+from face_perception.person_ids import PersonIds
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
@@ -111,6 +112,8 @@ class AffectNode(PerceptionNode[AffectParameters]):
         sequence = self._multitask if isinstance(self._multitask, MultitaskSequence) else None
         if sequence:
             sequence.reset()
+        # Of the faces and of their crops, which are read on two threads.
+        self._face_persons, self._crop_persons = PersonIds(), PersonIds()
         self._worker = self.worker(
             self._estimate,
             waiting=_WAITING if sequence else 1,
@@ -153,9 +156,11 @@ class AffectNode(PerceptionNode[AffectParameters]):
         faces, header = result.values, result.header
         stamp = messages.seconds(header.stamp)
         self._count = len(faces)
+        self._face_persons.note(faces)
         shapes = self._shapes_of.estimate(faces) if self._shapes_of else []
         if self._shapes is not None:
-            self.publish(self._shapes, Result(header, shapes), header)
+            named = self._face_persons.named(shapes)
+            self.publish(self._shapes, Result(header, named), header)
         if self._by_landmarks:
             of = {found.face_id: found for found in shapes}
             seen = self._appearance.at(stamp) if self._appearance else {}
@@ -164,7 +169,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
                 for face in faces
             ]
             self._units_of.keep([face.face_id for face in faces], stamp)
-            self._publish_units(header, units)
+            self._publish_units(header, self._face_persons.named(units))
 
     def _wants_faces(self) -> bool:
         """Returns whether faces are needed, by a subscriber or to keep a neutral face.
@@ -197,6 +202,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
         header, crops = result.header, result.values
         stamp = messages.seconds(header.stamp)
         self._count = len(crops)
+        self._crop_persons.note(crops)
         if self._appearance is not None and self.has_subscribers(self._units):
             self._appearance.see(stamp, crops)
         if self._multitask is None:
@@ -218,13 +224,14 @@ class AffectNode(PerceptionNode[AffectParameters]):
         expressions = self._smooth([f.expression for f in found], messages.seconds(header.stamp))
         self._publish_affect(header, expressions, [f.valence_arousal for f in found])
         if self._by_network:
-            self._publish_units(header, [f.units for f in found])
+            self._publish_units(header, self._crop_persons.named([f.units for f in found]))
 
     def _publish_affect(
         self, header: Any, expressions: Sequence[Expression], affects: Sequence[ValenceArousal]
     ) -> None:
-        self.publish(self._expressions, Result(header, expressions), header)
-        self.publish(self._affects, Result(header, affects), header)
+        persons = self._crop_persons
+        self.publish(self._expressions, Result(header, persons.named(expressions)), header)
+        self.publish(self._affects, Result(header, persons.named(affects)), header)
 
     def _publish_units(self, header: Any, units: Sequence[ActionUnits]) -> None:
         self.publish(self._units, Result(header, units), header)

@@ -29,7 +29,6 @@ class CandidateMatches:
         self._node = node
         self._publisher = node.publisher(IdsMatch, "/humans/candidate_matches")
         self._links = PersonLinks()
-        self._recognised: dict[tuple[str, str], float] = {}  # confidence by face and person
         self._published_at = 0  # by the stamps, nanoseconds
 
     def wanted(self) -> bool:
@@ -38,11 +37,7 @@ class CandidateMatches:
 
     def note_faces(self, faces: Result[Face]) -> None:
         """Notes which faces of an image were recognised."""
-        self._recognised = {
-            (face.face_id, face.person_id): face.person_confidence
-            for face in faces.values
-            if face.person_id
-        }
+        self._links.note_recognised(faces.values)
 
     def take(self, attention: Result[Attention]) -> None:
         """Takes the attention of the faces of an image."""
@@ -54,7 +49,7 @@ class CandidateMatches:
             return
         self._published_at = now
         matches = [(*pair, 0.0) for pair in ended]
-        matches += [(*pair, self._recognised.get(pair, 1.0)) for pair in sorted(links.items())]
+        matches += [(*pair, self._links.confidence(*pair)) for pair in sorted(links.items())]
         for face_id, person_id, confidence in matches:
             match = IdsMatch(
                 id1=face_id,
