@@ -1,7 +1,7 @@
 """Measures who is said to speak, on two rendered faces of which one speaks.
 
     python3 bench/speaking.py [--speech FOLDER] [--grid FOLDER]
-                              [--cache FOLDER] [--image-noise SIGMA]
+                              [--cache FOLDER] [--image-noise SIGMA] [--model NAME] [--clean]
 
 The talking face of this package moves the lips of two portraits by recordings of real speech, side
 by side in one picture. They take turns. Meanwhile the silent one is still, chews, smiles, or moves
@@ -12,6 +12,9 @@ voice activity network. Nothing runs in real time.
   `ten-vad/testset`. Without it, the recordings of this repository, labelled by the network itself.
 - ``--grid``: clips of real speakers (.mpg), such as `LipNet/evaluation/samples/GRID`: their lips
   with their own sound, with silence, and with the sound of the next speaker.
+- ``--model``: an imported network, such as `lr_asd`, instead of the rules on lips. It runs every
+  0.2 s; its CPU time is measured on one thread.
+- ``--clean``: neither noise nor clocks that differ.
 - ``--cache``: keeps the tracked faces, so that a second run only needs seconds.
 
 Scores count pieces of 200 ms of each person. Pauses of less than 0.5 s within speech count as
@@ -24,6 +27,7 @@ import argparse
 import math
 import pickle
 import sys
+import time
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,9 +38,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from face_perception.attention import SpeakerChoice, WhoSpeaks
+from face_perception.attention import (
+    SPEAKER_NETWORKS,
+    SpeakerChoice,
+    SpeakerEstimates,
+    SpeakerNetwork,
+    WhoSpeaks,
+)
 from face_perception.avatar import FaceState, IdleMotionAnimator, load_portrait
-from face_perception.faces import load_tracker
+from face_perception.faces import crop_face, load_tracker
 from face_perception.inference import load
 from face_perception.speech import (
     VOICE_STEP,
@@ -46,7 +56,7 @@ from face_perception.speech import (
     SoundLevel,
     VoiceActivity,
 )
-from face_perception.types import Camera, Face, Frame
+from face_perception.types import Camera, Face, FaceCrop, Frame
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16_000
@@ -79,6 +89,7 @@ class Scene:
     speech: Array
     stamps: Array
     faces: Sequence[Sequence[Face]]
+    crops: Sequence[Sequence[FaceCrop]]
 
 
 def read_clips(folder: Path | None) -> list[Clip]:
@@ -164,37 +175,38 @@ def render_scene(
     animators = [IdleMotionAnimator(seed) for seed in (1, 2)]
     tracker, random = load_tracker(), np.random.default_rng(0)
     camera = Camera.assume(2 * SIDE, SIDE)
-    stamps, found = [], []
+    stamps, found, crops = [], [], []
     for k in range(int(len(heard) / RATE * FPS)):
-        time = k / FPS
-        now = turn[min(round(time * RATE), len(turn) - 1)]
+        at_time = k / FPS
+        now = turn[min(round(at_time * RATE), len(turn) - 1)]
         pictures = []
         for person in range(2):
-            shape, smiles = mouths[person](time), 0.0
+            shape, smiles = mouths[person](at_time), 0.0
             speaks = person == now
             if not speaks and name == "chewing":
-                shape = chewing(time)
+                shape = chewing(at_time)
             elif not speaks and name == "smiling":
-                smiles = smile(time)
+                smiles = smile(at_time)
                 shape = MouthShape(jaw=0.1 * smiles)
             elif not speaks and name == "talking silently":
-                shape = unheard(time)
-            state: FaceState = animators[person].state_at(time, shape, speaks)
+                shape = unheard(at_time)
+            state: FaceState = animators[person].state_at(at_time, shape, speaks)
             pictures.append(renderers[person].render(replace(state, smile=state.smile + smiles)))
         image = np.concatenate(pictures, axis=1)
         if noise:
             noisy = image + random.normal(0, noise, image.shape)
             image = np.clip(noisy, 0, 255).astype(np.uint8)
         image = np.ascontiguousarray(image)
-        faces = tracker.track(Frame(image, time, camera))
-        stamps.append(time)
+        faces = tracker.track(Frame(image, at_time, camera))
+        stamps.append(at_time)
         found.append(
             [
                 replace(face, face_id=str(int(face.roi.x + face.roi.width / 2 > SIDE)))
                 for face in faces
             ]
         )
-    return Scene(name, heard, speech, np.array(stamps), found)
+        crops.append([crop_face(image, face) for face in found[-1]])
+    return Scene(name, heard, speech, np.array(stamps), found, crops)
 
 
 def _mouth(samples: Array) -> Callable[[float], MouthShape]:
@@ -245,13 +257,33 @@ def hear(sound: Array, offset: float = 0.0) -> Heard:
     )
 
 
+@dataclass
+class Watched:
+    """A network that watches, its runs and their CPU time, and what it needs."""
+
+    network: SpeakerNetwork
+    crops: Sequence[Sequence[FaceCrop]] = ()
+    sound: Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    seconds: float = 0.0
+    clips: int = 0
+    runs: int = 0
+
+
 def follow(
-    stamps: Array, faces: Sequence[Sequence[Face]], heard: Heard, offset: float = 0.0
+    stamps: Array,
+    faces: Sequence[Sequence[Face]],
+    heard: Heard,
+    offset: float = 0.0,
+    watched: Watched | None = None,
 ) -> tuple[Array, list[str], WhoSpeaks]:
     """Returns the probability of each of two faces [2, N], the speaker [N], and the estimator.
 
-    An image is taken when the sound of the 60 ms before it has not come yet.
+    An image is taken when the sound of the 60 ms before it has not come yet. A network's result
+    counts from the next image on.
     """
+    estimates, sent, ran = SpeakerEstimates(), 0, -math.inf
+    if watched is not None:
+        watched.network.reset()
     who, choice = WhoSpeaks(), SpeakerChoice()
     probability, speaker = np.full((2, len(stamps)), np.nan), []
     voice, level = list(reversed(heard.voice)), list(reversed(heard.level))
@@ -261,7 +293,26 @@ def follow(
             who.hear_voice(*voice.pop())
         while level and level[-1][0] <= until:
             who.hear_level(*level.pop())
-        speaking = who.update(float(stamp), seen)
+        found = None if watched is None else estimates.at(float(stamp))
+        speaking = who.update(float(stamp), seen, found)
+        if watched is not None:
+            network, delay = watched.network, who.delay
+            upto = round((until - offset) * RATE)
+            if upto > sent:
+                piece = watched.sound[sent:upto]
+                network.hear(AudioChunk(sent / RATE + offset, RATE, piece))
+                sent = upto
+            network.see(float(stamp), watched.crops[k])
+            begun = time.process_time()
+            clips = None
+            if stamp - ran >= PIECE - 1e-3:
+                clips = network.clips(0.0 if math.isnan(delay) else delay)
+            if clips is not None:
+                ran = stamp
+                estimates.set(clips.stamp, network.estimate(clips))
+                watched.runs += 1
+                watched.clips += len(clips.face_ids)
+            watched.seconds += time.process_time() - begun
         speaker.append(choice.update(float(stamp), speaking))
         for face_id, value in speaking.items():
             probability[int(face_id), k] = value
@@ -310,9 +361,11 @@ class Score:
         )
 
 
-def score_scene(scene: Scene, heard: Heard, offset: float = 0.0) -> tuple[Score, float]:
+def score_scene(
+    scene: Scene, heard: Heard, offset: float = 0.0, watched: Watched | None = None
+) -> tuple[Score, float]:
     """Returns the score of a scene, and the delay of the sound that was estimated."""
-    probability, speaker, who = follow(scene.stamps, scene.faces, heard, offset)
+    probability, speaker, who = follow(scene.stamps, scene.faces, heard, offset, watched)
     score = Score()
     middle = np.arange(PIECE / 2, scene.stamps[-1], PIECE)
     truth = scene.speech[:, np.minimum((middle * 100).astype(int), scene.speech.shape[1] - 1)]
@@ -387,11 +440,16 @@ def main() -> None:
     parser.add_argument("--speech", type=Path)
     parser.add_argument("--grid", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--model", default="")
+    parser.add_argument("--clean", action="store_true")
     parser.add_argument("--image-noise", type=float, default=0.0, help="standard deviation, 0-255")
     arguments = parser.parse_args()
     if arguments.cache:
         arguments.cache.mkdir(parents=True, exist_ok=True)
     clips = read_clips(arguments.speech)
+    network = None
+    if arguments.model:
+        network = SpeakerNetwork(load(arguments.model, SPEAKER_NETWORKS, threads=1))
     print(f"{len(clips)} recordings, {sum(len(clip.samples) for clip in clips) / RATE:.0f} s")
     for scene in scenes(clips, arguments.image_noise, arguments.cache):
         for condition, decibels, offset in (
@@ -400,9 +458,16 @@ def main() -> None:
             ("noise 5 dB below", 5.0, 0.0),
             ("stamps of the sound 0.2 s late", math.inf, 0.2),
             ("stamps of the sound 0.2 s early", math.inf, -0.2),
-        ):
+        )[: 1 if arguments.clean else None]:
             sound = scene.sound if math.isinf(decibels) else with_noise(scene.sound, decibels)
-            score, delay = score_scene(scene, hear(sound, offset), offset)
+            watched = None
+            if network is not None:
+                watched = Watched(network, scene.crops, sound)
+            score, delay = score_scene(scene, hear(sound, offset), offset, watched)
+            if watched is not None and watched.runs:
+                each = 1e3 * watched.seconds / watched.clips
+                print(f"{watched.runs} runs, {each:.0f} ms of CPU a face: "
+                      f"{each / PIECE:.0f} ms of CPU a face and second")  # fmt: skip
             print(f"the other {scene.name}, {condition}: {score}; delay {delay:.3f} s", flush=True)
     if arguments.grid:
         score_grid(arguments.grid, arguments.cache)

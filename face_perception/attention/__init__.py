@@ -34,6 +34,12 @@ if TYPE_CHECKING:
         spheres_in_image_frame,
     )
     from face_perception.attention.speaker_choice import SpeakerChoice, SpeakerSettings
+    from face_perception.attention.speaker_network import (
+        SPEAKER_NETWORKS,
+        SpeakerClips,
+        SpeakerEstimates,
+        SpeakerNetwork,
+    )
     from face_perception.attention.time_shares import TimeShares, looked_at_name, target_name
     from face_perception.attention.who_speaks import WARN_DELAY, WhoSpeaks, WhoSpeaksSettings
 else:
@@ -44,6 +50,7 @@ __all__ = [
     "JOINT_ATTENTION",
     "MUTUAL_GAZE",
     "SPEAKER",
+    "SPEAKER_NETWORKS",
     "WARN_DELAY",
     "AttentionSettings",
     "AttentionTracker",
@@ -56,6 +63,9 @@ __all__ = [
     "NamedTarget",
     "Shared",
     "SpeakerChoice",
+    "SpeakerClips",
+    "SpeakerEstimates",
+    "SpeakerNetwork",
     "SpeakerSettings",
     "Sphere",
     "TimeShares",

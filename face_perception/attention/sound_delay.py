@@ -9,14 +9,14 @@ import numpy as np
 from face_perception.attention.lip_motion import GRID_STEP
 from face_perception.types import FloatArray
 
-LONGEST_DELAY = 0.4  # seconds, in both directions
+LONGEST_DELAY = 0.6  # seconds, in both directions
 LAGS = round(LONGEST_DELAY / GRID_STEP)  # steps of the grid
 _MEMORY = 30.0  # seconds of speech after which old ones count 37 %
 _LEAST = 4.0  # seconds of speech
 # Of two signals without relation that are as long as 0.1 s, the correlation has a standard
 # deviation of about 1: 0.26 over 1.6 s (10 GRID clips with the sound of another one).
 _INDEPENDENT = 0.1  # seconds
-_CERTAIN = 4.5  # standard deviations of chance, for the highest of 41 lags
+_CERTAIN = 4.5  # standard deviations of chance, for the highest of 61 lags
 _RIVAL = 0.75  # share of the highest correlation that another peak may reach
 _PEAK = 0.1  # seconds; half the width of a peak
 
@@ -25,7 +25,7 @@ class SoundDelay:
     """Finds the delay at which the change of the sound's level fits that of the lips best.
 
     ``seconds`` is the delay: positive if the stamps of the sound are later than those of the images
-    that belong to them. It is NaN until enough speech was seen, and 0.4 s at most in both
+    that belong to them. It is NaN until enough speech was seen, and 0.6 s at most in both
     directions. A delay beyond that is not found.
     """
 

@@ -24,6 +24,7 @@ from face_perception.attention.lip_motion import (
     lip_opening,
 )
 from face_perception.attention.sound_delay import LAGS, LONGEST_DELAY, SoundDelay
+from face_perception.attention.sound_direction import SoundDirection
 from face_perception.settings import check, setting
 from face_perception.types import Face, FloatArray
 
@@ -34,12 +35,11 @@ _KEPT = 4.0  # seconds of lips and sound
 _WINDOW = 1.6  # seconds over which lips and sound are compared
 # The clocks are compared on pieces of this length, which end so long ago that their sound has come
 # even if it is late and its stamps are early.
-_COMPARED, _LATE = 1.2, 0.6
+_COMPARED, _LATE = 1.2, 0.8
 _VOICE_HOLD = 0.3  # seconds for which a voice counts after it was heard: pauses within words
 _TURN_HOLD = 0.4  # seconds; after a longer pause somebody else may speak
 _HEARD = 0.5  # probability of voice from which on the sound is speech
 _STALE = 0.5  # seconds without news of the voice after which it is not known
-_DIRECTION_STALE = 0.5  # seconds
 _DYNAMIC = 45.0  # dB below the loudest sound of the last seconds; quieter sound is noise
 _LONGEST_SOUND_GAP = 0.1  # seconds
 _LONGEST_IMAGE_GAP = 0.25  # seconds
@@ -70,6 +70,7 @@ _MISALIGNED, _ALIGNED = 0.15, 0.03
 # Evidence of the comparison adds up while the same voice goes on.
 _MATCH_TIME, _MATCH_MEMORY, _MOST_MATCH, _PAUSE_MEMORY = 0.6, 4.0, 4.0, 0.1
 _MOST_EVIDENCE = 5.0
+_SURE = 2.5  # log odds from which on a face speaks without its direction
 # While a voice is heard: probability that nobody in view speaks, that exactly one does, and two.
 _NOBODY, _ONE, _TWO = 0.26, 0.73, 0.01
 
@@ -120,7 +121,7 @@ class WhoSpeaks:
 
     Give it what is heard (``hear_voice``, and if possible ``hear_level`` and ``hear_direction``)
     and the faces of each image. Times are in seconds on one clock; the clock of the sound may be
-    off by up to 0.4 s, which is estimated (``delay``).
+    off by up to 0.6 s, which is estimated (``delay``).
 
     >>> who = WhoSpeaks()
     >>> who.update(0.0, [])
@@ -141,7 +142,7 @@ class WhoSpeaks:
         self._faces: dict[str, _Lips] = {}
         self._voice = Trace(_KEPT, _STALE)
         self._level = Trace(_KEPT, _LONGEST_SOUND_GAP)
-        self._direction = (-math.inf, math.nan)
+        self._direction = SoundDirection()
         self._clock = SoundDelay()
         self._stamp = self._compared = -math.inf
 
@@ -172,16 +173,31 @@ class WhoSpeaks:
     def hear_direction(self, stamp: float, angle: float) -> None:
         """Takes the direction of the sound at ``stamp``: radians from the optical axis to the left.
 
-        Ignores an angle that is not finite.
+        NaN: no direction is known now. Raises InputError for an angle in degrees, as
+        ``SoundDirection.hear`` does.
         """
-        if math.isfinite(angle):
-            self._direction = (stamp, angle)
+        self._direction.hear(stamp, angle)
 
-    def update(self, stamp: float, faces: Sequence[Face]) -> dict[str, float]:
+    @property
+    def direction_offset(self) -> float:
+        """Radians by which the directions are off those who speak by their lips; NaN: they agree.
+
+        Directions that are off do not count.
+        """
+        return self._direction.offset
+
+    def update(
+        self,
+        stamp: float,
+        faces: Sequence[Face],
+        by_network: Mapping[str, float] | None = None,
+    ) -> dict[str, float]:
         """Returns the probability that each of ``faces`` speaks, by id.
 
-        ``faces`` are all faces in the image of ``stamp`` seconds. The probability is NaN if nothing
-        is known of the voice, or if the lips cannot be seen. Stamps that go back begin again.
+        ``faces`` are all faces in the image of ``stamp`` seconds. ``by_network`` are probabilities
+        of a network, by id; they replace those of the lips, which then only serve to estimate the
+        ``delay``. The probability is NaN if nothing is known of the voice, if the lips cannot be
+        seen, or if the network says nothing of the face. Stamps that go back begin again.
         """
         if stamp < self._stamp:
             self.reset()
@@ -214,10 +230,21 @@ class WhoSpeaks:
             self._match(own, change, sound, turn, min(step, 1.0), moved)
             matched = own.match * (_moving(moved) if own.match > 0 else 1.0)
             found = max(-_MOST_EVIDENCE, min(moved + matched, _MOST_EVIDENCE))
+            if now > _HEARD and found > _SURE:
+                self._direction.compare(stamp, face)
             evidence[face.face_id] = found + self._direction_evidence(stamp, face)
         if now > _HEARD and stamp - self._compared >= _COMPARED:
             self._compare_clocks(stamp, speakers)
-        shares = _shares(evidence)
+        if by_network is None:
+            shares = _shares(evidence)
+        else:
+            shares = {
+                face.face_id: _probability(
+                    by_network[face.face_id], self._direction_evidence(stamp, face)
+                )
+                for face in faces
+                if face.face_id in by_network
+            }
         return {face.face_id: now * shares.get(face.face_id, math.nan) for face in faces}
 
     def _voice_known(self, times: FloatArray) -> FloatArray:
@@ -265,15 +292,7 @@ class WhoSpeaks:
         own.match = max(-_MOST_MATCH, min(own.match, _MOST_MATCH))
 
     def _direction_evidence(self, stamp: float, face: Face) -> float:
-        """Returns the log odds that the sound comes from a face and not from anywhere."""
-        heard, angle = self._direction
-        if abs(stamp - heard) > _DIRECTION_STALE or face.pose is None:
-            return 0.0
-        x, _, z = face.pose.position.tolist()
-        off = math.remainder(math.atan2(-x, z) - angle, 2 * math.pi)
-        sigma = self._settings.direction_sigma
-        likely = math.exp(-((off / sigma) ** 2) / 2) / (math.sqrt(2 * math.pi) * sigma)
-        return max(-_MOST_EVIDENCE, math.log(max(likely, 1e-9) * 2 * math.pi))
+        return self._direction.evidence(stamp, face, self._settings.direction_sigma)
 
     def _compare_clocks(self, stamp: float, speakers: Sequence[_Lips]) -> None:
         """Compares the lips of those who seem to speak with the sound at all delays."""
@@ -331,6 +350,12 @@ def _motion_evidence(motion: LipMotion, rest: float) -> float:
         + 1e-12
     )
     return max(-_MOST_EVIDENCE, min(likelihood(_SPEAKING) - silent, _MOST_EVIDENCE))
+
+
+def _probability(known: float, evidence: float) -> float:
+    """Returns a probability after more evidence, log odds."""
+    known = min(max(known, 1e-6), 1 - 1e-6)
+    return 1 / (1 + math.exp(-evidence) * (1 - known) / known)
 
 
 def _shares(evidence: Mapping[str, float]) -> dict[str, float]:

@@ -32,12 +32,13 @@ SYSTEMS = {
     "an ensemble of several.",
     "multitask-rnn": "Import the multitask CNN-RNN networks, which use several frames.",
     "mimamo": "Import MIMAMO-Net (valence and arousal from video).",
+    "lr_asd": "Import LR-ASD (who speaks, from faces and sound).",
     "musetalk": "Import MuseTalk (lip sync of the talking face).",
     "onnx": "Import a gaze or expression network from an ONNX file, as a card describes it.",
 }
 
 # Systems for which learning/random_weights.py can make weights (`--random`).
-RANDOM = ("geddnet", "dilated-net", "multitask", "multitask-rnn", "mimamo")
+RANDOM = ("geddnet", "dilated-net", "multitask", "multitask-rnn", "mimamo", "lr_asd")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -154,6 +155,7 @@ def _random_files(args: argparse.Namespace, report: Any) -> Iterator[None]:
 MODULES = {
     "dilated-net": "face_perception.learning.dilated_net.checkpoint",
     "geddnet": "face_perception.learning.geddnet.checkpoint",
+    "lr_asd": "face_perception.learning.lr_asd.checkpoint",
     "mimamo": "face_perception.learning.mimamo.checkpoint",
     "multitask": "face_perception.learning.multitask.checkpoint",
     "multitask-rnn": "face_perception.learning.multitask.checkpoint_rnn",

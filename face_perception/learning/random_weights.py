@@ -16,6 +16,7 @@ from torch import nn
 from face_perception.learning.dilated_net.network import dilated_net
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.tensorflow_variables import variables_of
+from face_perception.learning.lr_asd.network import LRASD
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.multitask.network import Multitask, RecurrentMultitask
 from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
@@ -40,6 +41,7 @@ _FILES: dict[str, tuple[tuple[str, str, Callable[[], nn.Module]], ...]] = {
     "dilated-net": (("", "dilated_net.npz", dilated_net),),
     "multitask": (("", "multitask.npz", Multitask),),
     "multitask-rnn": (("", "multitask_rnn.npz", RecurrentMultitask),),
+    "lr_asd": (("", "lr_asd.npz", LRASD),),
     "mimamo": (
         ("", "mimamo.npz", TwoStream),
         ("--appearance", "resnet50_ferplus.npz", lambda: ResNet50FERPlus(CLASSES)),

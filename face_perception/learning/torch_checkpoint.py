@@ -43,6 +43,7 @@ _SYSTEMS = {
     "conv1_7x7_s2.weight": "resnet50_ferplus",
     "face/f_fc1/moving_mean": "geddnet",
     "eye/e1_fc1/moving_mean": "dilated-net",
+    "model.visualEncoder.block1.s_1.weight": "lr_asd",
     "down_blocks.0.attentions.0.norm.weight": "musetalk",
 }
 _WHAT = {
@@ -54,6 +55,7 @@ _WHAT = {
     ),
     "geddnet": "GEDDnet (`face-perception import geddnet`)",
     "dilated-net": "Dilated-Net (`face-perception import dilated-net`)",
+    "lr_asd": "LR-ASD (`face-perception import lr_asd`)",
     "musetalk": "MuseTalk's UNet (`face-perception import musetalk`)",
 }
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lips_scene import Lips, face_with_lips, heard, recorded, speaking_lips, still_lips
+from model_caches import copy_models
 from node_handlers import NodeHandlers
 from node_processes import NodeProcess, Peer
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_msgs.msg import Header, String
+from std_msgs.msg import Float32, Header, String
 from visualization_msgs.msg import Marker, MarkerArray
 
 from face_perception import msg
+from face_perception.inference import ModelBuild, Port, install_model
+from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.ros import messages
-from face_perception.ros.result_kinds import FACES, GAZES, Result
+from face_perception.ros.result_kinds import FACE_CROPS, FACES, GAZES, Result
 from face_perception.speech import MOUTH_RATE
-from face_perception.types import Camera, Eyes, Gaze
+from face_perception.types import Camera, Eyes, FaceCrop, Gaze
 
 Start = Callable[..., NodeProcess]
 FPS, BEGIN, SOUND_LATE = 25, 1000.0, 0.2
@@ -47,6 +51,9 @@ class People:
         self.peer.until(
             lambda: all(p.get_subscription_count() for p in publishers), why="for the node"
         )
+
+    def before_faces(self, header: Header) -> None:
+        """What is published before the faces of an image."""
 
     def show(self, here: bool = True) -> None:
         """Publishes the next image, and the sound since the last one; waits for the answer."""
@@ -85,6 +92,7 @@ class People:
                     pitch_sigma=SIGMA,
                 )
             )
+        self.before_faces(header)
         self.gaze.publish(GAZES.write(Result(header, gazes)))
         self.faces.publish(FACES.write(Result(header, found, Camera.assume(640, 480))))
         self.peer.until(lambda: self.last_stamp() >= BEGIN + self.time - 1e-6, why="for attention")
@@ -170,6 +178,82 @@ def test_who_speaks_what_they_look_at_and_who_was_here(start: Start, peer: Peer)
     assert float(gone["bert"]["x"]) == pytest.approx(0.4)
     assert float(gone["anna"]["last_seen"]) == pytest.approx(BEGIN + seconds, abs=0.1)
     peer.until(lambda: speakers[-1].data == "", why="for silence")
+
+
+class SeenPeople(People):
+    """People of whom the network sees crops: anna bright, the others dark."""
+
+    def connect(self) -> None:
+        self.crops = self.peer.publisher(msg.FaceCrops, "face_crops")
+        self.peer.until(self.crops.get_subscription_count, why="for the network")
+        super().connect()
+
+    def before_faces(self, header: Header) -> None:
+        crops = [
+            FaceCrop(name, np.full((160, 160, 3), level, np.uint8), np.eye(2, 3))
+            for name, level in zip(self.lips, (230, 25), strict=False)
+        ]
+        self.crops.publish(FACE_CROPS.write(Result(header, crops)))
+
+
+def install_bright_network() -> None:
+    """Installs a network with the ports of LR-ASD for which bright faces speak."""
+    graph = Graph("bright")
+    faces = graph.input("faces", (25, 112, 112))
+    mean = graph.node("ReduceMean", faces, axes=[2, 3], keepdims=0)
+    sound = graph.node("ReduceMean", graph.input("mfcc", (100, 13)), axes=[1, 2], keepdims=0)
+    column = graph.node("Unsqueeze", sound, graph.indices([1]))
+    silent = graph.node("Mul", column, graph.constant(0))
+    bright = graph.node("Mul", mean, graph.constant(1 / 255))
+    graph.output("speaking", graph.node("Add", bright, silent), (25,))
+    made = ModelBuild(
+        name="bright",
+        onnx=graph.serialise(),
+        task="says that bright faces speak",
+        licence="Apache-2.0",
+        origin="test",
+        inputs={
+            "faces": Port((None, 25, 112, 112), "float32", "gray"),
+            "mfcc": Port((None, 100, 13), "float32", "MFCC"),
+        },
+        outputs={"speaking": Port((None, 25), "float32", "probability", tolerance=0.01)},
+        facts={"window": 25, "rate_hz": 25, "crop": [24, 24, 112]},
+        reference_inputs={
+            "faces": np.full((1, 25, 112, 112), 99, np.float32),
+            "mfcc": np.zeros((1, 100, 13), np.float32),
+        },
+    )
+    install_model(made)
+
+
+def test_a_network_tells_who_speaks(
+    start: Start, peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both move their lips alike; only the network tells them apart."""
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(copy_models(tmp_path / "models")))
+    install_bright_network()
+    node = start("attention", speaker_model="bright", direction_topic="direction")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    direction = peer.publisher(Float32, "direction")
+    samples = recorded(6.0)
+    lips = speaking_lips(samples)
+    people = SeenPeople(peer, {"anna": lips, "bert": lips}, samples)
+    people.connect()
+    said: list[dict[str, float]] = []
+    while not said or not said[-1]["anna"] > 0.8:
+        people.show()
+        last = people.attention[-1].attention
+        said.append({one.face_id: one.speaking for one in last})
+    assert math.isnan(said[0]["anna"])  # the network has not run yet
+    assert said[-1]["bert"] < 0.15
+    assert {one.speaking_source for one in last} == {"bright"}
+    peer.until(
+        lambda: any("bright on onnxruntime" in str(m) for m in diagnostics),
+        why="for the diagnostics",
+    )
+    peer.until(direction.get_subscription_count, why="for the subscription to the direction")
+    direction.publish(Float32(data=170.0))
+    node.wait_for_log("the direction of the sound is 170, which is not in radians")
 
 
 @pytest.mark.parametrize("topic", ["sound direction", "1st_direction", "direction/"])

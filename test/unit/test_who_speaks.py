@@ -92,7 +92,7 @@ def test_while_the_robot_speaks_nothing_is_known(speech: tuple[Lips, Sound]) -> 
     assert (who.source, deaf.source) == ("lips_voice_and_sound", "")
 
 
-@pytest.mark.parametrize("offset", [-0.2, 0.0, 0.2])
+@pytest.mark.parametrize("offset", [-0.5, -0.2, 0.0, 0.2, 0.5])
 def test_the_clock_of_the_sound_is_estimated(speech: tuple[Lips, Sound], offset: float) -> None:
     lips, sound = speech
     who = WhoSpeaks()

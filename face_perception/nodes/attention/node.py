@@ -12,11 +12,13 @@ from std_msgs.msg import String
 
 from face_perception.attention import (
     SPEAKER,
+    SPEAKER_NETWORKS,
     AttentionSettings,
     AttentionTracker,
     LookAt,
     LookAtSettings,
     SpeakerChoice,
+    SpeakerNetwork,
     SpeakerSettings,
     WhoSpeaks,
     WhoSpeaksSettings,
@@ -26,11 +28,14 @@ from face_perception.attention import (
 )
 from face_perception.bringup.ros_names import check_topic
 from face_perception.errors import one_line
+from face_perception.inference import NetworkSettings
+from face_perception.nodes.attention.network_input import NetworkInput
 from face_perception.nodes.attention.people_topics import PeopleTopics
 from face_perception.nodes.attention.sound_input import SoundInput, SoundInputSettings
 from face_perception.nodes.attention.target_input import TargetInput
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.network_loading import NetworkLoader
 from face_perception.ros.result_kinds import Result
 from face_perception.ros.stamp_join import StampJoin
 from face_perception.ros.tf_frames import Frames
@@ -44,8 +49,31 @@ _NOBODY_SPEAKS = (
 
 
 @dataclass(frozen=True)
+class _Network(NetworkSettings):
+    speaker_model: str = setting(
+        "",
+        "Model card of a network that sees the faces and hears the sound, and tells who speaks: "
+        "`lr_asd`, which `face-perception import lr_asd` makes. Empty: rules on the motion of the "
+        "lips.",
+    )
+    speaker_model_period: float = setting(
+        0.2,
+        "Time between two runs of speaker_model. A larger value costs less and is later.",
+        minimum=0.0,
+        maximum=1.0,
+        unit="s",
+        dynamic=True,
+    )
+
+
+@dataclass(frozen=True)
 class AttentionParameters(
-    SoundInputSettings, SpeakerSettings, WhoSpeaksSettings, LookAtSettings, AttentionSettings
+    _Network,
+    SoundInputSettings,
+    SpeakerSettings,
+    WhoSpeaksSettings,
+    LookAtSettings,
+    AttentionSettings,
 ):
     """Parameters of the attention node."""
 
@@ -85,6 +113,10 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._look = LookAt(self.values)
         self._who = WhoSpeaks(self.values)
         self._speaker_choice = SpeakerChoice(self.values)
+        self._network: SpeakerNetwork | None = None
+        if self.values.speaker_model:
+            load = NetworkLoader(self).load
+            self._network = SpeakerNetwork(load(self.values.speaker_model, SPEAKER_NETWORKS))
         parse_targets(self.values.targets)  # refuses wrong ones before the node is active
         if self.values.direction_topic:
             check_topic("direction_topic", self.values.direction_topic)
@@ -119,7 +151,10 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         )
         self._frames = Frames(self)
         self.on_end(self._frames.destroy)
-        self._sound = SoundInput(self, self._who, self.values, self._wanted)
+        self._sound = SoundInput(self, self._who, self.values, self._wanted, self._network)
+        self._by_network: NetworkInput | None = None
+        if self._network is not None:
+            self._by_network = NetworkInput(self, self._network, self._who, self._wanted)
         self._targets = TargetInput(self, self._frames, self.values.targets, self._wanted)
         self._robot_target = ""  # until the topic says more: whoever announced it may be gone
         self.subscribe_latched(String, "robot_target", self._on_robot_target)
@@ -149,7 +184,12 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         source = "gaze" if self._expected() else "head pose: gaze has no publisher"
         problem, heard = self._sound.diagnostics()
-        problems = "; ".join(filter(None, (self._faces.status, problem)))
+        seen: dict[str, str] = {}
+        unseen = ""
+        if self._by_network is not None:
+            unseen, seen = self._by_network.diagnostics()
+        problems = "; ".join(filter(None, (self._faces.status, problem, unseen)))
+        heard |= seen
         return problems, {"faces": str(self._count), "source": source, **heard}
 
     def _expected(self) -> frozenset[str]:
@@ -178,10 +218,14 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
                 "another name",
                 key="target has the id of a face",
             )
-        speaking = self._who.update(stamp, faces.values)
+        network = self._by_network
+        found = None if network is None else network.estimates(stamp)
+        speaking = self._who.update(stamp, faces.values, found)
+        source = self._who.source
+        if network is not None and source:
+            source = network.name
         attention = [
-            replace(item, speaking=speaking[item.face_id], speaking_source=self._who.source)
-            for item in looks
+            replace(item, speaking=speaking[item.face_id], speaking_source=source) for item in looks
         ]
         self._count = len(attention)
         self.publish(self._attention, Result(header, attention), header)

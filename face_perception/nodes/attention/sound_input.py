@@ -10,7 +10,7 @@ from typing import Any
 from std_msgs.msg import Float32, Header
 
 from face_perception import msg
-from face_perception.attention import WARN_DELAY, WhoSpeaks
+from face_perception.attention import WARN_DELAY, SpeakerNetwork, WhoSpeaks
 from face_perception.errors import InputError
 from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
@@ -34,7 +34,9 @@ class SoundInputSettings(AudioInputSettings):
 
 
 class SoundInput:
-    """Passes what is heard to ``who``. Make it in the ``start`` of the node.
+    """Passes what is heard to ``who``, and the sound to ``network``, if there is one.
+
+    Make it in the ``start`` of the node.
 
     Reads ``voice_activity``; ``audio`` only while somebody publishes voice activity.
     """
@@ -45,8 +47,9 @@ class SoundInput:
         who: WhoSpeaks,
         settings: SoundInputSettings,
         wanted: Callable[[], bool],
+        network: SpeakerNetwork | None = None,
     ) -> None:
-        self._node, self._who = node, who
+        self._node, self._who, self._network = node, who, network
         self._level = SoundLevel()
         self._voice = node.subscribe(
             msg.VoiceActivity,
@@ -65,6 +68,7 @@ class SoundInput:
             expected=False,
             wanted=lambda: wanted() and self.voice_published,
         )
+        self._direction_topic = settings.direction_topic
         if settings.direction_topic:
             node.subscribe(
                 Float32,
@@ -91,6 +95,14 @@ class SoundInput:
                 f"{'later' if delay > 0 else 'earlier'} than those of the images (corrected for "
                 "`speaking`): correct the clocks, or the stamps of the microphone or the camera"
             )
+        offset = self._who.direction_offset
+        if not math.isnan(offset):
+            turned = (
+                f"the directions on {self._direction_topic} are {math.degrees(offset):.0f} degrees "
+                "off those whose lips speak, so they do not count: publish radians from the "
+                "optical axis, positive to the left"
+            )
+            problem = "; ".join(filter(None, (problem, turned)))
         return problem, {
             "speaking rests on": self._who.source or "nothing: no voice_activity arrives",
             "sound later than images (ms)": f"{delay * 1e3:.0f}" if known else "not known",
@@ -111,6 +123,8 @@ class SoundInput:
         if chunk.stamp <= 0:
             # A chunk without a stamp was recorded just now.
             chunk = AudioChunk(self._node.ros_seconds() - chunk.duration, chunk.rate, chunk.samples)
+        if self._network is not None:
+            self._network.hear(chunk)
         for middle, level in self._level.measure(chunk):
             self._who.hear_level(middle, level)
 
