@@ -91,6 +91,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="folder for finished parts, from which an interrupted run continues; default: "
         "%(default)s",
     )
+    claims.add_argument(
+        "--columbia",
+        type=Path,
+        metavar="DIR",
+        help="folder of grey bands of both eyes of the Columbia Gaze Data Set: test the claims "
+        "about gaze on these people instead",
+    )
+    claims.add_argument(
+        "--size",
+        default="reduced",
+        help="how much --columbia trains: quick (5 minutes of a processor), reduced (25 minutes) "
+        "or full (about 16 hours); default: %(default)s",
+    )
     claims.set_defaults(run=_claims)
 
 
@@ -175,8 +188,15 @@ def _measure_models(args: argparse.Namespace) -> int:
 
 
 def _claims(args: argparse.Namespace) -> int:
+    if args.columbia and args.part:
+        raise InputError("--columbia is a part of its own: give it without --part")
     name = "_".join(["out/claims", *args.part]) if args.part else "docs/claims"
     out = args.out or Path(f"{name}.md")
-    page = _module("claims.table").run(out, args.part, args.seeds, _report, args.work)
+    if args.columbia:
+        write = _module("claims.columbia").write_columbia
+        page = write(args.columbia, out, args.size, _report, args.work)
+    else:
+        write = _module("claims.table").write_claims
+        page = write(out, args.part, args.seeds, _report, args.work)
     print(page, end="")
     return 0

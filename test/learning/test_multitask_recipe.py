@@ -444,7 +444,7 @@ def test_claims_go_on_unless_the_source_changed(
     assert "all: 0.0 minutes" in said
     assert made == [0, 1, 2]
     assert page == out.read_text()
-    assert "| c | p | m | +2 ± 2.5 | not shown | g |" in page
+    assert "| c | p | m | +2 ± 2.5 | not shown | 4 | g |" in page
     assert "* a note. 0.0 minutes." in page
     assert "* All: 0.0 minutes since it was continued on " in page
     assert page.endswith("\n\n## More\n")

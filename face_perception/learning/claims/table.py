@@ -33,9 +33,12 @@ PARTS = {
 
 LEAST_SEEDS = 3
 WORK = Path("out/claims")
+COLUMBIA = "## On Columbia Gaze: the first paper's own data"  # heading of the section of `columbia`
 
 # Degrees of freedom -> Student's t at 97.5 %.
 _T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+# The standard normal distribution at 97.5 % and at 80 %.
+_Z, _POWER = 1.959964, 0.841621
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +82,61 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
         f"Written by `face-perception claims`, over {seeds} seeds, on synthetic people who were",
         "not used in training. *Measured* is the mean over seeds with its 95 % confidence",
         "interval (Student's t); a positive value supports the claim. A claim *holds* if the whole",
-        "interval is positive, and is *not shown* if the interval contains 0. The networks are",
-        "narrower than the published ones, so that two cores can train them. This page does not",
-        "say how accurate an output is on people: see [What you can trust](trust.md).",
+        "interval is positive, and is *not shown* if the interval contains 0. *Seeds to show it*",
+        "are those with which the interval excludes 0 in four of five repetitions, if the mean and",
+        "the deviation over the seeds are the true ones: an order of magnitude. With a negative",
+        "mean, they would show the contrary. The networks are narrower than the published ones, so",
+        "that two cores can train them. This page does not say how accurate an output is on",
+        "people: see [What you can trust](trust.md).",
         "",
         *(f"* {note}" for note in notes),
         "",
-        "| claim | in the paper | measure | measured | verdict | possible reason, if not |",
-        "|---|---|---|---|---|---|",
+        *claim_lines(rows, "seeds"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def claim_lines(rows: Sequence[Row], unit: str) -> list[str]:
+    """Returns the table of claims as lines of Markdown; ``unit`` is what has a value (seeds).
+
+    For a claim that is not shown, the table has how many of them would show it or its contrary.
+    """
+    lines = [
+        f"| claim | in the paper | measure | measured | verdict | {unit} to show it "
+        "| possible reason, if not |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         guess = "" if row.verdict == "holds" else row.guess
         lines.append(
             f"| {row.claim} | {row.paper} | {row.measure} "
-            f"| {mean_with_interval(row.values, '+.3g')} | {row.verdict} | {guess} |"
+            f"| {mean_with_interval(row.values, '+.3g')} | {row.verdict} | {_needed(row)} "
+            f"| {guess} |"
         )
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _needed(row: Row) -> str:
+    count = values_to_show(row.values)
+    if row.verdict != "not shown" or math.isinf(count):
+        return ""
+    text = "more than 10000" if count > 10_000 else f"{count:.0f}"
+    return text if sum(row.values) > 0 else f"{text} (the contrary)"
+
+
+def values_to_show(values: Sequence[float]) -> float:
+    """Returns how many values give an interval without 0 in four of five repetitions.
+
+    This takes mean and standard deviation of ``values`` as the true ones. They are themselves
+    uncertain, so the number is only an order of magnitude. Returns infinity for a mean of 0 and
+    for a single value.
+    """
+    mean, free = sum(values) / len(values), len(values) - 1
+    if free < 1 or mean == 0:
+        return math.inf
+    variance = sum((value - mean) ** 2 for value in values) / free
+    # The last term makes up for the tails of Student's t.
+    return math.ceil(variance * ((_Z + _POWER) / mean) ** 2 + _Z**2 / 2)
 
 
 def mean_with_interval(values: Sequence[float], form: str = ".3g") -> str:
@@ -110,7 +152,33 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     if free < 1:
         return mean, math.nan
     variance = sum((value - mean) ** 2 for value in values) / free
-    return mean, _T.get(free, 2.262) * math.sqrt(variance / len(values))
+    return mean, _student(free) * math.sqrt(variance / len(values))
+
+
+def _student(free: int) -> float:
+    """Returns Student's t at 97.5 % (beyond the table, an expansion that is right to 0.001)."""
+    return _T.get(free, 0.0) or (
+        _Z + (_Z**3 + _Z) / (4 * free) + (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / (96 * free**2)
+    )
+
+
+def with_section(page: str, heading: str, section: str) -> str:
+    """Returns the page with ``section``, which starts with the line ``heading``, at its end.
+
+    Replaces an earlier one; empty removes it. The section has no other heading of level 2.
+    """
+    rest, _ = _cut(page, heading)
+    return "\n".join(part.strip("\n") + "\n" for part in (rest, section) if part.strip())
+
+
+def section_of(page: str, heading: str) -> str:
+    """Returns the section of ``page`` that starts with the line ``heading``, or empty."""
+    return _cut(page, heading)[1]
+
+
+def _cut(page: str, heading: str) -> tuple[str, str]:
+    found = re.search(rf"^{re.escape(heading)}\n.*?(?=^## |\Z)", page, re.M | re.S)
+    return (page[: found.start()] + page[found.end() :], found[0]) if found else (page, "")
 
 
 def write_claims(
@@ -127,7 +195,7 @@ def write_claims(
     for part in parts:
         if part not in PARTS:
             raise InputError(f"{part} is not a part of the claims: use one of {', '.join(PARTS)}")
-    again = _prepare_work(work, report)
+    again = prepare_work(work, report)
     rows: list[Row] = []
     notes: list[str] = []
     sections: list[str] = []
@@ -146,6 +214,8 @@ def write_claims(
     since = " since it was continued" if again else ""
     notes.append(f"All: {minutes:.1f} minutes{since} on {machine()}.")
     page = "\n".join([document(rows, notes, seeds), *sections])
+    if out.exists():  # what `claims --columbia` measured on pictures of people stays
+        page = with_section(page, COLUMBIA, section_of(out.read_text(encoding="utf-8"), COLUMBIA))
     write_atomically(out, page.encode())
     shutil.rmtree(work)
     return page
@@ -163,7 +233,7 @@ def machine() -> str:
     )
 
 
-def _prepare_work(work: Path, report: Report) -> bool:
+def prepare_work(work: Path, report: Report) -> bool:
     """Returns True and keeps ``work`` if this source code made it; else empties it.
 
     Raises InputError if the folder has other files.

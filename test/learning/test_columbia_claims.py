@@ -1,0 +1,179 @@
+"""Tests `claims --columbia` on a few generated bands in the layout of the public collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from face_perception.cli import main
+from face_perception.learning.claims import columbia, table
+from face_perception.learning.claims.columbia_bands import Bands, read_bands
+from face_perception.learning.data.dataset import DatasetError
+
+HEADS, UPS, SIDES = (-15, 0), (0, 10), (-10, 0)
+PEOPLE = 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns grey bands with two bright discs, which move with the gaze."""
+    folder: Path = tmp_path_factory.mktemp("columbia")
+    for person in range(1, PEOPLE + 1):
+        for head in HEADS:
+            for up in UPS:
+                for side in SIDES:
+                    band = np.full((141, 300), 80 + 10 * person, np.uint8)
+                    for centre in (75, 225):
+                        cv2.circle(band, (centre + side, 70 - up), 8, 255, -1)
+                    direction = folder / ("center" if up == side == 0 else "other")
+                    direction.mkdir(exist_ok=True)
+                    name = f"{person:04d}_2m_{head}P_{up}V_{side}H.jpg"
+                    cv2.imwrite(str(direction / name), band)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bands(folder: Path) -> Bands:
+    return read_bands(folder)
+
+
+def test_names_and_halves_of_the_bands_are_read(bands: Bands) -> None:
+    assert len(bands.faces) == PEOPLE * len(HEADS) * len(UPS) * len(SIDES)
+    assert bands.names == ("0001", "0002", "0003")
+    assert bands.contact.sum() == PEOPLE * len(HEADS)
+    assert bands.targets.tolist() == [[0, -10], [0, 0], [10, -10], [10, 0]]
+    # The bright discs are where the names say: lower (larger row) for a gaze that is not up, and
+    # further left for one to the left.
+    level = (bands.faces.gaze == 0).all(1)
+    for eye in (bands.faces.left_eye, bands.faces.right_eye):
+        bright = [np.argwhere(one > 250).mean(0) for one in eye]
+        middle = np.mean([b for b, is_level in zip(bright, level, strict=True) if is_level], 0)
+        for place, gaze in zip(bright, bands.faces.gaze, strict=True):
+            shift = np.degrees(gaze) * (-96 / 150, 96 / 150)
+            assert place - middle == pytest.approx(shift, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("", "has no pictures: expected"),
+        ("center/0001.jpg", "0001.jpg has another name"),
+        ("0001_2m_0P_0V_0H.jpg", "is in no folder of a direction.*printed into them"),
+        ("benchmark/0001_2m_0P_0V_0H.jpg", "is in no folder of a direction.*printed into them"),
+        ("center/0001_2m_0P_0V_0H.jpg", "40x90 pixels: a band of both eyes is wider than high"),
+    ],
+)
+def test_other_folders_are_refused(name: str, fault: str, tmp_path: Path) -> None:
+    if name:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.zeros((90, 40), np.uint8))
+    with pytest.raises(DatasetError, match=fault):
+        read_bands(tmp_path)
+
+
+def test_a_picture_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    for direction in ("center", "up"):
+        (tmp_path / direction).mkdir()
+        file = tmp_path / direction / "0001_2m_0P_0V_0H.jpg"
+        cv2.imwrite(str(file), np.zeros((140, 300), np.uint8))
+    with pytest.raises(DatasetError, match="is there twice"):
+        read_bands(tmp_path)
+
+
+def test_figures_of_answers_with_a_known_fault(bands: Bands) -> None:
+    """Answers that are off by a constant of each person are set right by any target."""
+    random = np.random.default_rng(1)
+    gaze, person = bands.faces.gaze, bands.faces.person
+    bias = np.radians([[4.0, 0.0], [0.0, -4.0], [-4.0, 0.0]])
+    scatter = random.normal(0, math.radians(0.5), gaze.shape)
+    right = bands.contact[:, None] * 0.8
+    answers = {
+        columbia.PLAIN: gaze + bias[person] + scatter,
+        columbia.POOLED: gaze + 2 * bias[person],
+        columbia.DECOMPOSED: gaze + bias[person],
+        columbia.CONTACT: right,
+        columbia.CONTACT_POOLED: 0 * right,
+    }
+    rows, seen = columbia.rows_and_figures(bands, answers)
+    means = [np.mean(row.values) for row in rows]
+    assert all(len(row.values) == PEOPLE for row in rows)
+    assert means[0] == pytest.approx(50)
+    assert means[1] == pytest.approx(50, abs=6)
+    assert rows[2].verdict == "holds"
+    assert means[2] > 1000
+    assert means[4] == pytest.approx(100, abs=3)
+    assert means[5] == pytest.approx(100, abs=3)
+    squares = next(v for k, v in seen.items() if k.startswith("squared bias"))
+    assert squares == pytest.approx(np.full(PEOPLE, 16.0), abs=3)
+
+
+def test_people_of_a_fold_are_not_trained_on(bands: Bands) -> None:
+    folds = columbia.folds_of(PEOPLE, 2)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(PEOPLE))
+    training = ~np.isin(bands.faces.person, folds[0])
+    for rows in (
+        columbia._gaze_rows(bands, training, 5, 0),
+        columbia._contact_rows(bands, training, 0),
+    ):
+        assert not set(bands.faces.person[rows].tolist()) & set(folds[0].tolist())
+    contact = bands.contact[columbia._contact_rows(bands, training, 0)]
+    assert contact.mean() == 0.5, "as many looks into the lens as others"
+
+
+def test_the_command_writes_a_section_and_keeps_the_page(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tiny = dataclasses.replace(
+        columbia.SIZES["quick"], folds=2, images=8, epochs=1, contact_epochs=1, width=0.02
+    )
+    monkeypatch.setitem(columbia.SIZES, "quick", tiny)
+    out, work = tmp_path / "claims.md", tmp_path / "work"
+    out.write_text(f"# Page\n\n{table.COLUMBIA}\n\nof an earlier run\n\n## Later\n\nstays\n")
+    said = ["claims", "--columbia", str(folder), "--size", "quick"]
+    assert main([*said, "--out", str(out), "--work", str(work)]) == 0
+    page = out.read_text()
+    assert page.startswith("# Page\n")
+    assert "of an earlier run" not in page
+    assert "stays" in page
+    assert page.count(table.COLUMBIA) == 1
+    claims = [line for line in page.splitlines() if "| holds" in line or " shown |" in line]
+    assert len(claims) + page.count("does not hold |") == 6
+    assert "| people to show it |" in page
+    assert "10 of 10 networks" in capsys.readouterr().err
+    assert not work.exists()
+    assert main([*said[:-1], "huge", "--out", str(out), "--work", str(work)]) != 0
+    assert "huge is not a size: use one of quick, reduced, full" in capsys.readouterr().err
+
+
+def test_finished_networks_are_not_trained_again(bands: Bands, tmp_path: Path) -> None:
+    size = columbia.Size(2, 4, 1, 1, 0.02, 0)
+    people = np.array([0])
+    first = columbia._fold(bands, size, 0, people, columbia.PLAIN, tmp_path)
+    checkpoint = tmp_path / "0_dilated" / "last.ckpt"
+    checkpoint.unlink()
+    again = columbia._fold(bands, size, 0, people, columbia.PLAIN, tmp_path)
+    assert not checkpoint.exists()
+    assert again[1] == first[1]
+    np.testing.assert_array_equal(again[0], first[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "count"), [((1.0, 1.2, 0.8), 3), ((1.0, -2.0, 4.0), 73), ((0.0, 0.0), math.inf)]
+)
+def test_power_says_how_many_values_show_a_claim(values: tuple[float, ...], count: float) -> None:
+    assert table.values_to_show(values) == count
+
+
+def test_intervals_over_many_values_use_students_t() -> None:
+    values = [float(v) for v in range(56)]
+    mean, half = table.interval(values)
+    assert mean == 27.5
+    assert half == pytest.approx(2.00404 * np.std(values, ddof=1) / math.sqrt(56), rel=1e-3)
