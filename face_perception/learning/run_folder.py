@@ -15,6 +15,7 @@ from face_perception.files import check_writable, write_atomically
 from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import Dataset, DataSource
 from face_perception.learning.recipe import read_settings
+from face_perception.learning.several_machines import launched
 from face_perception.learning.training_loop import LAST, has_checkpoint
 from face_perception.outside_files import MOST_TEXT, one_error, read_bytes
 
@@ -105,8 +106,12 @@ def begin_training(
     """Saves the settings of a run, reports its start, and returns whether it has a checkpoint.
 
     ``images`` is the number of images to train on. A run that was stopped in its first epoch has no
-    checkpoint yet: it starts from the beginning, as every run without ``resume`` does.
+    checkpoint yet: it starts from the beginning, as every run without ``resume`` does. Of processes
+    that torchrun or SLURM started, the first one saves and reports.
     """
+    together = launched()
+    if together is not None and together.rank:
+        return resume and has_checkpoint(out)
     save_settings(out, recipe, data.folder)
     report(f"training on {images} images of {data.name}; progress: tensorboard --logdir {out}")
     return resume and has_checkpoint(out)

@@ -17,6 +17,7 @@ from face_perception.learning.multitask import runs as multitask_runs
 from face_perception.learning.musetalk import runs as musetalk_runs
 from face_perception.learning.musetalk import syncnet_runs
 from face_perception.learning.recipe import recipe_file, task_of
+from face_perception.learning.several_machines import launched
 from face_perception.learning.small_action_units import runs as small_action_units_runs
 from face_perception.learning.small_gaze import runs as small_gaze_runs
 
@@ -33,6 +34,9 @@ TASKS: dict[str, ModuleType] = {
     "syncnet": syncnet_runs,
 }
 _DEFAULT_TASK = "geddnet"  # of a recipe that names no task
+# Tasks of which processes that torchrun or SLURM started can train one network together: they only
+# read a data set, and write nothing between.
+_TOGETHER = ("dilated_net", "geddnet")
 
 
 def train(
@@ -47,13 +51,22 @@ def train(
     """Trains a network, evaluates it on the split ``test``, and returns it as a model.
 
     Without ``data``, synthetic people are painted into ``out/data``. With ``resume``, settings and
-    data are those of the run in ``out``. ``report`` gets one line of progress at a time. Raises
+    data are those of the run in ``out``. ``report`` gets one line of progress at a time. Processes
+    that torchrun or SLURM started train one network together; ``out`` must be shared by all. Raises
     InputError that names what is wrong with the recipe, the data or the folder.
     """
     file = recipe_file(recipe_name)
     task = task_of(out / run_folder.SETTINGS if resume else file) or _DEFAULT_TASK
     if task not in TASKS:
         raise InputError(f"{file}: task {task!r} is not known: use one of {', '.join(TASKS)}")
+    if launched() is not None:
+        if task not in _TOGETHER:
+            raise InputError(
+                f"the recipe {task} trains in one command on one machine: torchrun and SLURM can "
+                f"start {', '.join(_TOGETHER)}"
+            )
+        if data is None and not resume:
+            raise InputError("torchrun and SLURM start several processes: give --data to share")
     build: ModelBuild = TASKS[task].train(file, data, out, resume=resume, name=name, report=report)
     return build
 

@@ -22,6 +22,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import Sampler
 
 from face_perception.errors import InputError
+from face_perception.learning.several_machines import Launch, launched
 from face_perception.learning.torch_checkpoint import read_torch_file
 
 LAST = "last.ckpt"  # checkpoint of the last epoch, in the folder of a run
@@ -123,6 +124,14 @@ def _single(accelerator: str, devices: int | str) -> bool:
     return devices == 1 or (devices == "auto" and torch.cuda.device_count() == 1)
 
 
+def _strategy(accelerator: str, devices: int | str, together: Launch | None) -> str:
+    """Returns Lightning's name of the way in which processes train together."""
+    if together is not None:
+        return "ddp"  # the processes are there
+    # Not "ddp", whose processes run the command line again: each would paint and write data.
+    return "auto" if _single(accelerator, devices) else "ddp_spawn"
+
+
 def fit_module(
     module: lightning.LightningModule,
     *,
@@ -140,8 +149,10 @@ def fit_module(
     With ``out``, writes a checkpoint after each epoch (``last.ckpt``) and TensorBoard's log; with
     ``resume``, continues from that checkpoint. Uses all GPUs of this computer, one process each, or
     the CPU, and shows a progress bar on a terminal; with ``quiet``, uses one CPU process and shows
-    nothing. Gradients are clipped to the norm ``most_gradient``. ``devices`` and ``accelerator``
-    are Lightning's. Raises InputError if there is no run to resume, or a run would be overwritten.
+    nothing. Started by torchrun or SLURM, it is one of their processes instead, on one or more
+    machines; ``out`` must then be a folder that all machines share. Gradients are clipped to the
+    norm ``most_gradient``. ``devices`` and ``accelerator`` are Lightning's. Raises InputError if
+    there is no run to resume, or a run would be overwritten.
     """
     last = out / LAST if out else None
     if resume and (last is None or not last.exists()):
@@ -161,6 +172,9 @@ def fit_module(
                 enable_version_counter=False,
             )
         )
+    together = None if quiet else launched()
+    if together is not None:
+        devices = together.processes
     if quiet:
         accelerator, devices = "cpu", 1
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -173,9 +187,8 @@ def fit_module(
             gradient_clip_val=most_gradient,
             accelerator=accelerator,
             devices=devices,
-            # Not "ddp", whose processes run the command line again: each would paint and write
-            # data.
-            strategy="auto" if _single(accelerator, devices) else "ddp_spawn",
+            num_nodes=together.machines if together else 1,
+            strategy=_strategy(accelerator, devices, together),
             use_distributed_sampler=False,  # EpochOrder distributes the samples
             logger=TensorBoardLogger(out, name="", version="log") if out else False,
             callbacks=callbacks,

@@ -132,7 +132,7 @@ def test_the_command_writes_a_section_and_keeps_the_page(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     tiny = dataclasses.replace(
-        columbia.SIZES["quick"], folds=2, images=8, epochs=1, contact_epochs=1, width=0.02
+        columbia.SIZES["quick"], folds=3, tested=2, images=8, epochs=1, contact_epochs=1, width=0.02
     )
     monkeypatch.setitem(columbia.SIZES, "quick", tiny)
     out, work = tmp_path / "claims.md", tmp_path / "work"
@@ -148,13 +148,14 @@ def test_the_command_writes_a_section_and_keeps_the_page(
     assert len(claims) + page.count("does not hold |") == 6
     assert "| people to show it |" in page
     assert "10 of 10 networks" in capsys.readouterr().err
+    assert "3 people in 3 folds. 2 people are tested on, in 16 pictures" in page
     assert not work.exists()
     assert main([*said[:-1], "huge", "--out", str(out), "--work", str(work)]) != 0
     assert "huge is not a size: use one of quick, reduced, full" in capsys.readouterr().err
 
 
 def test_finished_networks_are_not_trained_again(bands: Bands, tmp_path: Path) -> None:
-    size = columbia.Size(2, 4, 1, 1, 0.02, 0)
+    size = columbia.Size(2, 2, 4, 1, 1, 0.02, 0)
     people = np.array([0])
     first = columbia._fold(bands, size, 0, people, columbia.PLAIN, tmp_path)
     checkpoint = tmp_path / "0_dilated" / "last.ckpt"
