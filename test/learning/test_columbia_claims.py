@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -112,6 +113,16 @@ def test_figures_of_answers_with_a_known_fault(bands: Bands) -> None:
     assert squares == pytest.approx(np.full(PEOPLE, 16.0), abs=3)
 
 
+def test_networks_that_learned_nothing_test_no_claim(bands: Bands) -> None:
+    constant = np.tile(bands.faces.gaze.mean(0), (len(bands.faces), 1))
+    gaze = dict.fromkeys((columbia.PLAIN, columbia.POOLED, columbia.DECOMPOSED), constant)
+    contact = dict.fromkeys(
+        (columbia.CONTACT, columbia.CONTACT_POOLED), np.zeros((len(bands.faces), 1))
+    )
+    rows, _ = columbia.rows_and_figures(bands, {**gaze, **contact})
+    assert {row.verdict for row in rows} == {"not tested"}
+
+
 def test_people_of_a_fold_are_not_trained_on(bands: Bands) -> None:
     folds = columbia.folds_of(PEOPLE, 2)
     assert sorted(np.concatenate(folds).tolist()) == list(range(PEOPLE))
@@ -144,8 +155,7 @@ def test_the_command_writes_a_section_and_keeps_the_page(
     assert "of an earlier run" not in page
     assert "stays" in page
     assert page.count(table.COLUMBIA) == 1
-    claims = [line for line in page.splitlines() if "| holds" in line or " shown |" in line]
-    assert len(claims) + page.count("does not hold |") == 6
+    assert len(re.findall(r"\| (?:holds|does not hold|not shown|not tested) \|", page)) == 6
     assert "| people to show it |" in page
     assert "10 of 10 networks" in capsys.readouterr().err
     assert "3 people in 3 folds. 2 people are tested on, in 16 pictures" in page

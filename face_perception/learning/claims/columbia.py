@@ -46,6 +46,9 @@ from face_perception.types import FloatArray
 PLAIN, POOLED, DECOMPOSED = "dilated", "with pooling", "dilated, with biases"
 CONTACT, CONTACT_POOLED = "eye contact, dilated", "eye contact, with pooling"
 VARIANTS = (PLAIN, POOLED, DECOMPOSED, CONTACT, CONTACT_POOLED)
+# Networks that are not better than this have learned too little to test a claim: share of the error
+# of always answering the mean gaze, and balanced accuracy of eye contact (chance is 0.5).
+_MOST_ERROR, _LEAST_ACCURACY = 0.8, 0.6
 _OTHERS = 2  # training images without eye contact, for each one with it (which count double)
 
 
@@ -389,6 +392,12 @@ def rows_and_figures(bands: Bands, answers: Answers) -> tuple[list[Row], dict[st
             "",
         ),
     ]
+    learned = float(plain.mean()) < _MOST_ERROR * float(always.mean())
+    sees_contact = contact[0].mean() > 100 * _LEAST_ACCURACY
+    table = [
+        dataclasses.replace(row, tested=learned if k else bool(sees_contact))
+        for k, row in enumerate(table)
+    ]
     return table, seen
 
 
@@ -414,6 +423,11 @@ def _section(bands: Bands, size: Size, answers: Answers, name: str, people: int)
         f"looks into the lens (twice) and twice as many others in {size.contact_epochs} epochs. An "
         "eye is a half of the band, which was not straightened by the pose of the head; the gaze "
         "is the direction of the target as the data set gives it.",
+        "",
+        f"A claim is *not tested* if the dilated network errs more than {_MOST_ERROR:g} times as "
+        "much as always answering the mean gaze does, or tells eye contact with a balanced "
+        f"accuracy below {100 * _LEAST_ACCURACY:g} %: then the networks have learned too little "
+        "for the figures to say anything about the claim. A larger size trains longer.",
         "",
         *claim_lines(table, "people"),
         "",

@@ -54,7 +54,8 @@ class Row:
     """One claim, what the paper says about it, and what was measured.
 
     ``values`` has a value for each seed, positive if the claim is true. ``guess`` is a possible
-    reason why it does not hold here.
+    reason why it does not hold here. ``tested`` is False if the networks have learned too little to
+    say anything about the claim.
     """
 
     claim: str
@@ -62,10 +63,16 @@ class Row:
     measure: str
     values: tuple[float, ...]
     guess: str
+    tested: bool = True
 
     @property
     def verdict(self) -> str:
-        """``holds`` or ``does not hold`` for an interval without 0, else ``not shown``."""
+        """``holds`` or ``does not hold`` for an interval without 0, else ``not shown``.
+
+        It is ``not tested`` if the networks have learned too little.
+        """
+        if not self.tested:
+            return "not tested"
         mean, half = interval(self.values)
         if mean - half > 0:
             return "holds"
