@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -287,7 +288,12 @@ def parse_array(data: bytes) -> npt.NDArray[Any]:
     if size != len(data) - stream.tell():
         raise InputError(f"it has an array of {len(data)} bytes that does not fit its own header")
     stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
+    array = np.lib.format.read_array(stream, allow_pickle=False)
+    if dtype.kind == "U":  # Python makes no text of other numbers, and raises SystemError
+        codes = array.reshape(-1).view(np.dtype("u4").newbyteorder(dtype.byteorder))
+        if codes.size and codes.max() > sys.maxunicode:
+            raise InputError("it has a text that is not Unicode")
+    return array
 
 
 def check_archive(archive: zipfile.ZipFile, size: int) -> None:

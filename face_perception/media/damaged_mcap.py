@@ -40,6 +40,7 @@ _LARGEST_DEFINITION = 1 << 20  # bytes
 _CHUNK_START = re.compile(rb"\x06.{5}\0\0\0", re.DOTALL)
 _MESSAGE_START = re.compile(rb"\x05.{5}\0\0\0", re.DOTALL)
 _NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
+_MOST_PLACES = 1000  # that are damaged; after these the file is not searched further
 _BLOCK = 1 << 20  # bytes that are searched at once
 _Piece = bytes | tuple[int, int]  # bytes, or where they begin in the file and how many they are
 
@@ -150,7 +151,7 @@ class _Scan:
                 self._read_definitions(after)
                 return
             if after > self._size or not self._add_record(at, after):
-                following = self._next_chunk(at + 1)
+                following = self._next_chunk(at + 1) if self._places < _MOST_PLACES else None
                 if following is None:
                     # A part that was not written is not damaged.
                     if at < self._summary:

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from face_perception.inference import (
 )
 from face_perception.outside_files import (
     one_error,
+    parse_array,
     parse_arrays,
     parse_yaml,
     refuse_stand_in,
@@ -165,6 +167,15 @@ def test_an_array_with_a_false_header_is_not_allocated() -> None:
         archive.writestr("a.npy", npy_header("<f8", (1 << 40,)))
     with at_once(), pytest.raises(InputError, match="does not fit its own header"):
         parse_arrays(stored.getvalue())
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_a_text_of_impossible_letters_is_not_read(order: str) -> None:
+    """NumPy reads it, but Python raises SystemError where it becomes a text."""
+    letters = np.array([ord("a"), sys.maxunicode + 1], f"{order}u4")
+    assert parse_array(npy_header(f"{order}U1", (1,)) + letters[:1].tobytes()).item() == "a"
+    with pytest.raises(InputError, match="not Unicode"):
+        parse_array(npy_header(f"{order}U2", (1,)) + letters.tobytes())
 
 
 def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
