@@ -187,7 +187,8 @@ class BagReader:
     def _note_missing(self, count: int) -> None:
         """Notes messages that the index lists, but that are not there: zeros in their place."""
         if count > 0 and self._mcap is not None and not self._recovered:
-            self.damage = f"{count} message(s) that its index lists are damaged, and left out"
+            missing = f"{count} messages that its index lists are damaged, and left out"
+            self.damage = "; ".join(filter(None, (self.damage, missing)))
 
     def close(self) -> None:
         """Closes the files."""

@@ -90,6 +90,8 @@ def _topics(reader: BagReader) -> dict[str, str]:
         kind = reader.topics[topic]
         if kind in _FIELDS and reader.counts[topic]:
             by_field.setdefault(_FIELDS[kind][0], []).append(topic)
+    if _FACES not in by_field and reader.damage:
+        raise InputError(f"{reader.name} has no faces that can be read: {reader.damage}: {_FIX}")
     if _FACES not in by_field:
         raise InputError(
             f"{reader.name} has no faces: run face_tracker while a session is recorded, and leave "
