@@ -15,7 +15,10 @@ import tempfile
 from pathlib import Path
 
 from face_perception import files, paths
+from face_perception.bringup.shared_memory import other_users
 
+# The variable of Fast DDS that names its transports, such as UDPv4. It has priority over ours.
+BUILTIN_TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
 _FOLDER = "/dev/shm"
 _MB = 1 << 20
 # Segments of processes that publish images, and of all others (crops of ten faces are 0.8 MB).
@@ -92,4 +95,15 @@ def advice(available: int | None = None) -> str:
         f"/dev/shm has {available / _MB:.0f} MB, so processes that publish images use segments of "
         f"{used}: larger images are slow or get lost; in a container, start it with "
         "--shm-size=512m or --ipc=host"
+    )
+
+
+def advice_on_users() -> str:
+    """Returns why processes of other users receive nothing, and the fix; "" if there are none."""
+    if os.environ.get(BUILTIN_TRANSPORTS) or not (users := other_users()):
+        return ""
+    return (
+        f"{', '.join(users)} also runs ROS nodes on this computer: nodes of two users see each "
+        "other's topics, but receive nothing through shared memory; run all of them as one user, "
+        f"or set {BUILTIN_TRANSPORTS}=UDPv4 for one of the two"
     )

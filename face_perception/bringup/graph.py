@@ -387,13 +387,13 @@ def process_environment(*, sends_images: bool = True) -> dict[str, str]:
 def merged_environment(current: Mapping[str, str], *, sends_images: bool = True) -> dict[str, str]:
     """Returns ``current`` with the variables of ``process_environment`` that it does not set.
 
-    A user's own Fast DDS profile has priority. Of the two names of the profile variable, keeps the
-    one that the ROS distribution reads: from Kilted on, Fast DDS warns about
-    FASTRTPS_DEFAULT_PROFILES_FILE.
+    A user's own Fast DDS profile or choice of transports has priority. Of the two names of the
+    profile variable, keeps the one that the ROS distribution reads: from Kilted on, Fast DDS warns
+    about FASTRTPS_DEFAULT_PROFILES_FILE.
     """
     ours = process_environment(sends_images=sends_images)
     unread: tuple[str, ...]
-    if current.get(_PROFILE) or current.get(_OLD_PROFILE):
+    if any(map(current.get, (_PROFILE, _OLD_PROFILE, dds_profile.BUILTIN_TRANSPORTS))):
         unread = (_PROFILE, _OLD_PROFILE)
     elif is_before_kilted(current):
         unread = (_PROFILE,)

@@ -1,4 +1,4 @@
-"""Removes the shared memory that killed Fast DDS processes leave behind.
+"""Removes the shared memory that killed Fast DDS processes leave behind, and finds that of others.
 
 A participant has a segment in /dev/shm (35 MB with the profile of this package), which a killed
 process does not remove. A node that crashes every minute would fill a robot's memory in half a day.
@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import re
 import time
 from pathlib import Path
+from typing import IO
 
 from face_perception.files import open_regular
 
@@ -39,6 +41,41 @@ def remove_orphans(older_than: float = 5.0, folder: Path = _FOLDER) -> int:
             with contextlib.suppress(OSError):  # it belongs to another user, or was removed
                 removed += _remove_unless_held(folder / name, folder / match[1], older_than)
     return removed
+
+
+def other_users(folder: Path = _FOLDER) -> list[str]:
+    """Returns the names of other users whose Fast DDS processes run, or their numbers.
+
+    Fast DDS makes its shared memory so that only its owner may write into it. Processes of two
+    users therefore see each other's topics, and receive nothing.
+    """
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in filter(_LOCK.fullmatch, os.listdir(folder)):
+            with (
+                contextlib.suppress(OSError),
+                open_regular(folder / name, follow_links=False) as file,
+            ):
+                owner = os.fstat(file.fileno()).st_uid
+                if owner != os.getuid() and _is_held(file):
+                    found.add(_user_name(owner))
+    return sorted(found)
+
+
+def _is_held(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False
+
+
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def _remove_unless_held(lock: Path, segment: Path, older_than: float) -> bool:

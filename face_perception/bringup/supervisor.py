@@ -200,6 +200,8 @@ def check_start(options: GraphOptions, stopped: Callable[[], bool] = lambda: Fal
     """
     for warning in options.warnings:
         say(warning)
+    if between_users := dds_profile.advice_on_users():
+        say(between_users)
     refuse_second_start(options.full_names, say, stopped)
 
 

@@ -94,8 +94,9 @@ def _shared_memory() -> Finding:
     from face_perception.bringup import dds_profile
 
     size = dds_profile.shared_memory_size()
-    found, _, fix = dds_profile.advice(size).partition("; ")
-    state = OK if size else ABSENT
+    small, users = dds_profile.advice(size), dds_profile.advice_on_users()
+    found, _, fix = (small or users).partition("; ")
+    state = OK if size and not users else ABSENT
     return Finding("shared memory", state, found or f"/dev/shm has {size / 2**20:.0f} MB", fix)
 
 

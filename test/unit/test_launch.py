@@ -137,6 +137,8 @@ def test_environment_respects_the_users_own() -> None:
     mine = graph.merged_environment({"FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml"})
     assert mine["FASTRTPS_DEFAULT_PROFILES_FILE"] == "/mine.xml"
     assert "FASTDDS_DEFAULT_PROFILES_FILE" not in mine
+    udp = graph.merged_environment({"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"})
+    assert not [name for name in udp if "PROFILES" in name], "ours names other transports"
 
 
 @pytest.mark.parametrize(

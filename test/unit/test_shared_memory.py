@@ -6,7 +6,10 @@ import fcntl
 import os
 from pathlib import Path
 
-from face_perception.bringup.shared_memory import remove_orphans
+import pytest
+
+from face_perception.bringup import dds_profile, shared_memory
+from face_perception.bringup.shared_memory import other_users, remove_orphans
 
 
 def make(folder: Path, name: str, age: float = 60.0) -> tuple[Path, Path]:
@@ -36,3 +39,23 @@ def test_only_what_nobody_holds(tmp_path: Path) -> None:
 
 def test_a_system_without_it(tmp_path: Path) -> None:
     assert remove_orphans(folder=tmp_path / "nowhere") == 0
+
+
+def test_running_processes_of_other_users_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, lock = make(tmp_path, "fastdds_0123456789abcdef")
+    make(tmp_path, "fastdds_fedcba9876543210")  # of a process that has ended
+    me = os.getuid()
+    with open(lock) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert other_users(tmp_path) == []
+        monkeypatch.setattr(os, "getuid", lambda: me + 1)
+        (name,) = other_users(tmp_path)
+    assert other_users(tmp_path) == []
+    monkeypatch.setattr(dds_profile, "other_users", lambda: [name])
+    assert f"{name} also runs ROS nodes" in dds_profile.advice_on_users()
+    monkeypatch.setenv(dds_profile.BUILTIN_TRANSPORTS, "UDPv4")
+    assert dds_profile.advice_on_users() == ""
+    monkeypatch.setattr(shared_memory.pwd, "getpwuid", {}.__getitem__)
+    assert shared_memory._user_name(12345) == "12345"
