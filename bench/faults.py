@@ -38,6 +38,7 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
+from bench.fault_requests import Caller, any_transitions, set_every_parameter
 from face_perception import msg, paths
 from face_perception.inference import sample_photo
 from face_perception.media import SampleScene, read_picture
@@ -225,8 +226,9 @@ def stop(bench: Bench, victim: str) -> tuple[str, float]:
     return "missed by its heartbeats, killed, started again", seconds
 
 
-def break_each(bench: Bench, how: signal.Signals) -> tuple[str, float]:
-    """Sends a signal to each of ``OTHERS`` in turn, in one graph."""
+@contextlib.contextmanager
+def graph_of_all(bench: Bench) -> Iterator[Graph]:
+    """A graph of ``NODES`` and ``OTHERS``, in which all of them have become active."""
     file, sound = bench.folder / "others.yaml", bench.folder / "sound.wav"
     with wave.open(str(sound), "wb") as wav:
         wav.setnchannels(1)
@@ -242,10 +244,16 @@ def break_each(bench: Bench, how: signal.Signals) -> tuple[str, float]:
     )
     nodes = ",".join((NODES, *OTHERS))
     arguments = ("--camera", "sample", "--nodes", nodes, "--params-file", str(file))
-    found = {}
     with bench.own_graph(*arguments) as graph:
         started = "the start of all nodes"
         bench.listener.until(lambda: all(map(graph.starts, OTHERS)), started, 5 * LONGEST)
+        yield graph
+
+
+def break_each(bench: Bench, how: signal.Signals) -> tuple[str, float]:
+    """Sends a signal to each of ``OTHERS`` in turn, in one graph."""
+    found = {}
+    with graph_of_all(bench) as graph:
         bench.listener.spin(5.5)  # a node that ends sooner is restarted more slowly
         for name in OTHERS:
             before = {other: graph.starts(other) for other in OTHERS}
@@ -261,6 +269,21 @@ def break_each(bench: Bench, how: signal.Signals) -> tuple[str, float]:
             raise Failed("a traceback in the log")
     text = ", ".join(f"{name} {s:.1f} ({cpu:.1f})" for name, (s, cpu) in found.items())
     return f"seconds (of CPU for the start): {text}", max(s for s, _ in found.values())
+
+
+def ask(bench: Bench, requests: Callable[..., tuple[int, list[str]]]) -> tuple[str, float]:
+    """Sends requests to all nodes of a graph, which must answer, and go on as before."""
+    with graph_of_all(bench) as graph:
+        pids = graph.pids()
+        caller = Caller(bench.listener.node, bench.listener.spin)
+        count, wrong = requests(caller, (*NODES.split(","), *OTHERS))
+        seconds = bench.listener.until_results()
+        ended = [name for name, pid in graph.pids().items() if pids.get(name) != pid]
+        wrong += [f"{name} ended" for name in ended]
+        wrong += ["a traceback in the log"] if "Traceback" in graph.log else []
+        if wrong:
+            raise Failed(f"{len(wrong)} of {count}: " + "; ".join(wrong[:40]))
+    return f"{count} requests were answered, with a reason where they were refused", seconds
 
 
 def cpu_seconds(pid: int) -> float:
@@ -578,6 +601,8 @@ FAULTS: dict[str, Callable[[Bench], tuple[str, float]]] = {
     **{f"SIGSTOP {name}": lambda b, n=name: stop(b, n) for name in ("camera", *NODES.split(","))},
     "kill -9 of each other node": lambda b: break_each(b, signal.SIGKILL),
     "SIGSTOP of each other node": lambda b: break_each(b, signal.SIGSTOP),
+    "parameters at and beyond their limits": lambda b: ask(b, set_every_parameter),
+    "transitions in any order": lambda b: ask(b, lambda c, nodes: any_transitions(c, nodes, 30)),
     "deaf: its shared memory removed": deaf,
     "second graph in the domain": second_graph,
     "two graphs in namespaces": two_graphs,

@@ -15,6 +15,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from bench.fault_requests import beyond, is_allowed, limits
 from face_perception.bringup import graph
 from face_perception.errors import InputError
 from face_perception.nodes import node_class, parameters_class
@@ -100,6 +101,24 @@ def test_a_change_that_the_node_refuses_is_not_made(context: None) -> None:
     assert node.set_parameters([Parameter("rate", value=50.0)])[0].successful
     assert parameters.values.rate == 50.0
     assert [values.rate for values in seen] == [50.0]
+    node.destroy_node()
+
+
+@pytest.mark.parametrize("name", [node.name for node in graph.NODES])
+def test_every_parameter_at_its_limits_and_beyond(name: str, context: None) -> None:
+    """What is allowed is taken if it may change now; all else is refused with a reason."""
+    node = Node(name)
+    parameters = Parameters(node, parameters_class(name))
+    for parameters.configured in (False, True):
+        for declared in settings_of(parameters_class(name)):
+            for value in (*limits(declared), *beyond(declared)):
+                (result,) = node.set_parameters([Parameter(declared.name, value=value)])
+                may_change = declared.dynamic or not parameters.configured
+                wanted = is_allowed(declared, value) and may_change
+                assert result.successful is wanted, (declared.name, value)
+                assert result.successful or result.reason
+                found = getattr(parameters.values, declared.name)
+                assert is_allowed(declared, found), (declared.name, value)
     node.destroy_node()
 
 
