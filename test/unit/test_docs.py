@@ -175,10 +175,14 @@ def launch_arguments(*files: str) -> list[str]:
     return re.findall(r'declare_argument\(\s*"(\w+)"', text)
 
 
-def test_launch_arguments_are_documented() -> None:
-    page = (DOCS / "robot.md").read_text()
-    names = launch_arguments("perception.launch.py")
-    assert {"image", "namespace", "respawn"} <= set(names)
+@pytest.mark.parametrize(
+    ("file", "pages"),
+    [("perception", ("robot.md",)), ("avatar", ("robot.md", "avatar.md", "nodes/*.md"))],
+)
+def test_launch_arguments_are_documented(file: str, pages: tuple[str, ...]) -> None:
+    page = "".join(found.read_text() for name in pages for found in DOCS.glob(name))
+    names = launch_arguments(f"{file}.launch.py")
+    assert {"namespace", "respawn"} <= set(names)
     for name in names:
         assert f"`{name}`" in page or f"{name}:=" in page, name
 
