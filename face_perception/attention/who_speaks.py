@@ -32,7 +32,7 @@ LIPS_AND_VOICE, LIPS_VOICE_AND_SOUND = "lips_and_voice", "lips_voice_and_sound"
 WARN_DELAY = 0.1  # seconds; a larger delay between sound and images deserves a warning
 
 _KEPT = 4.0  # seconds of lips and sound
-_WINDOW = 1.6  # seconds over which lips and sound are compared
+_WINDOW = 1.2  # seconds over which lips and sound are compared
 # The clocks are compared on pieces of this length, which end so long ago that their sound has come
 # even if it is late and its stamps are early.
 _COMPARED, _LATE = 1.2, 0.8
@@ -68,7 +68,7 @@ _OWN, _OTHER, _VARIANCE, _CHANCE = 0.5, 0.05, 0.03, 0.1
 # Probability that the clocks are too far apart to compare, before and after the delay is known.
 _MISALIGNED, _ALIGNED = 0.15, 0.03
 # Evidence of the comparison adds up while the same voice goes on.
-_MATCH_TIME, _MATCH_MEMORY, _MOST_MATCH, _PAUSE_MEMORY = 0.6, 4.0, 4.0, 0.1
+_MATCH_TIME, _MATCH_MEMORY, _MOST_MATCH, _PAUSE_MEMORY = 0.6, 1.5, 4.0, 0.1
 _MOST_EVIDENCE = 5.0
 _SURE = 2.5  # log odds from which on a face speaks without its direction
 # While a voice is heard: probability that nobody in view speaks, that exactly one does, and two.
@@ -251,7 +251,9 @@ class WhoSpeaks:
         """Returns the probability of a voice at ``times`` [N]; the last one goes on for a while."""
         last = self._voice.last
         known = self._voice.at(np.minimum(times, last))
-        known[times > last + _STALE] = math.nan
+        # As long as the clocks are not known, the newest sound may have a stamp this early.
+        early = LONGEST_DELAY if math.isnan(self.delay) else 0.0
+        known[times > last + _STALE + early] = math.nan
         return known
 
     def _sound_change(self, times: FloatArray) -> FloatArray:

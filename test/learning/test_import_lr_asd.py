@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+
+import tensorrt_builds
 
 from face_perception import cli
 from face_perception.attention import SPEAKER_NETWORKS, SpeakerNetwork
@@ -163,3 +166,13 @@ def test_the_file_says_which_part_of_the_face_it_sees(
         arguments = ["import", "lr_asd", str(path), "--name", "other", "--untrained", *more]
         assert cli.main(arguments) == 0
         assert find_card("other").facts["crop"] == crop
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="tensorrt_rtx is for x86-64 only")
+@pytest.mark.parametrize("kind", ["fp32", "fp16"])
+def test_tensorrt_builds_it(
+    kind: str, checkpoint: Path, empty_models: Path, tmp_path: Path
+) -> None:
+    if not (empty_models / "lr_asd.yaml").exists():
+        assert cli.main(["import", "lr_asd", str(checkpoint), "--untrained"]) == 0
+    assert len(tensorrt_builds.engine("lr_asd", kind, tmp_path / "build")) > 1_000_000
