@@ -254,6 +254,10 @@ def test_a_network_tells_who_speaks(
     peer.until(direction.get_subscription_count, why="for the subscription to the direction")
     direction.publish(Float32(data=170.0))
     node.wait_for_log("the direction of the sound is 170, which is not in radians")
+    peer.until(
+        lambda: any("direction: the direction of the sound is 170" in str(m) for m in diagnostics),
+        why="for the warning in the diagnostics",
+    )
 
 
 @pytest.mark.parametrize("topic", ["sound direction", "1st_direction", "direction/"])

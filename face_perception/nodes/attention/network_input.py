@@ -81,7 +81,8 @@ class NetworkInput:
         clips = self._network.clips(0.0 if math.isnan(delay) else delay)
         if clips is not None:
             self._ran = stamp
-            self._worker.put(clips)
+            if self._worker.put(clips):
+                self._node.count("dropped")  # the network is slower than speaker_model_period
 
     def _run(self, clips: SpeakerClips) -> None:
         self._estimates.set(clips.stamp, self._network.estimate(clips))

@@ -19,6 +19,7 @@ from face_perception.settings import setting
 from face_perception.speech import VOICE_STEP, AudioChunk, SoundLevel
 
 _HALF_PIECE = VOICE_STEP / 2  # from the stamp of a voice activity to the middle of its sound
+_SAID = 60.0  # seconds for which the diagnostics say that a direction was refused
 _LONGEST_DELAY = 2.0  # seconds of sound that may wait
 
 
@@ -51,6 +52,7 @@ class SoundInput:
     ) -> None:
         self._node, self._who, self._network = node, who, network
         self._level = SoundLevel()
+        self._refused = ("", -math.inf)  # why a direction was refused, and when by the ROS clock
         self._voice = node.subscribe(
             msg.VoiceActivity,
             "voice_activity",
@@ -95,6 +97,9 @@ class SoundInput:
                 f"{'later' if delay > 0 else 'earlier'} than those of the images (corrected for "
                 "`speaking`): correct the clocks, or the stamps of the microphone or the camera"
             )
+        why, when = self._refused
+        if 0 <= self._node.ros_seconds() - when < _SAID:
+            problem = "; ".join(filter(None, (problem, f"{self._direction_topic}: {why}")))
         offset = self._who.direction_offset
         if not math.isnan(offset):
             turned = (
@@ -129,4 +134,9 @@ class SoundInput:
             self._who.hear_level(middle, level)
 
     def _on_direction(self, message: Float32) -> None:
-        self._who.hear_direction(self._node.ros_seconds(), float(message.data))
+        now = self._node.ros_seconds()
+        try:
+            self._who.hear_direction(now, float(message.data))
+        except InputError as error:
+            self._refused = (str(error), now)
+            raise
