@@ -63,7 +63,7 @@ setup(
     package_data={
         "face_perception": ["py.typed"],
         "face_perception.config": ["*.yaml", "*.xml"],
-        "face_perception.resources": ["*.html"],
+        "face_perception.resources": ["*.html", "*.js", "*.glb"],
         "face_perception.resources.affect": ["*.yaml", "*.onnx", "*.npz"],
         "face_perception.resources.gaze": ["*.yaml", "*.onnx", "*.npz"],
         "face_perception.resources.models": ["*.yaml", "*.npz", "NOTICE"],

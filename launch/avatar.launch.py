@@ -28,8 +28,9 @@ ARGUMENTS = [
         "renderer",
         "auto",
         "Renderer of the face; auto: musetalk if avatar is given and this computer is fast enough, "
-        "else portrait; none: no picture, only avatar/mouth and avatar/audio",
-        choices=["auto", "portrait", "musetalk", "none"],
+        "else portrait; head: in three dimensions, on the web page; none: only avatar/mouth and "
+        "avatar/audio",
+        choices=["auto", "portrait", "musetalk", "head", "none"],
     ),
     declare_argument("avatar", "", "Face for MuseTalk: a file of `face-perception avatar prepare`"),
     declare_argument(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from face_perception.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from face_perception.avatar.head_numbers import face_blendshapes, face_numbers
     from face_perception.avatar.interfaces import Animator, FaceState, Renderer, SpeechListener
     from face_perception.avatar.look_direction import direction_to
     from face_perception.avatar.musetalk.avatar_file import (
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     )
     from face_perception.avatar.portrait.skin_folds import FOLDS
     from face_perception.avatar.portrait.source_picture import PortraitError, read_picture
+    from face_perception.avatar.screens.head_files import head_files, three_files
     from face_perception.avatar.screens.screen import Screen, ScreenFrame
     from face_perception.avatar.screens.web_page import WebScreen
     from face_perception.avatar.screens.window import NoDisplayError, WindowScreen
@@ -121,9 +123,12 @@ __all__ = [
     "crop_box",
     "cut_face",
     "direction_to",
+    "face_blendshapes",
     "face_box",
+    "face_numbers",
     "followed_face",
     "framed_pictures",
+    "head_files",
     "idle_pictures",
     "import_command",
     "installed_autoencoder_hash",
@@ -139,4 +144,5 @@ __all__ = [
     "soft_mask",
     "synthetic_face",
     "talking_area",
+    "three_files",
 ]

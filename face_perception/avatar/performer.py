@@ -197,7 +197,7 @@ class _AnimatorEvent:
 class Performer:
     """Makes a face speak: takes chunks of speech and sends frames and audio to ``screens``.
 
-    - ``renderer``: None draws nothing; ``on_mouth`` and the audio then are the output.
+    - ``renderer``: None draws nothing: the frames have no image, only the state of the face.
     - ``settings``: see ``PerformerSettings``; None for the defaults.
     - ``listener``: a renderer that needs the speech itself, such as MuseTalk's.
     - ``now``, ``wait``: the monotonic clock in seconds, and how to sleep on it.
@@ -375,8 +375,7 @@ class Performer:
     def step(self) -> ScreenFrame | None:
         """Waits until the next frame is due, renders it and shows it on every screen.
 
-        Returns the frame, or None if there is no renderer, no screen wants frames, or the frame
-        came too late.
+        Returns the frame, or None if no screen wants frames or the frame came too late.
         """
         number = self._pacer.next_frame(self._now(), self._lead)
         due = self._pacer.due_time(number)
@@ -396,12 +395,13 @@ class Performer:
         speaking = self._state is PerformerState.SPEAKING
         state = self._animator.state_at(self._last_time, shape, speaking)
         renderer = self._renderer
-        if renderer is None or not any(screen.wanted for screen in self.screens):
+        if not any(screen.wanted for screen in self.screens):
             self._sleep_until(due)
             return None
         if self._listener is not None:
             self._listener.announce_frame(number, self._speech_time(position))
-        frame = ScreenFrame(number, renderer.render(state), position, due)
+        image = renderer.render(state) if renderer is not None else None
+        frame = ScreenFrame(number, image, position, due, state)
         ready = self._now()
         self._rendered.append(ready)
         # Use the mean, because with the maximum one slow frame would halve the rate for a second.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         FileCheck,
         download_wheel,
         fetch,
+        library_archive,
         sample_photo,
         verify_models,
     )
@@ -100,6 +101,7 @@ __all__ = [
     "infer_batch",
     "infer_overhead",
     "install_model",
+    "library_archive",
     "load",
     "log_terms",
     "make_variant",

@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -92,7 +92,8 @@ class PageServer(ABC, Generic[C]):
     name) and from the ``origins``, so a page of another site that is open in the same browser
     cannot use them. Programs that send no Origin header may. There are eight seats; a newcomer gets
     the seat of a browser that has confirmed nothing for 5 seconds. Messages of browsers have at
-    most ``largest_message`` bytes.
+    most ``largest_message`` bytes. ``files`` maps further paths, such as ``/head.js``, to content
+    type and content. They need no token, because scripts load each other without it.
 
     Raises WebPageError if the page cannot be served, or the token is too short.
     """
@@ -106,6 +107,7 @@ class PageServer(ABC, Generic[C]):
         largest_message: int,
         origins: Sequence[str] = (),
         token: str = "",
+        files: Mapping[str, tuple[str, bytes]] | None = None,
     ) -> None:
         if not host:  # the server would take it as every address
             raise WebPageError(
@@ -121,7 +123,7 @@ class PageServer(ABC, Generic[C]):
         self._largest_message = largest_message
         self._origins = tuple(origins)
         self.clients: set[C] = set()  # use it on the server's thread, or only whether it is empty
-        self._page = page
+        self._files = {"/": ("text/html; charset=utf-8", page)} | dict(files or {})
         self.port = 0
         self.refused = 0
         self._endings: set[asyncio.Future[None]] = set()
@@ -229,24 +231,29 @@ class PageServer(ABC, Generic[C]):
         except ValueError:  # such as a host in brackets, or too many fields
             return connection.respond(400, "the path of the request is not valid\n")
         path = asked.path
-        if path not in ("/", STREAM):
+        if path != STREAM and path not in self._files:
             return connection.respond(404, f"not found: this server has / and {STREAM}\n")
-        if self._token and not hmac.compare_digest(
-            given.encode(errors="replace"), self._token.encode()
+        public = path not in ("/", STREAM)
+        if (
+            self._token
+            and not public
+            and not hmac.compare_digest(given.encode(errors="replace"), self._token.encode())
         ):
             self.refused += 1
             return connection.respond(401, "add ?token=… to the address: the node's log has it\n")
-        if path == "/":
+        if path in self._files:
+            kind, content = self._files[path]
             response = connection.respond(200, "")
-            response.body = self._page
+            response.body = content
             for name, value in (
-                ("Content-Type", "text/html; charset=utf-8"),
-                ("Content-Length", str(len(self._page))),
+                ("Content-Type", kind),
+                ("Content-Length", str(len(content))),
                 ("Cache-Control", "no-cache"),
                 ("X-Content-Type-Options", "nosniff"),
                 (
                     "Content-Security-Policy",
-                    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                    "default-src 'none'; script-src 'self' 'unsafe-inline'; "
+                    "style-src 'unsafe-inline'; "
                     "connect-src 'self'; frame-ancestors 'self'",
                 ),
             ):

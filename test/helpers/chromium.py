@@ -27,12 +27,15 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not in
 class Browser:
     """Headless Chromium, controlled by its DevTools protocol."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, software_gl: bool = False) -> None:
+        """``software_gl``: with WebGL, computed by the processor."""
+        gl = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
         assert CHROMIUM is not None
         self._log = (folder / "chromium.log").open("wb")
         self.process = subprocess.Popen(
             [
-                *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio"),
+                *(CHROMIUM, "--headless=new", "--no-sandbox", "--mute-audio"),
+                *(gl if software_gl else ("--disable-gpu",)),
                 *("--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0"),
                 *(f"--user-data-dir={folder}/profile", "--window-size=600,600", "about:blank"),
             ],

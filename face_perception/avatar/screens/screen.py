@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.avatar.interfaces import FaceState
 from face_perception.types import Image
 
 _JPEG_QUALITY = 85  # percent
@@ -19,9 +20,10 @@ class ScreenFrame:
     """A rendered frame and the time at which it is to be shown.
 
     - ``number``: counts frames on the player's timeline.
-    - ``image``: RGB uint8 [H, W, 3].
+    - ``image``: RGB uint8 [H, W, 3]; None if there is no renderer.
     - ``position``: the audio that is heard with it, seconds on the player's timeline.
     - ``at``: the time of that, seconds of the computer's monotonic clock.
+    - ``state``: the face, for screens that draw it themselves.
 
     >>> frame = ScreenFrame(3, np.zeros((8, 8, 3), np.uint8), position=0.1, at=1200.1)
     >>> len(frame.jpeg()) > 100, frame.jpeg() is frame.jpeg()  # encoded once for all screens
@@ -29,14 +31,15 @@ class ScreenFrame:
     """
 
     number: int
-    image: Image
+    image: Image | None
     position: float
     at: float
+    state: FaceState = field(default_factory=FaceState)
     _jpeg: bytes = field(default=b"", repr=False)
 
     def jpeg(self) -> bytes:
         """Returns the image as JPEG. It is encoded once for all screens."""
-        if not self._jpeg:
+        if not self._jpeg and self.image is not None:
             pixels = cv2.cvtColor(self.image, cv2.COLOR_RGB2BGR)
             _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             self._jpeg = data.tobytes()

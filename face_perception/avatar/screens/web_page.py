@@ -1,9 +1,11 @@
 """A screen as a web page, for a kiosk browser or a tablet.
 
-Protocol of the WebSocket. To the browser: binary messages, little-endian: kind (uint8, FRAME or
-SOUND), 3 unused bytes, uint32 (number of the frame, or samples per second of the sound), float64
-position of the frame or of the first sample on the player's timeline in seconds, then a JPEG or
-int16 mono samples. From the browser: any short message for each frame that it has received.
+Protocol of the WebSocket. To the browser: binary messages, little-endian: kind (uint8, FRAME,
+SOUND or FACE), 3 unused bytes, uint32 (number of the frame, or samples per second of the sound),
+float64 position of the frame or of the first sample on the player's timeline in seconds, then a
+JPEG, int16 mono samples, or the float32 numbers of ``face_numbers``, from which the page draws a
+head in three dimensions itself. From the browser: any short message for each frame that it has
+received.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from __future__ import annotations
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from face_perception import paths
+from face_perception.avatar.head_numbers import face_numbers
 from face_perception.avatar.screens.screen import ScreenFrame
 from face_perception.speech import to_int16
 from face_perception.web import Client, PageServer
@@ -30,7 +33,7 @@ LARGEST_MESSAGE = 256
 _SOUNDS = 50  # blocks of sound kept for a slow browser, half a second
 _WINDOW = 5.0  # seconds over which the frame rate is computed
 
-FRAME, SOUND = 1, 2
+FRAME, SOUND, FACE = 1, 2, 3
 _HEADER = struct.Struct("<BxxxId")
 
 
@@ -47,8 +50,9 @@ class WebScreen(PageServer[_Viewer]):
     """Serves the page of the face, and sends it frames and sound.
 
     ``rate`` is the samples per second of the sound. The other arguments are those of
-    ``web.PageServer``. A browser gets the newest frame as soon as fewer than three are unconfirmed;
-    frames that a slow browser misses are dropped.
+    ``web.PageServer``; ``files`` has those of ``head_files`` if frames have no image. A browser
+    gets the newest frame as soon as fewer than three are unconfirmed; frames that a slow
+    browser misses are dropped.
 
     Raises web.WebPageError if the page cannot be served, or the token is too short.
 
@@ -59,7 +63,14 @@ class WebScreen(PageServer[_Viewer]):
     """
 
     def __init__(
-        self, host: str, port: int, *, rate: int, origins: Sequence[str] = (), token: str = ""
+        self,
+        host: str,
+        port: int,
+        *,
+        rate: int,
+        origins: Sequence[str] = (),
+        token: str = "",
+        files: Mapping[str, tuple[str, bytes]] | None = None,
     ) -> None:
         self._rate = rate
         self.dropped = 0
@@ -71,6 +82,7 @@ class WebScreen(PageServer[_Viewer]):
             largest_message=LARGEST_MESSAGE,
             origins=origins,
             token=token,
+            files=files,
         )
 
     # The methods of Screen. Any thread may call them.
@@ -114,8 +126,13 @@ class WebScreen(PageServer[_Viewer]):
         if frame is not None and client.is_ready:
             client.frame = None
             client.sent()
-            head = _HEADER.pack(FRAME, frame.number & 0xFFFFFFFF, frame.position)
-            await client.connection.send(head + frame.jpeg())
+            kind, data = FRAME, b""
+            if frame.image is None:
+                kind, data = FACE, face_numbers(frame.state).astype("<f4").tobytes()
+            else:
+                data = frame.jpeg()
+            head = _HEADER.pack(kind, frame.number & 0xFFFFFFFF, frame.position)
+            await client.connection.send(head + data)
 
     def _offer(self, frame: ScreenFrame) -> None:
         for client in self.clients:

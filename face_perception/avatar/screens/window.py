@@ -72,6 +72,8 @@ class WindowScreen:
         return not self._closed
 
     def show_frame(self, frame: ScreenFrame) -> None:
+        if frame.image is None:
+            return
         with self._condition:
             self.dropped += self._frame is not None
             self._frame = frame
@@ -150,10 +152,11 @@ class WindowScreen:
     def _draw(self, pygame: Any, frame: ScreenFrame) -> None:
         surface = pygame.display.get_surface()
         width, height = surface.get_size()
-        tall, wide = frame.image.shape[:2]
+        image = frame.image
+        assert image is not None
+        tall, wide = image.shape[:2]
         scale = min(width / wide, height / tall)
         size = max(1, round(wide * scale)), max(1, round(tall * scale))
-        image = frame.image
         if size != (wide, tall):
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
         picture = pygame.image.frombuffer(np.ascontiguousarray(image).data, size, "RGB")

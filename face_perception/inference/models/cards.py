@@ -23,7 +23,7 @@ from face_perception.outside_files import MOST_TEXT, one_error, parse_yaml, read
 
 # Names of free sizes in a card: batch, batch of sequences, time.
 FREE_AXES = ("N", "B", "T")
-KINDS = ("model", "photograph")
+KINDS = ("model", "photograph", "library")
 # Most values of one input or output. The largest of MuseTalk has a million.
 _MOST_VALUES = 1 << 26
 # Warning for models whose weights were never trained.
@@ -46,12 +46,14 @@ class Source:
     ``member`` is a file in the wheel of ``package`` from the user's package index. If ``package``
     is empty, it is a file of this project in the folder of the cards. For a file inside a zip
     archive in the wheel, ``member`` is the archive's name, ``!``, and the name inside the archive.
+    With ``registry`` "npm" it is the whole archive of an npm package, and ``member`` is empty.
     """
 
     package: str
     version: str
     member: str
     sha256: str
+    registry: str = "pypi"
 
     @property
     def text(self) -> str:
@@ -333,6 +335,11 @@ def _source(fields: _Fields) -> Source:
         source = Source("", "", fields.text("file"), fields.sha256("sha256"))
         if Path(source.member).name != source.member:
             raise fields.wrong("file", "must be a file name without folders")
+        fields.finish()
+        return source
+    if fields.has("npm"):
+        package, version = fields.text("npm"), fields.text("version")
+        source = Source(package, version, "", fields.sha256("sha256"), registry="npm")
         fields.finish()
         return source
     source = Source(

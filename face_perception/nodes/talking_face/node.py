@@ -23,9 +23,15 @@ from face_perception.avatar import (
     Screen,
     WebScreen,
     WindowScreen,
+    head_files,
+    three_files,
 )
-from face_perception.inference import load
-from face_perception.nodes.talking_face.renderer_choice import RendererChoice, RendererParameters
+from face_perception.inference import ModelError, load
+from face_perception.nodes.talking_face.renderer_choice import (
+    DRAWS_NOTHING,
+    RendererChoice,
+    RendererParameters,
+)
 from face_perception.nodes.talking_face.speech_warnings import SpeechWarnings
 from face_perception.nodes.talking_face.steering import FOLLOWED, Steering
 from face_perception.nodes.talking_face.topic_screen import TopicScreen
@@ -150,13 +156,14 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         super().__init__("talking_face", TalkingFaceParameters, **kwargs)
         self._screens: list[Screen] = []
         self._web: WebScreen | None = None
+        self._missing = ""  # what the web page lacks, and the fix
 
     # Lifecycle.
 
     def setup(self) -> None:
         values = self.values
         self._renderer_choice = RendererChoice(self)
-        draws = values.renderer != "none"
+        draws = values.renderer not in DRAWS_NOTHING
         self._topics = TopicScreen(self, values.frame_id, self.stamp_of, draws=draws)
         self._states = self.publisher(msg.AvatarState, "avatar/state", depth=1, latched=True)
         self.serve(Trigger, "~/interrupt", self._on_interrupt)
@@ -237,12 +244,25 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
                 rate=values.audio_rate,
                 origins=values.origins,
                 token=values.token(),
+                files=self._page_files(),
             )
             self._screens.append(self._web)
             self.get_logger().info(f"the face is shown on {self._web.shown_link}")
         for screen in self._screens:
             self.on_end(screen.close)
         self.performer.screens = tuple(self._screens)
+
+    def _page_files(self) -> dict[str, tuple[str, bytes]]:
+        """Returns the files of the head in three dimensions, if the page shows it."""
+        if self.values.renderer != "head":
+            return {}
+        self._missing = ""
+        try:
+            return head_files() | three_files()
+        except ModelError as error:
+            self._missing = f"the web page cannot show the head: {error}"
+            self.warn_throttled(self._missing, key="three")
+            return head_files()
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         found = self.performer.report()
@@ -261,6 +281,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
                 f"more than {self.values.longest_speech:g} s of speech wait to be played: what "
                 "arrives now is dropped"
             )
+        if self._missing:
+            problems.append(self._missing)
         if self._renderer_choice.behind:
             problems.append(self._renderer_choice.behind)
         sound = self._sound

@@ -32,7 +32,8 @@ from face_perception.settings import setting
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
-RENDERERS = ("auto", "portrait", "musetalk", "none")
+RENDERERS = ("auto", "portrait", "musetalk", "head", "none")
+DRAWS_NOTHING = ("head", "none")
 _WHISPER = "whisper_encoder"
 _PREPARE = "face-perception avatar prepare PORTRAIT"
 _BATCHES = (1, 2, 4, 8)
@@ -48,7 +49,8 @@ class RendererParameters(inference.NetworkSettings):
         "auto",
         "Renderer of the face. portrait: warps one picture. musetalk: a network for the lips, "
         "which needs `avatar` and imported networks. auto: musetalk if `avatar` is set and this "
-        "computer reaches `rate` with it, else portrait. none: draws nothing; avatar/mouth and "
+        "computer reaches `rate` with it, else portrait. head: the web page shows a head in "
+        "three dimensions, which the browser draws. none: draws nothing; avatar/mouth and "
         "avatar/audio move a head of your own.",
         choices=RENDERERS,
     )
@@ -99,9 +101,9 @@ class RendererChoice:
                     raise
                 self._fall_back(str(error) or "not enough memory")
         self._portrait: PortraitRenderer | None = None
-        if wanted == "none":
+        if wanted in DRAWS_NOTHING:
             _check_screens(values)
-            self.note = "none: no picture is drawn"
+            self.note = f"{wanted}: this computer draws no picture"
         elif not self._networks:
             self._portrait = self._load_portrait()
         node.get_logger().info(f"renderer: {self.note}")
@@ -233,7 +235,8 @@ class RendererChoice:
 
 def _check_screens(values: Any) -> None:
     """Raises InputError if a screen is asked for that shows the pictures of a renderer."""
-    for name, off in (("window", "none"), ("web_port", 0)):
+    screens = {"window": "none"} | ({"web_port": 0} if values.renderer == "none" else {})
+    for name, off in screens.items():
         if getattr(values, name) != off:
             raise InputError(
                 f"renderer is {values.renderer}, which draws no pictures for {name} "

@@ -58,12 +58,16 @@ class TopicScreen:
 
     @property
     def wanted(self) -> bool:
+        return self._draws and self._waited_for
+
+    @property
+    def _waited_for(self) -> bool:
         return self._node.has_subscribers(self._image, self._compressed)
 
     @property
     def problem(self) -> str:
         """Says so if somebody waits for pictures that nobody draws."""
-        if self._draws or not self.wanted:
+        if self._draws or not self._waited_for:
             return ""
         renderer = self._node.values.renderer
         return (
@@ -72,6 +76,8 @@ class TopicScreen:
         )
 
     def show_frame(self, frame: ScreenFrame) -> None:
+        if frame.image is None:
+            return
         node = self._node
         header = self._header(frame.at)
         if node.has_subscribers(self._image):
