@@ -180,6 +180,18 @@ def hair_share(head: HeadSurface) -> Array:
     return np.asarray(hair * smooth_step(ears, 0.30, 0.10) * smooth_step(y, -0.075, -0.06))
 
 
+def mouth_cavity(rest: Array) -> Array:
+    """Which points [V] are lips' backs or the lining of the mouth: other skin lies before them."""
+    x, y, z = rest.T
+    box = (np.abs(x) < 0.032) & (np.abs(y + 0.065) < 0.027) & (z > -0.08)
+    near = np.flatnonzero(box & ((y < -0.053) | (z < 0.008)))  # not the wings of the nose
+    beside = cKDTree(rest[box, :2]).query_ball_point(rest[near, :2], 0.0025)
+    front = np.array([z[box][found].max() for found in beside])
+    out = np.zeros(len(rest))
+    out[near] = front - z[near] > 0.006
+    return out
+
+
 def shirt_share(head: HeadSurface) -> Array:
     """Where the shirt is: 0 above the neckline, 1 from 24 mm below it."""
     x, y, z = head.rest.T
@@ -224,9 +236,7 @@ class Maker:
         colours += 0.95 * smooth_step(scalp, 0.0, 0.5)[:, None] * (0.8 * HAIR - colours)
         inside = head.inside * (1 - 0.3 * head.lips) * (z > -0.02) * (np.abs(x) < 0.05)
         inside = inside * (y < -0.03)
-        # The cavity of the mouth lies behind the lips, and inside cheeks and chin.
-        cavity = (np.abs(x) < 0.034) & (np.abs(y + 0.067) < 0.030) & (np.abs(z + 0.025) < 0.040)
-        inside = np.maximum(inside, cavity)
+        inside = np.maximum(inside, mouth_cavity(head.rest))
         colours += inside[:, None] * (INSIDE - colours)
         quads = head.surface.quads
         hidden = (head.rest[:, 1] < -0.21) | (scalp > 0.97)
@@ -256,7 +266,7 @@ class Maker:
         part = self.helper(("helper-tongue",), "tongue", TONGUE)
         # Small and low, so that the mouth is seen to be hollow.
         middle = part.points.mean(0)
-        part.points = middle + (part.points - middle) * [0.85, 0.45, 0.85] - [0, 0.009, 0.012]
+        part.points = middle + (part.points - middle) * [0.85, 0.35, 0.80] - [0, 0.015, 0.014]
         return part
 
     def lashes(self) -> Part:

@@ -51,6 +51,8 @@ def test_the_wheel_has_what_it_needs(tmp_path: Path) -> None:
         "face_perception/config/face_tracker.yaml",
         "face_perception/resources/models/face_mesh.yaml",
         "face_perception/resources/avatar.html",
+        "face_perception/resources/head.js",
+        "face_perception/resources/head.glb",
         "face_perception/resources/speech/hello.wav",
         "face_perception/ros/driver.py",
     ):
