@@ -204,7 +204,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             self._process(segment)
 
     def _process(self, segment: SpeechSegment) -> None:
-        samples = segment.samples[_RATE]
+        samples = heard = segment.samples[_RATE]
         if segment.begins:
             self._restart(segment.stamp)
         elif segment.stamp > 0 and abs(segment.stamp - self._heard_until()) > _MAX_JITTER:
@@ -212,14 +212,14 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             self._began += 0.1 * (segment.stamp - self._heard_until())
         if self._canceller is not None:
             start = segment.stamp if segment.stamp > 0 else self._heard_until()
-            samples = self._canceller.push(samples, start)
+            samples, heard = self._canceller.push(samples, start), self._canceller.heard
         if self._ignores_sound():
             self._skip(len(samples))
         else:
             if self._skipped:
                 # The robot's speech must not continue as a person's.
                 self._restart_detection(self._began + self._count / _RATE)
-            for step in self._activity.detect(samples):
+            for step in self._activity.detect(samples, heard):
                 self._publish_step(self._began + step.end - _STEP, step)
             self._count += len(samples)
         if segment.ends and self._speaking:

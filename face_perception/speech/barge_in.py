@@ -27,10 +27,10 @@ class BargeInSettings:
         choices=("off", "duck", "stop"),
     )
     barge_in_time: float = setting(
-        0.16,
+        0.03,
         "How long a voice must be heard over the robot's speech before `barge_in` acts. It is "
-        "heard about 0.1 s after its first sound, so that the default acts after about 0.3 s. A "
-        'larger value ignores short answers such as "yes".',
+        "heard about 0.25 s after its first sound, because voice_activity compares levels for "
+        '0.13 s. A larger value ignores short answers such as "yes".',
         minimum=0.0,
         maximum=10.0,
         unit="s",

@@ -11,6 +11,7 @@ import numpy as np
 from face_perception.errors import InputError
 from face_perception.settings import check, setting
 from face_perception.speech.audio_chunks import AudioSamples
+from face_perception.speech.echo.voice_over_echo import VoiceOverEcho
 
 if TYPE_CHECKING:
     from face_perception.inference import Model
@@ -28,7 +29,8 @@ class VoiceState:
     Times are in seconds since the first sample after ``reset``.
 
     - ``end``: the end of the step.
-    - ``probability``: the network's probability of speech in this step, 0 to 1.
+    - ``probability``: the network's probability of speech in this step, 0 to 1. While an echo was
+      removed from the sound: that of a person who talks over it.
     - ``speaking``: whether somebody speaks, after thresholds and times have been applied.
     - ``since``: when ``speaking`` last changed; NaN if it has not.
     """
@@ -114,7 +116,8 @@ class VoiceActivity:
 
     def reset(self) -> None:
         """Forgets the audio so far. Call it before audio that does not continue it."""
-        self._rest = np.zeros(0, np.float32)
+        self._rest = self._rest_heard = np.zeros(0, np.float32)
+        self._over_echo = VoiceOverEcho()
         self._context = np.zeros(_CONTEXT, np.float32)
         self._h = np.zeros((1, 1, 128), np.float32)
         self._c = np.zeros((1, 1, 128), np.float32)
@@ -122,20 +125,24 @@ class VoiceActivity:
         self._speaking, self._since = False, math.nan
         self._turned: float | None = None  # since when the probability contradicts ``speaking``
 
-    def detect(self, samples: AudioSamples) -> list[VoiceState]:
+    def detect(self, samples: AudioSamples, heard: AudioSamples | None = None) -> list[VoiceState]:
         """Takes the next samples [N] in [-1, 1] and returns the states of the steps they complete.
 
-        Raises ModelError if the network fails.
+        ``heard`` [N] is what the microphone heard before an echo was removed from it. Raises
+        ModelError if the network fails.
         """
+        heard = samples if heard is None else heard
         samples = np.concatenate([self._rest, samples.astype(np.float32, copy=False)])
+        heard = np.concatenate([self._rest_heard, heard.astype(np.float32, copy=False)])
         found = []
         whole = len(samples) // STEP * STEP
         for start in range(0, whole, STEP):
-            found.append(self._step(samples[start : start + STEP]))
-        self._rest = samples[whole:]
+            step = slice(start, start + STEP)
+            found.append(self._step(samples[step], heard[step]))
+        self._rest, self._rest_heard = samples[whole:], heard[whole:]
         return found
 
-    def _step(self, samples: AudioSamples) -> VoiceState:
+    def _step(self, samples: AudioSamples, heard: AudioSamples) -> VoiceState:
         given = np.concatenate([self._context, samples])[None]
         out = self._model.infer({"input": given, "h": self._h, "c": self._c})
         self._h, self._c = out["hn"], out["cn"]
@@ -144,6 +151,7 @@ class VoiceActivity:
         self._steps += 1
         end = self._steps * STEP / RATE
         probability = float(out["speech_probs"][0])
+        probability = self._over_echo.probability(probability, heard, samples)
         turned = probability < self._leave if self._speaking else probability >= self._enter
         if not turned:
             self._turned = None

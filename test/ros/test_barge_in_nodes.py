@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -23,6 +24,8 @@ from face_perception.speech import (
     ECHO_RATE,
     VOICE_STEP,
     AudioChunk,
+    BargeIn,
+    BargeInSettings,
     VoiceState,
     read_wav,
     to_int16,
@@ -33,6 +36,8 @@ Samples = npt.NDArray[np.float32]
 BEGIN = 1000.0  # stamp of the first sample, seconds
 CHUNK = 320  # samples
 PERSON = 12.0  # seconds after which the person begins to talk
+# Seconds from the interruption to the shut mouth, which the next frame at 30 Hz shows.
+TO_CLOSED = 0.05 + 1 / 30
 OWN = 6.0  # seconds after which the room is learnt
 
 
@@ -86,7 +91,14 @@ def test_voice_activity_hears_a_person_over_the_robot_and_not_the_robot(
     ears: VoiceActivityNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[tuple[float, VoiceState | None]] = []
-    monkeypatch.setattr(ears, "_publish_step", lambda at, step: found.append((at - BEGIN, step)))
+    barge_in, arrived, stops = BargeIn(BargeInSettings(barge_in="stop")), 0.0, []
+
+    def hear(at: float, step: VoiceState | None) -> None:
+        found.append((at - BEGIN, step))
+        if barge_in.hear(at, step.probability if step else math.nan, robot_speaks=True):
+            stops.append(arrived)
+
+    monkeypatch.setattr(ears, "_publish_step", hear)
     monkeypatch.setattr(ears, "count_publishers", lambda topic: 1)  # of avatar/state
     played = np.tile(hello(), 4)
     heard = echo_of(played)
@@ -96,6 +108,7 @@ def test_voice_activity_hears_a_person_over_the_robot_and_not_the_robot(
     ears._on_state(State(state=State.STATE_SPEAKING))
     for at in range(0, first + len(person), CHUNK):
         stamp, piece = BEGIN + at / ECHO_RATE, slice(at, at + CHUNK)
+        arrived = (at + CHUNK) / ECHO_RATE  # when the end of the chunk was heard
         ears._on_played(AudioChunk(stamp, ECHO_RATE, played[piece]), Header())
         ears._on_audio(AudioChunk(stamp, ECHO_RATE, heard[piece].astype(np.float32)), Header())
 
@@ -105,6 +118,7 @@ def test_voice_activity_hears_a_person_over_the_robot_and_not_the_robot(
     assert len(own) > 100
     assert all(own)
     assert np.mean([step.probability > 0.4 for step in own if step]) < 0.1, "it hears itself"
+    assert PERSON < stops[0] < PERSON + 0.45 - TO_CLOSED, "by samples: silence and a shut mouth"
     speaks = [at - PERSON for at, step in found if at > PERSON and step and step.speaking]
     assert speaks[0] < 1.0
     _, values = ears.diagnostics()

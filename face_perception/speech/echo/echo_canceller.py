@@ -11,18 +11,18 @@ from face_perception.speech.audio_chunks import AudioChunk, AudioSamples, checke
 from face_perception.speech.echo.echo_filter import BLOCK, EchoFilter, Samples
 from face_perception.speech.echo.played_sound import PlayedSound
 from face_perception.speech.echo.residual_echo import ResidualEcho
+from face_perception.speech.echo.stamp_clock import StampClock
 
 ECHO_RATE = 16_000  # hertz
 # Blocks for which the microphone waits, so that what was played meanwhile has arrived.
 _WAIT = 2
 _EARLY = BLOCK / ECHO_RATE  # seconds by which a stamp may say that an echo comes before its sound
 _TAIL = 0.6  # seconds after the sound after which its echo has faded
-# Samples by which the clocks may disagree before one sample is left out or repeated, and before the
-# position is set again.
-_DRIFT, _JUMP = 8, 0.02 * ECHO_RATE
-# Least share of the error of a stamp by which the clock of the microphone is corrected. The first
-# stamps are averaged. Drivers' stamps are off by about 1 ms, and the filter notices 0.1 ms.
-_FOLLOW = 0.0005
+_JITTER = 1e-3  # seconds by which drivers' stamps are off; the filter notices 0.1 ms
+# Samples by which the place in what is played may be off before it is moved by one in each block,
+# and before it is set again. Else it only follows the rates of both clocks, because the times of
+# the first seconds vary by more than the filter can follow.
+_OFF, _JUMP = 8, 0.02 * ECHO_RATE
 _LOST = 0.25  # seconds; a larger error means that the sound does not continue
 _SMOOTH = 0.05  # share of a new block in the powers that are compared: over 0.3 s
 _SILENT = 1e-10  # power of a block of the loudspeaker that is silence: -100 dB
@@ -50,19 +50,21 @@ class EchoCanceller:
     def __init__(self) -> None:
         self._played = PlayedSound(ECHO_RATE)
         self._filter, self._residual = EchoFilter(), ResidualEcho()
+        self._clock = StampClock(_JITTER)  # of the next sample of the microphone
         self.learnt = False  # whether the filter knows the room, so that the result is clean
         self._proven = 0  # blocks in which it knew the room, less those in which it did not
+        self.heard = np.zeros(0, np.float32)  # what was heard of the samples that came out last
         self._powers = np.zeros(3)  # of what is heard, of the echo, and of what is left
         self.forget_sound()
 
     def forget_sound(self) -> None:
         """Forgets the sound, but not the room. Call it before sound that does not continue it."""
         self._waiting = np.zeros(0, np.float32)
-        self._start = math.nan  # time of the first sample that waits
-        self._stamps = 0  # of the microphone so far
-        self._next = 0  # number of the sample that is played with the first one that waits
+        self._place = 0.0  # in what is played, of the first sample that waits
+        self._since = math.nan  # seconds of samples since the last stamp
         self._sounded = -math.inf  # when something was played last
         self._late = False  # whether the residual holds a block
+        self._held = np.zeros(0, np.float32)  # what was heard of that block
         self._filter.forget_sound()
         self._residual.forget_sound()
 
@@ -97,19 +99,24 @@ class EchoCanceller:
         InputError if ``samples`` are not float32 [N].
         """
         samples = checked_samples(samples)
-        expected = self._start + len(self._waiting) / ECHO_RATE
-        if not abs(start - expected) <= _LOST:  # also at the beginning
-            self._start, self._stamps = start - len(self._waiting) / ECHO_RATE, 1
+        clock, seconds = self._clock, self._since
+        if not abs(start - clock.time - seconds) <= _LOST:  # also at the beginning
+            clock.begin(start)
         else:
-            self._stamps += 1
-            self._start += max(_FOLLOW, 1 / self._stamps) * (start - expected)
+            clock.follow(seconds, start)
+        self._since = len(samples) / ECHO_RATE
+        self._start = clock.time - len(self._waiting) / ECHO_RATE  # of the first one that waits
         self._waiting = np.concatenate([self._waiting, samples])
-        out = []
+        out, heard = [], []
         while len(self._waiting) >= BLOCK * (1 + _WAIT):
-            out.append(self._next_block(self._waiting[:BLOCK]))
+            heard.append(self._waiting[:BLOCK])
+            out.append(self._next_block(heard[-1]))
             self._waiting = self._waiting[BLOCK:]
             self._start += BLOCK / ECHO_RATE
-        return np.concatenate(out) if out else np.zeros(0, np.float32)
+        self.heard = np.concatenate([self._held, *heard])
+        clean = np.concatenate(out) if out else np.zeros(0, np.float32)
+        self._held, self.heard = self.heard[len(clean) :], self.heard[: len(clean)]
+        return clean
 
     def _next_block(self, heard: AudioSamples) -> AudioSamples:
         played = self._played_now()
@@ -143,14 +150,14 @@ class EchoCanceller:
         wanted = self._played.number_at(self._start + _EARLY)
         if not math.isfinite(wanted):
             return np.zeros(BLOCK, np.float32)
-        off = wanted - self._next
+        off = wanted - self._place
         if not abs(off) <= _JUMP:
-            self._next = round(wanted)
-        elif abs(off) > _DRIFT:
-            # The clocks drift. The filter barely notices single samples.
-            self._next += 1 if off > 0 else -1
-        self._next += BLOCK
-        return self._played.read(self._next - BLOCK, BLOCK)
+            self._place = wanted
+        elif abs(off) > _OFF:
+            self._place += math.copysign(1, off)
+        found = self._played.read_between(self._place, BLOCK)
+        self._place += BLOCK * self._clock.rate / self._played.clock_rate
+        return found
 
     def _compare(self, heard: Samples, echo: Samples, rest: Samples) -> None:
         """Finds out whether the filter knows the room, from the powers of the last 0.3 s."""

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 BLOCK = 256  # samples: 16 ms at 16 kHz
 _PARTITIONS = 26  # blocks: the filter hears echoes up to 0.41 s after the sound was played
-# The path changes: of its square, this share is new in each block. It lets the filter follow clocks
-# that differ by tens of ppm. At 100 ppm it lowers the echo of wideband noise by less than 4 dB, and
-# does not learn the room. Chosen among 0.0002 to 0.008 in simulated rooms like bench/barge_in.py's.
+# The path changes: of its square, this share is new in each block. It lets the filter follow what
+# is left of the difference between the clocks: tens of ppm in the first seconds. Chosen among
+# 0.0002 to 0.008 in simulated rooms like bench/barge_in.py's.
 _CHANGE = 0.004
 _FIRST = 0.5  # expected square of a coefficient before anything was learnt; louder echoes take long
 _NOISE = 0.8  # share of the last estimate in that of the spectrum of all other sounds
