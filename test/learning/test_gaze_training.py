@@ -321,7 +321,9 @@ def test_a_verdict_needs_the_whole_interval() -> None:
     assert claims.interval((1, 2, 3))[1] == pytest.approx(2.4842, abs=1e-3)
 
 
-def test_claims_are_measured_and_written(tmp_path: Path) -> None:
+def test_claims_are_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One process trains all networks here: each process that is started imports PyTorch for 5 s.
+    monkeypatch.setattr(gaze_claims.os, "cpu_count", lambda: 1)
     recipe = dataclasses.replace(TINY, epochs=1)
     said: list[str] = []
     outcome = gaze_claims.rows((0, 1), said.append, tmp_path, recipe, (2, 11))
@@ -335,6 +337,7 @@ def test_claims_are_measured_and_written(tmp_path: Path) -> None:
         claims.write_claims(tmp_path / "c.md", [], 1, lambda line: None)
 
 
+@pytest.mark.slow
 def test_on_two_devices_each_has_its_half(drawn: GazeFaces, tmp_path: Path) -> None:
     """Trains on two CPU processes, as on two GPUs.
 

@@ -90,6 +90,7 @@ def test_ros_api_is_what_the_nodes_have(
         "camera",
         source=str(sample_photo("astronaut")),
         camera_info_file=calibration(tmp_path / "c.yaml"),
+        rate=2.0,
     )
     recording = str(paths.resource("resources/speech/hello.wav"))
     started: dict[str, NodeProcess] = {}
@@ -98,7 +99,10 @@ def test_ros_api_is_what_the_nodes_have(
         more = {
             "people": {"folder": enrolled_person(tmp_path / "enrolled")},
             "microphone": {"source": recording},
-            "talking_face": {"audio_out": "none", "barge_in": "stop"},
+            "talking_face": {
+                **{"audio_out": "none", "barge_in": "stop"},
+                **{"width": 128, "height": 128, "rate": 5.0},
+            },
             "voice_activity": {"echo_cancellation": True},
             "affect": {"blendshapes": True},
             "session": {"folder": str(tmp_path / "sessions"), "stop_below": 0.0},

@@ -288,7 +288,8 @@ def test_kill_one_and_the_others_go_on(
 def test_attention_falls_back_to_the_head(
     up: Any, peer: Peer, group_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = up("--camera", str(group_photo), "--nodes", "face_tracker,attention")
+    nodes = ("--nodes", "face_tracker,attention", "--composed")
+    graph = up("--camera", str(group_photo), *nodes)
     attention = peer.listen(msg.AttentionArray, "attention")
     peer.until(lambda: attention and len(attention[-1].attention) == 2, timeout=60)
     assert {a.source for a in attention[-1].attention} == {"head_pose"}
@@ -343,7 +344,7 @@ def test_demo_ends_with_a_summary(domain: int, tmp_path: Path) -> None:
 def test_watch_shows_a_running_graph(
     up: Any, peer: Peer, group_photo: Path, tmp_path: Path
 ) -> None:
-    up("--camera", str(group_photo))
+    up("--camera", str(group_photo), "--composed")
     heard = listen_all(peer)
     peer.until(lambda: full(heard), timeout=60)
     words = ("face_1: head", "face_2: head", "looks at the robot", "happy", "face_tracker")

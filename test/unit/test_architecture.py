@@ -142,6 +142,7 @@ def room_of(path: Path) -> str:
     return parts[0]
 
 
+@functools.cache
 def imports(path: Path) -> list[tuple[str, bool, int]]:
     """Returns (absolute dotted name, at top level, line) of everything that a module imports.
 
