@@ -39,6 +39,11 @@ class Heard:
             self._lines += [json.loads(line) for line in complete.splitlines()]
         return self._lines
 
+    def frames(self, name: str, header: dict[str, Any]) -> list[dict[str, Any]]:
+        """Returns the transforms of a frame with this header."""
+        found = (line for line in self.lines() if line.get("child_frame_id") == name)
+        return [line for line in found if line["header"] == header]
+
     def last(self) -> dict[str, dict[str, Any]]:
         """Returns the last message of each topic, and the last transform of each frame."""
         return {line.get("child_frame_id", line["topic"]): line for line in self.lines()}
