@@ -105,6 +105,10 @@ if [ "${1:-}" = test ]; then
   # Of 100 MB that are downloaded, 22 MB stay.
   face-perception models fetch --quiet dlib_face_recognition ||
     fail "the optional model that the tests use could not be fetched: see the message above"
+  # The tests of the head in three dimensions need npm, and are skipped without it.
+  if command -v npm >/dev/null; then
+    face-perception models fetch --quiet three || say "three.js could not be fetched: its tests are skipped"
+  fi
 fi
 
 if [ "${1:-}" = avatar ] && step avatar tools/avatar.txt tools/constraints.txt; then
