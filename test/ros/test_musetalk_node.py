@@ -133,11 +133,12 @@ def test_lips_follow_speech_and_are_interrupted(
     assert is_own(frames[-1], made)
 
 
-@pytest.mark.parametrize(("decoder", "batch"), [("lower", 2), ("tiny", 4)])
 @pytest.mark.usefixtures("_narrow")
-def test_cheaper_decoders_in_batches(
-    start: Callable[..., NodeProcess], peer: Peer, narrow_avatar: Path, decoder: str, batch: int
+def test_a_cheaper_decoder_in_batches(
+    start: Callable[..., NodeProcess], peer: Peer, narrow_avatar: Path
 ) -> None:
+    """The tiny decoder; test_musetalk.py compares the lower one with the exact one."""
+    decoder, batch = "tiny", 4
     made = load_avatar(narrow_avatar)
     node = start(
         "talking_face", avatar=str(narrow_avatar), decoder=decoder, batch=batch, **MUSETALK
@@ -149,9 +150,7 @@ def test_cheaper_decoders_in_batches(
     seen.heard_on_time()
     seen.kept_coming(MUSETALK["rate"])
     assert seen.values()["lips, batch"] == str(batch)
-    assert {"lower": "musetalk_vae_decoder_lower", "tiny": "musetalk_tiny_decoder"}[decoder] in (
-        seen.values()["lips by"]
-    )
+    assert "musetalk_tiny_decoder" in seen.values()["lips by"]
     assert f"decoder {decoder}" in node.log
     assert f"in batches of {batch}" in node.log
 
