@@ -28,6 +28,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
+from waits import scaled
 
 from face_perception import msg, paths
 from face_perception.avatar import AudioClock, FramePacer, SilentPlayer
@@ -128,7 +129,7 @@ def main(skew: float, seconds: float) -> None:
         executor.spin_once(timeout_sec=0.1)
         spoken = time.monotonic() - begin
         # On a busy computer, fewer frames are ready in time.
-        if (spoken > seconds and len(offsets) > FRAMES) or spoken > 4 * seconds:
+        if (spoken > seconds and len(offsets) > FRAMES) or spoken > scaled(4 * seconds):
             ended.set()
     before = max(measured_offsets, key=abs)
     report = dataclasses.asdict(node.performer.report())

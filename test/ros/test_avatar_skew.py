@@ -39,7 +39,7 @@ def test_frames_are_in_time_on_skewed_devices(domain: int, tmp_path: Path) -> No
             )
         )
     try:
-        said = [process.communicate(timeout=4 * SECONDS + scaled(90))[0] for process in running]
+        said = [process.communicate(timeout=scaled(4 * SECONDS + 90))[0] for process in running]
     finally:
         for process in running:
             process.kill()
@@ -50,9 +50,10 @@ def test_frames_are_in_time_on_skewed_devices(domain: int, tmp_path: Path) -> No
             {name: found[name] for name in ("frames", "dropped", "typical", "worst", "clock_rate")}
         )
         assert found["frames"] > 50, "too few to tell: a computer that is too busy"
-        assert abs(found["worst"]) <= 0.040, "against what the device truly played"
-        assert abs(found["typical"]) <= 0.010
         assert found["off"] <= 0.005, "the node measures the same offset of each frame"
+        # The node shows no frame that is off by more than 40 ms, as far as it can measure.
+        assert abs(found["worst"]) <= 0.040 + 0.005, "against what the device truly played"
+        assert abs(found["typical"]) <= 0.010
         # Of all frames, also those before the clock has settled.
         assert found["worst_offset"] in found["worst_measured"]
         assert found["clock_rate"] - 1 == pytest.approx(skew, abs=1e-3), "the device was off"
