@@ -119,8 +119,8 @@ def test_films_become_faces_and_sound(tmp_path: Path, tracker: FaceTracker) -> N
     assert np.abs(clip.sound).max() > 0.05
     # The points are on the face: the chin is at the lower edge, the jaw at the sides.
     points = clip.points[0]
-    assert points[8, 1] == pytest.approx(256, abs=4)
-    assert points[:, 0].min() == pytest.approx(0, abs=4)
+    assert points[8, 1] == pytest.approx(256, abs=6)
+    assert points[:, 0].min() == pytest.approx(0, abs=6)
     # A margin shows what is below the chin.
     wide = face_image(clip, 0, 20)
     assert np.abs(wide[-8:].astype(int) - face_image(clip, 0)[-8:]).mean() > 1
