@@ -77,7 +77,8 @@ def test_its_jaw_follows_the_speech_and_moods_change_the_face(browser: Browser) 
     try:
         browser.resize(240, 160)
         browser.do("Page.navigate", url=f"{web.link}&sound=off")
-        eventually(lambda: (browser.value("window.stats && stats.drawn") or 0) > 5, 120)  # the first takes long
+        # The first picture takes long.
+        eventually(lambda: (browser.value("window.stats && stats.drawn") or 0) > 5, 120)
         browser.value(
             "window.seen = []; const show = head.show.bind(head); head.show = (numbers) => {"
             f" seen.push([clock() - base, numbers[{JAW}]]); show(numbers); }}"
