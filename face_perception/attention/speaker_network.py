@@ -14,10 +14,8 @@ import soxr
 
 from face_perception import faces
 from face_perception.errors import shortened
-from face_perception.inference import Model, ModelError, Purpose
-from face_perception.inference.models.cards import Card
-from face_perception.speech import AudioChunk
-from face_perception.speech.mfcc import MFCC_RATE, MFCC_STEP, MFCC_WINDOW, mfcc
+from face_perception.inference import Card, Model, ModelError, Purpose
+from face_perception.speech import MFCC_RATE, MFCC_STEP, MFCC_WINDOW, AudioChunk, mfcc_frames
 from face_perception.types import FaceCrop, FloatArray, Image
 
 FACES, MFCC, SPEAKING = "faces", "mfcc", "speaking"
@@ -208,7 +206,7 @@ class SpeakerNetwork:
         inside = part[skipped : skipped + needed]
         if len(inside) < needed:
             inside = np.pad(inside, (0, needed - len(inside)))
-        return mfcc(inside, before=float(part[skipped - 1]))
+        return mfcc_frames(inside, before=float(part[skipped - 1]))
 
 
 class SpeakerEstimates:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from face_perception.speech.channels import ChannelMixer
     from face_perception.speech.echo.echo_canceller import ECHO_RATE, EchoCanceller
     from face_perception.speech.mel_spectrogram import log_mel, triangular_filters
+    from face_perception.speech.mfcc import MFCC_RATE, MFCC_STEP, MFCC_WINDOW, mfcc_frames
     from face_perception.speech.mouth_for_heads import VISEMES, blendshapes_of, visemes_of
     from face_perception.speech.mouth_shapes import (
         MOUTH_RATE,
@@ -81,6 +82,9 @@ __all__ = [
     "ECHO_RATE",
     "LONGEST_PIECE",
     "LONGEST_TEXT",
+    "MFCC_RATE",
+    "MFCC_STEP",
+    "MFCC_WINDOW",
     "MOUTH_NETWORKS",
     "MOUTH_RATE",
     "REST",
@@ -126,6 +130,7 @@ __all__ = [
     "log_mel",
     "loudness",
     "make_chunk",
+    "mfcc_frames",
     "mouth_features",
     "open_voice",
     "read_wav",

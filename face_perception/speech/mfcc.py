@@ -22,7 +22,7 @@ _EMPHASIS = 0.97
 _FULL_SCALE = 32768.0  # the networks take samples of 16 bits
 
 
-def mfcc(samples: FloatArray, before: float = 0.0) -> FloatArray:
+def mfcc_frames(samples: FloatArray, before: float = 0.0) -> FloatArray:
     """Returns the coefficients of all whole frames of sound [S] (16 kHz, -1 to 1): float64 [N, 13].
 
     Frame k is that of the samples from 160 k to 160 k + 400. ``before`` is the sample that comes

@@ -53,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "statistics": set(),
     "types": {"errors", "geometry"},
     "gaze_probability": {"errors", "types"},
+    "person_ids": {"types"},
     "camera_messages": {"errors", "types"},
     "result_messages": {"errors", "types", "geometry", "camera_messages"},
     "media": BASE,
@@ -63,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "people": BASE | {"inference", "faces", "gaze"},
     "affect": BASE | {"inference", "faces"},
     "motion": BASE | {"inference", "faces"},
-    "attention": BASE | {"inference", "faces"},
+    "attention": BASE | {"inference", "faces", "speech"},
     "speech": BASE | {"inference"},
     "avatar": BASE | {"inference", "faces", "media", "speech", "audio_devices", "web"},
     "overlay": {"errors", "types", "geometry", "faces"},
@@ -78,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     "bringup": BASE | PROCESS | {"media", "speech", "ros"},
     "nodes": BASE | PROCESS | SENSES
     | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup", "audio_devices"}
-    | {"sessions", "web"},
+    | {"sessions", "web", "person_ids"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
     | {"report", "bringup", "ros", "nodes", "learning", "exit_codes", "event_settings"},
     "cli": {"commands", "errors", "standard_streams"},
@@ -115,7 +116,7 @@ RESERVED: dict[str, set[str]] = {
     "tensorrt": {"inference"},
     "mediapipe": set(),
     "ray": {"commands"},
-    "soxr": {"speech", "learning"},
+    "soxr": {"attention", "speech", "learning"},
     "espeakng_loader": {"learning"},
     "hibari": {"speech"},
     "av": {"media"},

@@ -120,7 +120,7 @@ def lr_asd_build(
             MFCC: Port(
                 (None, window * PER_IMAGE, COEFFICIENTS),
                 "float32",
-                "MFCC of the same time, of 16-bit samples: 25 ms every 10 ms, as speech.mfcc",
+                "MFCC of the same time, of 16-bit samples: 25 ms every 10 ms, as mfcc_frames",
             ),
         },
         outputs={

@@ -163,7 +163,7 @@ class LRASD(nn.Module):
     def forward(self, faces: torch.Tensor, mfcc: torch.Tensor) -> torch.Tensor:
         """Returns the probability [N, T].
 
-        ``faces`` [N, T, 112, 112] are gray, 0 to 255; ``mfcc`` [N, 4T, 13] as ``speech.mfcc``
+        ``faces`` [N, T, 112, 112] are gray, 0 to 255; ``mfcc`` [N, 4T, 13] as ``mfcc_frames``
         returns it.
         """
         pictures = (faces / 255 - MEAN) / DEVIATION
