@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.speech.audio_chunks import AudioSamples, checked_samples
-from face_perception.speech.lip_motion import LipMotion
+from face_perception.speech.lip_speed_limit import LipSpeedLimit
 from face_perception.speech.mouth_shape_track import MouthShapeTrack
 from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
 from face_perception.speech.steady_sound import SteadySound
@@ -119,7 +119,7 @@ class BandMouth:
         self._steady = SteadySound()
         self._since_voice = _HOLD + 1
         self._raw: deque[FloatArray] = deque(maxlen=2 * _SMOOTH + 1)
-        self._motion = LipMotion(_PERIOD)
+        self._limit = LipSpeedLimit(_PERIOD)
         self._wanted = MouthShapeTrack(_PERIOD)
         self._track = MouthShapeTrack(_PERIOD)
 
@@ -214,7 +214,7 @@ class BandMouth:
         smooth = (self._kernel[:, None] * rows).sum(0)
         wanted = np.where(smooth < 1e-3, 0.0, smooth)
         self._wanted.append(wanted)
-        self._track.append(self._motion.follow(wanted))
+        self._track.append(self._limit.follow(wanted))
 
 
 def _raw_shape(heard: _AudioFrame, near: float) -> FloatArray:

@@ -13,7 +13,7 @@ from face_perception.geometry import smoothstep
 from face_perception.inference import Model, ModelError, Purpose, load
 from face_perception.speech.audio_chunks import AudioSamples, checked_samples
 from face_perception.speech.band_mouth import BandMouth
-from face_perception.speech.lip_motion import LipMotion
+from face_perception.speech.lip_speed_limit import LipSpeedLimit
 from face_perception.speech.mel_spectrogram import mel_filters
 from face_perception.speech.mouth_shape_track import MouthShapeTrack
 from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
@@ -92,7 +92,7 @@ class NeuralMouth:
         self._state = self._rest
         self._frame_count = 0
         self._track = MouthShapeTrack(self.frame_period)  # the network alone
-        self._motion = LipMotion(self.frame_period)
+        self._limit = LipSpeedLimit(self.frame_period)
         self._shown = MouthShapeTrack(self.frame_period)
 
     def push_samples(self, samples: AudioSamples) -> None:
@@ -124,7 +124,7 @@ class NeuralMouth:
         bands = self._bands.wanted
         for i in range(len(self._shown), min(len(self._track), len(bands))):
             made = _combined(MouthShape(*bands[i].tolist()), MouthShape(*self._track[i].tolist()))
-            self._shown.append(self._motion.follow(made))
+            self._shown.append(self._limit.follow(made))
 
     def _run(self, frame: FloatArray) -> None:
         out = self._model.infer({"features": frame[None], "state": self._state})

@@ -12,7 +12,7 @@ import numpy as np
 
 from face_perception.errors import InputError, shortened
 from face_perception.speech.articulation import ARTICULATION_RATE, articulation
-from face_perception.speech.lip_motion import limited_motion
+from face_perception.speech.lip_speed_limit import limited_motion
 from face_perception.speech.mouth_shape_track import MouthShapeTrack
 from face_perception.speech.mouth_shapes import MouthShape
 from face_perception.speech.voices.voice import Phone

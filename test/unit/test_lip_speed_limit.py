@@ -16,7 +16,7 @@ from face_perception.speech import (
     lip_distance,
     with_effort_of,
 )
-from face_perception.speech.lip_motion import LipMotion, limited_motion
+from face_perception.speech.lip_speed_limit import LipSpeedLimit, limited_motion
 
 # The lips of people in the sample clips of GRID move by up to 0.34 in 30 ms; 1 is 2 cm.
 MOST_IN_30_MS = 0.34
@@ -66,7 +66,7 @@ def test_the_mouth_that_knows_the_phonemes_closes_in_time_and_does_not_jump() ->
 
 def test_speed_builds_up() -> None:
     """The lips do not start, stop or overshoot with a jerk."""
-    motion, opened = LipMotion(PERIOD), np.array([0.7, 0, 0, 0, 0, 0])
+    motion, opened = LipSpeedLimit(PERIOD), np.array([0.7, 0, 0, 0, 0, 0])
     jaw = np.array([motion.follow(opened)[0] for _ in range(30)])
     assert jaw[0] < 0.06 < jaw[3]
     assert jaw.max() == pytest.approx(0.7)

@@ -25,12 +25,12 @@ _SETTLED = 1e-3  # smaller weights are 0
 _PRESS = 3
 
 
-class LipMotion:
+class LipSpeedLimit:
     """Follows wanted mouth shapes that are ``period`` seconds apart, with limited speed.
 
     The first shape is at rest.
 
-    >>> motion = LipMotion(0.01)
+    >>> motion = LipSpeedLimit(0.01)
     >>> opened = [float(motion.follow(np.array([0.7, 0, 0, 0, 0, 0]))[0]) for _ in range(20)]
     >>> round(opened[2], 3), opened[-1]  # 30 ms after the jaw should be open, and 200 ms
     (0.2, 0.7)
@@ -76,5 +76,5 @@ def limited_motion(wanted: FloatArray, period: float) -> FloatArray:
     for k in range(1, count + 1):
         coming = padded[k : k + len(wanted), _PRESS]
         early[:, _PRESS] = np.maximum(early[:, _PRESS], coming - k * period * _SPEED[_PRESS])
-    motion = LipMotion(period)
+    motion = LipSpeedLimit(period)
     return np.array([motion.follow(one) for one in early]).reshape(wanted.shape)
