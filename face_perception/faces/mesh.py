@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.appearance import measure_appearance
 from face_perception.faces.detector import Detection
+from face_perception.faces.face_similarity import measure_appearance
 from face_perception.faces.landmarks import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
 from face_perception.inference import Model
 from face_perception.types import Image

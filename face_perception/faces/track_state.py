@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.appearance import appearance_similarity
 from face_perception.faces.detector import Detection
 from face_perception.faces.eye_openness import EyeOpenness
 from face_perception.faces.eye_visibility import EyeVisibility
+from face_perception.faces.face_similarity import appearance_similarity
 from face_perception.faces.mesh import MARGIN, Square, square_of_landmarks
 from face_perception.faces.mesh_certainty import mesh_certainty, mesh_distance
 from face_perception.types import HeadPose

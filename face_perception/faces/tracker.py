@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError, shortened
-from face_perception.faces.appearance import appearance_similarity
 from face_perception.faces.detector import (
     WHOLE_IMAGE,
     Detection,
@@ -28,6 +27,7 @@ from face_perception.faces.detector import (
 )
 from face_perception.faces.eye_openness import eye_aspect_ratios
 from face_perception.faces.eye_visibility import eye_visibility
+from face_perception.faces.face_similarity import appearance_similarity
 from face_perception.faces.head_pose import head_pose
 from face_perception.faces.mesh import (
     Mesh,

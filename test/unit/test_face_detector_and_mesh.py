@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from faces_scene import paste, photo, wall
 
-from face_perception.faces.appearance import appearance_similarity, measure_appearance
 from face_perception.faces.detector import (
     Detector,
     SearchView,
     close_up_windows,
     small_face_windows,
 )
+from face_perception.faces.face_similarity import appearance_similarity, measure_appearance
 from face_perception.faces.mesh import (
     SIDE,
     Mesh,
