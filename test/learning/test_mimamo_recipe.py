@@ -22,7 +22,7 @@ from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.mimamo import clip_data
 from face_perception.learning.mimamo import recipe as recipes
 from face_perception.learning.mimamo import runs as mimamo_runs
-from face_perception.learning.mimamo.appearance import load_appearance
+from face_perception.learning.mimamo.appearance_features import load_appearance_features
 from face_perception.learning.mimamo.clip_data import Clips, Video, Videos, fold_of, read_videos
 from face_perception.learning.mimamo.losses import per_label_loss, released_loss
 from face_perception.learning.mimamo.recipe import MimamoRecipe
@@ -71,7 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def videos(data: Path) -> Videos:
-    return read_videos(data, data / "cache", load_appearance("pixels"), one_sided=True)
+    return read_videos(data, data / "cache", load_appearance_features("pixels"), one_sided=True)
 
 
 def test_losses_equal_the_published_ones() -> None:
@@ -133,7 +133,7 @@ def test_features_are_those_of_the_node_and_are_kept(
     np.testing.assert_allclose(videos.phase1[kept], phases[1], atol=2e-3)
     assert np.abs(phases[0]).max() > 0.05
     said: list[str] = []
-    appearance = load_appearance("pixels")
+    appearance = load_appearance_features("pixels")
     again = read_videos(data, data / "cache", appearance, one_sided=True, report=said.append)
     assert not said, "the second time, nothing is computed"
     assert np.array_equal(again.appearance, videos.appearance)
@@ -315,7 +315,7 @@ def test_data_that_is_no_video_is_refused(data: Path, tmp_path: Path) -> None:
     def refused(columns: dict[str, list[object]]) -> str:
         pyarrow.parquet.write_table(pyarrow.table(columns), folder / dataset.TABLE)
         with pytest.raises(DatasetError) as caught:
-            read_videos(folder, tmp_path / "c", load_appearance("pixels"), one_sided=True)
+            read_videos(folder, tmp_path / "c", load_appearance_features("pixels"), one_sided=True)
         return str(caught.value)
 
     assert "lacks the column video" in refused({k: v for k, v in table.items() if k != "video"})

@@ -23,7 +23,7 @@ from face_perception.errors import InputError
 from face_perception.faces import CROP_SIDE
 from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import DatasetError
-from face_perception.learning.mimamo.appearance import Appearance
+from face_perception.learning.mimamo.appearance_features import AppearanceFeatures
 from face_perception.motion import (
     HALF_WINDOW,
     appearance_images,
@@ -85,7 +85,7 @@ class Videos:
 def read_videos(
     folder: Path,
     cache: Path,
-    appearance: Appearance,
+    appearance: AppearanceFeatures,
     *,
     one_sided: bool,
     report: Callable[[str], None] = lambda line: None,
@@ -139,7 +139,7 @@ def _only(values: Array) -> str | None:
     return str(found.pop()) if len(found) == 1 else None
 
 
-def _key(folder: Path, appearance: Appearance, one_sided: bool) -> str:
+def _key(folder: Path, appearance: AppearanceFeatures, one_sided: bool) -> str:
     """Returns the name of the folder in the cache: a hash of all that the features depend on."""
     tables = [
         hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -154,7 +154,7 @@ def _compute(
     order: npt.NDArray[np.int64],
     videos: Sequence[Video],
     kept: Path,
-    appearance: Appearance,
+    appearance: AppearanceFeatures,
     one_sided: bool,
     report: Callable[[str], None],
 ) -> None:
@@ -174,7 +174,7 @@ def _write_arrays(
     order: npt.NDArray[np.int64],
     videos: Sequence[Video],
     folder: Path,
-    appearance: Appearance,
+    appearance: AppearanceFeatures,
     one_sided: bool,
     report: Callable[[str], None],
 ) -> None:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from face_perception.errors import InputError
 from face_perception.inference import ModelBuild
 from face_perception.learning.concordance import ccc
-from face_perception.learning.mimamo.appearance import PIXELS, Appearance
+from face_perception.learning.mimamo.appearance_features import PIXELS, AppearanceFeatures
 from face_perception.learning.mimamo.clip_data import Clips, Video, Videos, fold_of
 from face_perception.learning.mimamo.export import two_stream_build
 from face_perception.learning.mimamo.losses import LOSSES
@@ -283,7 +283,7 @@ def model_build(
     name: str,
     network: TwoStream,
     recipe: MimamoRecipe,
-    appearance: Appearance,
+    appearance: AppearanceFeatures,
     held_out: Videos,
     spread: FloatArray,
     *,

@@ -11,7 +11,10 @@ from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
 from face_perception.learning.mimamo import recipe as recipes
-from face_perception.learning.mimamo.appearance import Appearance, load_appearance
+from face_perception.learning.mimamo.appearance_features import (
+    AppearanceFeatures,
+    load_appearance_features,
+)
 from face_perception.learning.mimamo.clip_data import NEEDS, Videos, read_videos
 from face_perception.learning.mimamo.recipe import MimamoRecipe
 from face_perception.learning.synthesis.motion_clips import MotionClips, write_motion_clips
@@ -81,8 +84,8 @@ def evaluate(
 
 def _videos(
     recipe: MimamoRecipe, out: Path, data: Path, report: Callable[[str], None]
-) -> tuple[Appearance, Videos]:
-    appearance = load_appearance(recipe.appearance)
+) -> tuple[AppearanceFeatures, Videos]:
+    appearance = load_appearance_features(recipe.appearance)
     cache = Path(recipe.cache).expanduser() if recipe.cache else out / _FEATURES
     videos = read_videos(data, cache, appearance, one_sided=recipe.one_sided, report=report)
     return appearance, videos

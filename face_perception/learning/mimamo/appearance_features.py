@@ -30,7 +30,7 @@ class PixelAppearance(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class Appearance:
+class AppearanceFeatures:
     """Computes appearance features.
 
     ``compute`` maps faces [N, 3, 224, 224], RGB, 0 to 255, to features [N, ``features``].
@@ -54,13 +54,13 @@ class Appearance:
         )
 
 
-def load_appearance(name: str) -> Appearance:
+def load_appearance_features(name: str) -> AppearanceFeatures:
     """Returns ``pixels``, or the installed model of a name, such as ``mimamo_appearance``.
 
     Raises ModelError if there is no such model or it does not take a face and return features.
     """
     if name == PIXELS:
-        return Appearance(features_by(PixelAppearance()), PixelAppearance.features, PIXELS)
+        return AppearanceFeatures(features_by(PixelAppearance()), PixelAppearance.features, PIXELS)
     model = load(name)
     face, found = model.inputs.get("face"), model.outputs.get("features")
     count = found.shape[-1] if found is not None and len(found.shape) == 2 else None
@@ -73,4 +73,4 @@ def load_appearance(name: str) -> Appearance:
     def compute(faces: np.ndarray) -> np.ndarray:
         return model.infer({"face": faces})["features"]
 
-    return Appearance(compute, count, model.card.sha256, model.card.name)
+    return AppearanceFeatures(compute, count, model.card.sha256, model.card.name)
