@@ -6,7 +6,7 @@ from face_perception.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from face_perception.affect.action_units import LandmarkActionUnits
-    from face_perception.affect.appearance import AppearanceNet, load_appearance
+    from face_perception.affect.appearance_units import AppearanceNet, load_appearance
     from face_perception.affect.blendshapes import BlendshapesNet
     from face_perception.affect.estimator import AffectEstimator, CropAffect, load_affect
     from face_perception.affect.expression import (
