@@ -23,8 +23,8 @@ from face_perception.errors import InputError, MissingDependencyError
 from face_perception.media.alpha import on_plain_ground
 from face_perception.media.eight_bits import BitDepth
 from face_perception.media.film_damage import check_picture_list, missing_part
+from face_perception.media.nameless_file import NamelessFile
 from face_perception.media.orientation import Turn, turn_of_matrix
-from face_perception.media.unnamed import Unnamed
 from face_perception.types import Image
 
 # Containers that are read, by FFmpeg's names. Others are left out: playlists, which open other
@@ -322,7 +322,7 @@ def open_container(av: Any, file: BinaryIO) -> Any:
     check_picture_list(file)
     file.seek(0)
     return av.open(
-        Unnamed(file),
+        NamelessFile(file),
         buffer_size=1 << 18,
         metadata_errors="replace",
         container_options={"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": ""},

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from face_perception.errors import FacePerceptionError
 from face_perception.media.film import import_av
-from face_perception.media.unnamed import Unnamed
+from face_perception.media.nameless_file import NamelessFile
 from face_perception.types import Image
 
 _TICKS = 60_000  # time units of a stamp per second; MPEG-4 allows at most 65535
@@ -54,8 +54,8 @@ class FilmWriter:
             raise type(error)(
                 error.errno, f"{path} cannot be written ({error.strerror}): choose another folder"
             ) from error
-        self._unnamed = Unnamed(self._file)
-        self._film = self._av.open(self._unnamed, "w", format=container)
+        self._nameless = NamelessFile(self._file)
+        self._film = self._av.open(self._nameless, "w", format=container)
         self._video: Any = None
         self._sound: Any = None
         self._count, self._last, self._samples = 0, -1, 0
@@ -134,7 +134,7 @@ class FilmWriter:
 
     def _failed(self, error: Exception) -> FilmError:
         # FFmpeg does not hand on why the file could not be written.
-        cause = self._unnamed.error or error
+        cause = self._nameless.error or error
         reason = " ".join(str(getattr(cause, "strerror", None) or cause).split())
         return FilmError(f"{self._path} cannot be written: {reason}")
 

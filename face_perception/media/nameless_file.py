@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 
-class Unnamed:
+class NamelessFile:
     """A file for PyAV without its name: FFmpeg gives a meaning to ``:``, ``%d`` and endings.
 
     ``error`` is the first error in writing the file.
