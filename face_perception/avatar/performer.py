@@ -22,7 +22,7 @@ from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
 from face_perception.avatar.playback.clock_skew import ClockSkew
 from face_perception.avatar.playback.mouth_feed import MouthFeed
 from face_perception.avatar.playback.playback_queue import PlaybackQueue
-from face_perception.avatar.playback.speech_limit import SpeechLimit
+from face_perception.avatar.playback.queue_limit import QueueLimit
 from face_perception.avatar.screens.screen import Screen, ScreenFrame
 from face_perception.settings import check, setting
 from face_perception.speech import (
@@ -245,7 +245,7 @@ class Performer:
         # the shape of the mouth, and whether there is speech.
         self.on_mouth: Callable[[float, MouthShape, bool], None] | None = None
         self._pacer = FramePacer(self.clock, s.rate)
-        self._limit = SpeechLimit(s.longest_speech)
+        self._limit = QueueLimit(s.longest_speech)
         self._stream = SpeechStream(
             tuple({MOUTH_RATE, s.audio_rate}), delay=s.delay, end_after=s.end_after
         )

@@ -11,14 +11,14 @@ from face_perception.speech import AudioChunk
 _RESUME = 0.5
 
 
-class SpeechLimit:
+class QueueLimit:
     """Drops the end of speech that would have to wait too long. Knows no player.
 
     ``longest`` is the limit in seconds. Speech that fits is never changed. Speech that is played
     already continues; what is dropped is what came last.
 
     >>> import numpy as np
-    >>> limit = SpeechLimit(longest=60.0)
+    >>> limit = QueueLimit(longest=60.0)
     >>> minutes = AudioChunk(0.0, 16_000, np.zeros(120 * 16_000, np.float32))
     >>> kept = limit.fit(minutes, waiting=20.0)
     >>> kept.duration, limit.dropped
