@@ -140,14 +140,14 @@ def launch_actions(context: Any, options: graph.GraphOptions, *, respawn: bool) 
         # Not launch_ros's Node: that knows one node a process, and would give what surrounds an
         # include (a namespace, remaps, parameters) only to the last node of a composed process.
         ExecuteProcess(
-            # launch does not notice a process that hangs; the guard does.
+            # launch does not notice a process that hangs; the launch watchdog does.
             cmd=[
-                *(sys.executable, "-m", "face_perception.bringup.guard"),
+                *(sys.executable, "-m", "face_perception.bringup.launch_watchdog"),
                 *(["--respawn"] if respawn else []),
                 ExecutableInPackage(package="face_perception", executable=process.name),
                 *process.executable_arguments(),
             ],
-            name=process.name,  # in the log, instead of the name of the guard
+            name=process.name,  # in the log, instead of that of the watchdog
             # All of it: launch starts a process again in the environment of that moment, when
             # the variables that a group of actions had set are gone.
             env=graph.merged_environment(os.environ, sends_images=process.sends_images),

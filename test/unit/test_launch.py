@@ -248,10 +248,10 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, Any
 
 def command_of(process: Any) -> tuple[str, list[str]]:
     """Returns the name of a process, and its arguments for ``python -m face_perception.nodes``."""
-    *guard, respawn, executable = process.cmd[:5]
+    *watchdog, respawn, executable = process.cmd[:5]
     assert (respawn, process.respawn) == ("--respawn", True)
-    # launch starts each node through the guard, which ends one that hangs.
-    assert guard == [sys.executable, "-m", "face_perception.bringup.guard"]
+    # launch starts each node through the launch watchdog, which ends one that hangs.
+    assert watchdog == [sys.executable, "-m", "face_perception.bringup.launch_watchdog"]
     assert executable == f"face_perception/{process.name}"
     assert process.env["ORT_DISABLE_TELEMETRY"] == "1"
     assert set(process.env) >= {"HOME", "PATH"}, "a node is started again with all of it"

@@ -19,6 +19,9 @@ from face_perception.heartbeat import HeartbeatReader
 from face_perception.ros import waiting_times, watchdog
 from face_perception.ros.watchdog import PortCheck, removed_ports, shared_memory_state
 
+# The process that ros2 launch starts in place of a node.
+LAUNCH_WATCHDOG = [sys.executable, "-m", "face_perception.bringup.launch_watchdog"]
+
 START = """
 import os, signal, sys, threading, time, ctypes
 from face_perception.ros import waiting_times
@@ -145,17 +148,17 @@ def test_a_parent_that_stood_still_itself_does_not_blame_the_process() -> None:
         ("import os; os.kill(os.getpid(), 9)", 128 + 9),
     ],
 )
-def test_the_guard_ends_with_its_node(command: str, code: int) -> None:
-    """ros2 launch starts the guard, so it sees that a hung node has ended."""
-    guard = (
+def test_the_launch_watchdog_ends_with_its_node(command: str, code: int) -> None:
+    """ros2 launch starts the launch watchdog, so it sees that a hung node has ended."""
+    program = (
         "import sys\n"
-        "from face_perception.bringup import guard\n"
+        "from face_perception.bringup import launch_watchdog\n"
         "from face_perception.ros import waiting_times\n"
         "waiting_times.HEARTBEAT_SILENCE = 0.5\n"
-        "raise SystemExit(guard.main(sys.argv[1:]))"
+        "raise SystemExit(launch_watchdog.main(sys.argv[1:]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", guard, sys.executable, "-c", command],
+        [sys.executable, "-c", program, sys.executable, "-c", command],
         capture_output=True,
         text=True,
         timeout=scaled(30),
@@ -164,25 +167,25 @@ def test_the_guard_ends_with_its_node(command: str, code: int) -> None:
     assert ("sent no heartbeat" in done.stderr) is (code == EXIT_STUCK)
 
 
-def test_the_guard_passes_signals_on() -> None:
+def test_the_launch_watchdog_passes_signals_on() -> None:
     command = "import time; print('ready', flush=True); time.sleep(60)"
-    guard = subprocess.Popen(
-        [sys.executable, "-m", "face_perception.bringup.guard", sys.executable, "-c", command],
-        stdout=subprocess.PIPE,
+    process = subprocess.Popen(
+        [*LAUNCH_WATCHDOG, sys.executable, "-c", command], stdout=subprocess.PIPE
     )
-    assert guard.stdout is not None
-    assert guard.stdout.readline() == b"ready\n"
-    guard.terminate()
-    assert guard.wait(scaled(30)) == 128 + signal.SIGTERM
-    guard.stdout.close()
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.terminate()
+    assert process.wait(scaled(30)) == 128 + signal.SIGTERM
+    process.stdout.close()
 
 
-def test_the_guard_does_not_let_a_wrong_start_be_repeated() -> None:
+def test_the_launch_watchdog_does_not_let_a_wrong_start_be_repeated() -> None:
     """launch has no exit code after which it starts a process no more."""
     command = [sys.executable, "-c", f"raise SystemExit({EXIT_USAGE})"]
-    guard = [sys.executable, "-m", "face_perception.bringup.guard"]
-    assert subprocess.run([*guard, *command], timeout=scaled(30)).returncode == EXIT_USAGE
-    process = subprocess.Popen([*guard, "--respawn", *command], stderr=subprocess.PIPE, text=True)
+    assert subprocess.run([*LAUNCH_WATCHDOG, *command], timeout=scaled(30)).returncode == EXIT_USAGE
+    process = subprocess.Popen(
+        [*LAUNCH_WATCHDOG, "--respawn", *command], stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     assert "not started again" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
@@ -194,14 +197,13 @@ def test_no_node_survives_a_killed_launch() -> None:
     node = "import time; print('ready', flush=True); time.sleep(60)"
     launch = (
         "import subprocess, sys\n"
-        "guard = [sys.executable, '-m', 'face_perception.bringup.guard', sys.executable, '-c']\n"
-        f"subprocess.run([*guard, {node!r}])"
+        f"subprocess.run([*{LAUNCH_WATCHDOG}, sys.executable, '-c', {node!r}])"
     )
     process = subprocess.Popen([sys.executable, "-c", launch], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.kill()
-    # The end of the file: guard and node, which hold the pipe open, have ended.
+    # The end of the file: watchdog and node, which hold the pipe open, have ended.
     assert select.select([process.stdout], [], [], scaled(10))[0]
     assert process.stdout.read() == ""
     process.wait()

@@ -1,12 +1,12 @@
 """Runs one node for `ros2 launch`, and kills it if it sends no heartbeats.
 
-    python3 -m face_perception.bringup.guard [--respawn] COMMAND [ARGUMENT …]
+    python3 -m face_perception.bringup.launch_watchdog [--respawn] COMMAND [ARGUMENT …]
 
 launch starts a process again that ends, but does not notice one that hangs. It therefore starts
 this one, which imports little, and which kills a hung node and ends with exit code 70. Signals are
 passed on to the node. If launch itself is killed, the node ends, too. With --respawn, launch would
 start the node again for ever: a node that cannot start with its arguments is not started again,
-because the guard waits for a signal before it ends.
+because the watchdog waits for a signal before it ends.
 """
 
 from __future__ import annotations
