@@ -21,7 +21,7 @@ from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.data.mpiifacegaze import read_annotations, read_camera
 from face_perception.learning.musetalk.state_dicts import read_state_dict
-from face_perception.learning.onnx_file.contract import read_contract
+from face_perception.learning.onnx_file.card import read_contract
 from face_perception.learning.onnx_file.graph import read_graph
 from face_perception.learning.run_folder import data_of
 from face_perception.learning.synthesis.rendered.dataset import read_settings, read_truths

@@ -35,7 +35,7 @@ from face_perception.gaze import (
     to_normalized_angles,
 )
 from face_perception.inference import ModelError, find_card, load, read_reference_inputs
-from face_perception.learning.onnx_file.contract import card_file, read_contract
+from face_perception.learning.onnx_file.card import card_file, read_contract
 from face_perception.learning.onnx_file.graph import read_graph
 from face_perception.learning.onnx_file.sign_test import (
     LEAST_SHARE,

@@ -15,7 +15,7 @@ import numpy as np
 from face_perception.affect import expression_input
 from face_perception.gaze import CropsUnavailable, make_face_picture
 from face_perception.inference import Model, ModelBuild, ModelError, Port, install_model, load
-from face_perception.learning.onnx_file.contract import Contract, card_file, read_contract
+from face_perception.learning.onnx_file.card import Contract, card_file, read_contract
 from face_perception.learning.onnx_file.graph import read_graph, wrap
 from face_perception.learning.onnx_file.sign_test import (
     MirroredFace,

@@ -17,7 +17,7 @@ from onnx import TensorProto, compose, helper, numpy_helper, shape_inference
 
 from face_perception.errors import InputError, one_line
 from face_perception.inference import ModelError
-from face_perception.learning.onnx_file.contract import (
+from face_perception.learning.onnx_file.card import (
     LEFT_OUT,
     AngleContract,
     Contract,
