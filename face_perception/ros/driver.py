@@ -29,7 +29,7 @@ from face_perception.errors import FacePerceptionError, InputError
 from face_perception.ros import qos, waiting_times
 from face_perception.ros.deaf_subscriptions import RECEIVED, SENT, Hearing
 from face_perception.ros.log_limiter import LogLimiter
-from face_perception.ros.newest_item_worker import LatestWorker
+from face_perception.ros.newest_item_worker import NewestItemWorker
 from face_perception.ros.node_host import NodeHost
 from face_perception.ros.node_statistics import Statistics
 from face_perception.ros.parameters import Parameters
@@ -241,10 +241,10 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         """Offers a service; ``callback(request, response)`` returns the response."""
         self.on_end(self.destroy_service, self.create_service(service_type, name, callback))
 
-    def worker(self, work: Callable[[T], None], **options: Any) -> LatestWorker[T]:
-        """Returns a worker thread; ``options`` are those of ``LatestWorker``."""
+    def worker(self, work: Callable[[T], None], **options: Any) -> NewestItemWorker[T]:
+        """Returns a worker thread; ``options`` are those of ``NewestItemWorker``."""
         steps = self._watched("the worker")
-        worker = LatestWorker(
+        worker = NewestItemWorker(
             self.get_name(),
             work,
             self.log_exception,

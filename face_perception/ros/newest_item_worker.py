@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class LatestWorker(Generic[T]):
+class NewestItemWorker(Generic[T]):
     """A thread that calls ``work(item)`` for queued items.
 
     The queue has ``waiting`` places; a new item drops the oldest from a full queue. When no item

@@ -4,7 +4,7 @@ import threading
 
 from waits import scaled
 
-from face_perception.ros.newest_item_worker import LatestWorker
+from face_perception.ros.newest_item_worker import NewestItemWorker
 
 
 def test_only_the_newest_is_worked_on() -> None:
@@ -18,7 +18,7 @@ def test_only_the_newest_is_worked_on() -> None:
         if len(done) == 2:
             both.set()
 
-    worker = LatestWorker("test", work, lambda error: None)
+    worker = NewestItemWorker("test", work, lambda error: None)
     assert not worker.put(1)
     assert begun.wait(scaled(5))
     assert not worker.put(2)
@@ -40,7 +40,7 @@ def test_some_may_wait_in_order() -> None:
         if item == 5:
             all_done.set()
 
-    worker = LatestWorker("test", work, lambda error: None, waiting=3)
+    worker = NewestItemWorker("test", work, lambda error: None, waiting=3)
     assert not worker.put(1)
     assert begun.wait(scaled(5))
     assert [worker.put(item) for item in (2, 3, 4, 5)] == [False, False, False, True]
@@ -58,7 +58,7 @@ def test_idle_is_said_once_until_something_comes_again() -> None:
         said.append("idle")
         idle.release()
 
-    worker = LatestWorker(
+    worker = NewestItemWorker(
         "test", said.append, lambda error: None, waiting=2, idle_after=0.05, on_idle=on_idle
     )
     assert not idle.acquire(timeout=0.3), "nothing has come"
@@ -83,7 +83,7 @@ def test_survives_errors() -> None:
             raise RuntimeError("boom")
         seen.set()
 
-    worker = LatestWorker("test", work, on_error)
+    worker = NewestItemWorker("test", work, on_error)
     worker.put(0)
     assert failed.wait(scaled(5))
     worker.put(1)
