@@ -43,6 +43,13 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     made.close()
 
 
+def with_three() -> dict[str, tuple[str, bytes]]:
+    try:
+        return head_files() | three_files()
+    except ModelError as error:
+        pytest.skip(str(error))
+
+
 def test_without_three_the_page_says_how_to_get_it(browser: Browser) -> None:
     web = WebScreen("127.0.0.1", 0, rate=48_000, files=head_files())
     try:
@@ -54,12 +61,37 @@ def test_without_three_the_page_says_how_to_get_it(browser: Browser) -> None:
         web.close()
 
 
+def test_the_page_follows_a_node_with_another_renderer(browser: Browser) -> None:
+    """A canvas cannot show both, and a problem of the head does not stay for the pictures."""
+    picture = np.zeros((64, 64, 3), np.uint8)
+    stages: list[tuple[np.ndarray | None, dict[str, tuple[str, bytes]], str]] = [
+        (None, head_files(), "note.textContent.includes('three.js is missing')"),
+        (picture, {}, "window.stats && stats.drawn > 0 && !headProblem"),
+        (None, with_three(), "window.stats && stats.drawn > 0 && head !== null"),
+        (picture, {}, "window.stats && stats.drawn > 0 && head === null"),
+    ]
+    port = 0
+    for image, files, expected in stages:
+        web = WebScreen("127.0.0.1", port, rate=48_000, files=files)
+        if not port:
+            browser.resize(240, 160)
+            browser.do("Page.navigate", url=web.address)
+        port = web.port
+
+        def is_shown(
+            web: WebScreen = web, image: np.ndarray | None = image, expected: str = expected
+        ) -> bool:
+            web.show_frame(ScreenFrame(0, image, 0.0, time.monotonic()))
+            return bool(browser.value(expected))
+
+        try:
+            eventually(is_shown, 120)
+        finally:
+            web.close()
+
+
 def test_its_jaw_follows_the_speech_and_moods_change_the_face(browser: Browser) -> None:
-    try:
-        files = head_files() | three_files()
-    except ModelError as error:
-        pytest.skip(str(error))
-    web = WebScreen("127.0.0.1", 0, rate=48_000, token="secret_token", files=files)
+    web = WebScreen("127.0.0.1", 0, rate=48_000, token="secret_token", files=with_three())
     performer = Performer(BandMouth(), IdleMotionAnimator(prosody=False), None)
     player = SilentPlayer(performer.playback_queue, performer.clock)
     performer.screens = (web,)
