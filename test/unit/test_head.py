@@ -71,11 +71,16 @@ def test_numbers_are_finite_and_limited() -> None:
 
 @pytest.mark.parametrize(
     ("renderer", "screen"),
-    [("none", {"window": "full"}), ("none", {"web_port": 8080}), ("head", {"window": "full"})],
+    [
+        ("none", {"window": "full"}),
+        ("none", {"web_port": 8080}),
+        ("head", {"window": "full"}),
+        ("head", {"web_port": 0}),
+    ],
 )
-def test_empty_screens_are_refused(renderer: str, screen: dict[str, object]) -> None:
+def test_screens_that_do_not_fit_are_refused(renderer: str, screen: dict[str, object]) -> None:
     fitting = {"window": "none", "web_port": 8080 * (renderer == "head"), "renderer": renderer}
     (name,) = screen
-    with pytest.raises(InputError, match=f"renderer is {renderer}, .*set {name} to"):
+    with pytest.raises(InputError, match=f"renderer is {renderer}, .*set {name}"):
         renderer_choice._check_screens(SimpleNamespace(**(fitting | screen)))
     renderer_choice._check_screens(SimpleNamespace(**fitting))

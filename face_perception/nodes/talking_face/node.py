@@ -234,7 +234,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def _open_screens(self) -> None:
         values = self.values
-        self._screens, self._web = [self._topics], None
+        self._screens, self._web, self._missing = [self._topics], None, ""
         if values.window != "none":
             self._screens.append(WindowScreen(full=values.window == "full"))
         if values.web_port:
@@ -256,7 +256,6 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         """Returns the files of the head in three dimensions, if the page shows it."""
         if self.values.renderer != "head":
             return {}
-        self._missing = ""
         try:
             return head_files() | three_files()
         except ModelError as error:

@@ -234,7 +234,12 @@ class RendererChoice:
 
 
 def _check_screens(values: Any) -> None:
-    """Raises InputError if a screen is asked for that shows the pictures of a renderer."""
+    """Raises InputError if a screen would stay empty, or if a head has no page that shows it."""
+    if values.renderer == "head" and not values.web_port:
+        raise InputError(
+            "renderer is head, but web_port is 0, so no web page shows the head: set web_port, for "
+            "example to 8080, or renderer to none"
+        )
     screens = {"window": "none"} | ({"web_port": 0} if values.renderer == "none" else {})
     for name, off in screens.items():
         if getattr(values, name) != off:
