@@ -120,7 +120,8 @@ class Setting:
         number to a text for a setting of type str (YAML reads the device 0 as a number). Raises
         InputError, which names the setting, the value and the allowed values.
         """
-        error = InputError(f"{self.name}: {shortened(value)} is not {self.expected}")
+        said = f"{self.name}: {shortened(value)} is not"
+        error = InputError(f"{said} {self.expected}")
         numbers: tuple[float, ...] = ()
         if self.type is float:
             if not _is_number(value):
@@ -145,7 +146,8 @@ class Setting:
             if type(value) is not self.type:
                 raise error
         if not all(map(self._in_range, numbers)) or (self.choices and value not in self.choices):
-            raise error
+            finite = all(map(math.isfinite, numbers))
+            raise InputError(f"{said} {self.allowed}") if finite else error
         return value
 
     def _in_range(self, number: float) -> bool:

@@ -196,7 +196,7 @@ def test_a_parameter_out_of_range_is_named_and_can_be_mended(
     start: Start, peer: Peer, picture: Path
 ) -> None:
     node = start("camera", source=str(picture), rate=1000.0)
-    log = node.wait_for_log("rate: 1000.0 is not a number (from 0.1 to 240")
+    log = node.wait_for_log("rate: 1000.0 is not from 0.1 to 240")
     assert "ros2 param set /camera" in log
     assert state(peer) == "unconfigured"
 

@@ -578,7 +578,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
         ({"audio_common": "stamped"}, "ros-drivers' audio_common_msgs, which is not installed"),
         ({"audio_out": "device", "audio_device": "no such"}, "cannot be activated: "),
         ({"window": "window"}, "no display can be opened"),
-        ({"web_port": -1}, "web_port: -1 is not a whole number"),
+        ({"web_port": -1}, "web_port: -1 is not from 0 to 65535"),
         ({"web_port": 1, "web_token_file": "/nowhere"}, "web_token_file /nowhere cannot be read"),
     ],
 )
