@@ -67,8 +67,7 @@ class LaunchValues:
         self._context = context
         known = sorted(arguments)
         typed = [text.partition(":=")[0] for text in context.argv if ":=" in text]
-        started = any(Path(text).name == Path(file).name for text in sys.argv)
-        for name in typed if started else ():
+        for name in typed if _is_started(Path(file)) else ():
             if name not in known:
                 hint = did_you_mean(name, known) or ": --show-args lists them"
                 raise InputError(f"{Path(file).name} has no argument {name}{hint}")
@@ -120,6 +119,18 @@ class LaunchValues:
         """Returns the namespace, below that of PushRosNamespace unless it begins with /."""
         own = self.text("namespace")
         return f"{pushed}/{own}" if pushed and not own.startswith("/") else own
+
+
+def _is_started(file: Path) -> bool:
+    """Returns whether the command line names this launch file, by its package or by its path.
+
+    A robot's own launch file may have the same name.
+    """
+    by_package = ("face_perception", file.name)
+    return by_package in zip(sys.argv, sys.argv[1:]) or any(
+        Path(text).name == file.name and Path(text).resolve() == file.resolve()
+        for text in sys.argv
+    )
 
 
 def launch_actions(context: Any, options: graph.GraphOptions, *, respawn: bool) -> list[Any]:

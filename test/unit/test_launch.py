@@ -309,10 +309,8 @@ def test_what_surrounds_an_include_reaches_every_node(load: Any, composed: str) 
     assert "__ns:=/alone" in next(iter(start(Context(**ROUND)).values()))
 
 
-def test_launch_refuses_what_cannot_be_meant(
-    load: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given, start = load("perception")
+def test_launch_refuses_what_cannot_be_meant(load: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    _, start = load("perception")
     once = Context()
     start(once)
     with pytest.raises(InputError, match=r"/affect, .* would be started twice: .* namespace"):
@@ -320,12 +318,30 @@ def test_launch_refuses_what_cannot_be_meant(
     # launch itself ignores an argument that no file declares.
     start(Context(imgae="/cam", other_package="x", **ROUND))
     assert capsys.readouterr().err.count("has no argument") == 1
-    typed = Context()
-    typed.argv = ["composde:=true"]
-    start(typed)  # the argument of another file, which includes this one
-    monkeypatch.setattr(sys, "argv", ["ros2", "launch", "face_perception", LAUNCH.name])
-    with pytest.raises(InputError, match=r"no argument composde: did you mean composed\?"):
-        start(typed)
+
+
+def test_an_unknown_argument_on_the_command_line(
+    load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, start = load("perception")
+
+    def start_typed(*words: str) -> None:
+        context = Context()
+        context.argv = ["composde:=true"]
+        monkeypatch.setattr(sys, "argv", ["ros2", "launch", *words, *context.argv])
+        start(context)
+
+    monkeypatch.chdir(LAUNCH.parents[1] / "docs")
+    # It belongs to another file, which includes this one, and may have the same name.
+    for words in (["my_robot", "all.launch.py"], ["my_robot", LAUNCH.name], [f"../{LAUNCH.name}"]):
+        start_typed(*words)
+    for words in (["face_perception", LAUNCH.name], [f"../launch/{LAUNCH.name}"]):
+        with pytest.raises(InputError, match=r"no argument composde: did you mean composed\?"):
+            start_typed(*words)
+
+
+def test_launch_refuses_to_start_nothing(load: Any) -> None:
+    given, start = load("perception")
     given.update(dict.fromkeys((node.name for node in graph.NODES), "false"))
     with pytest.raises(InputError, match="no node is to be started"):
         start()
