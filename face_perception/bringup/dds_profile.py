@@ -16,6 +16,7 @@ from pathlib import Path
 
 from face_perception import files, paths
 from face_perception.bringup.shared_memory import other_users
+from face_perception.ros.environment import FAST_DDS
 
 # The variable of Fast DDS that names its transports, such as UDPv4. It has priority over ours.
 BUILTIN_TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
@@ -100,7 +101,8 @@ def advice(available: int | None = None) -> str:
 
 def advice_on_users() -> str:
     """Returns why processes of other users receive nothing, and the fix; "" if there are none."""
-    if os.environ.get(BUILTIN_TRANSPORTS) or not (users := other_users()):
+    shares_memory = os.environ.get("RMW_IMPLEMENTATION", "") in FAST_DDS
+    if not shares_memory or os.environ.get(BUILTIN_TRANSPORTS) or not (users := other_users()):
         return ""
     return (
         f"{', '.join(users)} also runs ROS nodes on this computer: nodes of two users see each "

@@ -6,6 +6,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,8 @@ def _is_started(file: Path) -> bool:
     A robot's own launch file may have the same name.
     """
     by_package = ("face_perception", file.name)
-    return by_package in zip(sys.argv, sys.argv[1:]) or any(
-        Path(text).name == file.name and Path(text).resolve() == file.resolve()
-        for text in sys.argv
+    return by_package in pairwise(sys.argv) or any(
+        Path(text).name == file.name and Path(text).resolve() == file.resolve() for text in sys.argv
     )
 
 

@@ -28,7 +28,7 @@ _CHOICES = {
     "RCUTILS_LOGGING_USE_STDOUT": ("0", "1"),
 }
 _PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-_FAST_DDS = ("", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp")  # "": the default of ROS
+FAST_DDS = ("", "rmw_fastrtps_cpp", "rmw_fastrtps_dynamic_cpp")  # "": the default of ROS
 # One server of ROS_DISCOVERY_SERVER: host and port, perhaps with the kind of the transport.
 _SERVER = re.compile(
     r"(?:(?:UDP|TCP)v[46]:)?(?:\[[\w.:%-]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?", re.ASCII
@@ -61,7 +61,7 @@ def _faults(environment: Mapping[str, str]) -> Iterator[str]:
             f"RMW_IMPLEMENTATION is {shortened(rmw)}, which is not installed: install it, or set "
             f"the variable to {' or '.join(sorted(installed))}"
         )
-    if rmw in _FAST_DDS:
+    if rmw in FAST_DDS:
         yield from _faults_of_fast_dds(environment)
     if environment.get("ROS_SECURITY_ENABLE") == "true":
         yield from _faults_of_security(environment)

@@ -55,7 +55,12 @@ def test_running_processes_of_other_users_are_named(
     assert other_users(tmp_path) == []
     monkeypatch.setattr(dds_profile, "other_users", lambda: [name])
     assert f"{name} also runs ROS nodes" in dds_profile.advice_on_users()
-    monkeypatch.setenv(dds_profile.BUILTIN_TRANSPORTS, "UDPv4")
-    assert dds_profile.advice_on_users() == ""
+    for variable, value in (
+        (dds_profile.BUILTIN_TRANSPORTS, "UDPv4"),
+        ("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp"),
+    ):
+        with monkeypatch.context() as set_for_now:
+            set_for_now.setenv(variable, value)
+            assert dds_profile.advice_on_users() == ""
     monkeypatch.setattr(shared_memory.pwd, "getpwuid", {}.__getitem__)
     assert shared_memory._user_name(12345) == "12345"
