@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +15,8 @@ FACE_NUMBERS = len(BLENDSHAPES) + len(TURNS)
 # Turns of the eyes in the head at which the lids' blendshapes are 1, radians: to a side, up, down.
 _LOOK_SIDE, _LOOK_UP, _LOOK_DOWN = 0.61, 0.28, 0.40
 _MOST_TURN = 0.3  # radians, of the head
+# Radians, of the eyes in the head to a side and up or down: further, the lids would hide the irises.
+_MOST_EYE_TURN = (0.7, 0.45)
 
 
 def face_blendshapes(state: FaceState) -> FloatArray:
@@ -73,13 +73,17 @@ def face_blendshapes(state: FaceState) -> FloatArray:
 
 
 def face_numbers(state: FaceState) -> npt.NDArray[np.float32]:
-    """Returns the blendshapes and the ``TURNS`` in radians, [57]. Turns of the head are limited.
+    """Returns the blendshapes and the ``TURNS`` in radians, [57].
+
+    The turns of the head, and of the eyes in it, are limited.
 
     >>> numbers = face_numbers(FaceState(head_yaw=0.1))
     >>> len(numbers), round(float(numbers[52 + TURNS.index("head_yaw")]), 3)
     (57, 0.1)
     """
-    turns = [getattr(state, name) for name in TURNS]
-    turns = [v if math.isfinite(v) else 0.0 for v in turns]
-    turns[2:] = [min(max(v, -_MOST_TURN), _MOST_TURN) for v in turns[2:]]
+    turns = np.array([getattr(state, name) for name in TURNS], float)
+    turns[~np.isfinite(turns)] = 0.0
+    turns[2:] = np.clip(turns[2:], -_MOST_TURN, _MOST_TURN)
+    eyes = turns[:2] - turns[2:4]
+    turns[:2] = turns[2:4] + np.clip(eyes, np.negative(_MOST_EYE_TURN), _MOST_EYE_TURN)
     return np.concatenate([face_blendshapes(state), turns]).astype(np.float32)

@@ -64,6 +64,9 @@ def test_numbers_are_finite_and_limited() -> None:
     assert np.isfinite(numbers).all()
     assert numbers[:52].max() <= 1
     assert numbers[52 + 2] == pytest.approx(0.3)
+    # Whoever stands at the side or above must not see white eyes.
+    far = face_numbers(FaceState(gaze_yaw=-1.5, gaze_pitch=1.5, head_yaw=-0.2, head_pitch=0.1))
+    assert far[52:57] == pytest.approx([-0.9, 0.55, -0.2, 0.1, 0.0])
     # Eyes that stay on the viewer while the head turns look to the side in the head.
     turned = face_blendshapes(FaceState(head_yaw=0.2))
     assert turned[BLENDSHAPES.index("eyeLookInLeft")] > 0.2
