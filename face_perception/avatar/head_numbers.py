@@ -15,7 +15,7 @@ FACE_NUMBERS = len(BLENDSHAPES) + len(TURNS)
 # Turns of the eyes in the head at which the lids' blendshapes are 1, radians: to a side, up, down.
 _LOOK_SIDE, _LOOK_UP, _LOOK_DOWN = 0.61, 0.28, 0.40
 _MOST_TURN = 0.3  # radians, of the head
-# Radians, of the eyes in the head to a side and up or down: further, the lids would hide the irises.
+# Radians, of the eyes in the head: to a side, and up or down. Beyond, lids would hide the irises.
 _MOST_EYE_TURN = (0.7, 0.45)
 
 
