@@ -143,7 +143,7 @@ def launch_actions(context: Any, options: graph.GraphOptions, *, respawn: bool) 
 
     check_ros_environment(os.environ)
     if not options.nodes:
-        raise InputError("no node is to be started: let at least one argument of a node be true")
+        raise InputError("no node is to be started: set one at least to true, such as gaze:=true")
     _refuse_second_include(context, options)
     check_start(options)
     say_left_out(options)

@@ -259,7 +259,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         try:
             return head_files() | three_files()
         except ModelError as error:
-            self._missing = f"the web page cannot show the head: {error}"
+            self._missing = (
+                f"the web page cannot show the head: {error}, then start this node again"
+            )
             self.warn_throttled(self._missing, key="three")
             return head_files()
 
