@@ -35,7 +35,8 @@ class SpeechSegment:
     - ``samples``: mono float32 [N] by sample rate in hertz. N may be 0.
     - ``begins``: these are the first samples of an utterance.
     - ``ends``: the utterance ends with them.
-    - ``stamp``: stamp of the chunk that they come from, seconds; 0 if unknown.
+    - ``stamp``: time of the first one by the stamp of the chunk that they come from, seconds; 0 if
+      unknown. Silence that fills a gap comes before that chunk.
     - ``held``: seconds for which that chunk was held back; infinity for samples that come out of
       the resamplers only after the last chunk.
     """
@@ -233,7 +234,8 @@ class SpeechStream:
         self._ends_at = max(self._ends_at, came) + chunk.duration
         last = chunk.samples[-max(1, round(_LAST * chunk.rate)) :]
         self._level = float(np.sqrt(np.mean(last**2)))
-        return SpeechSegment(samples, begins=begins, stamp=chunk.stamp, held=now - came)
+        stamp = chunk.stamp - pause if chunk.stamp > 0 else 0.0
+        return SpeechSegment(samples, begins=begins, stamp=stamp, held=now - came)
 
     def _resampled(self, samples: AudioSamples, source: int) -> dict[int, AudioSamples]:
         """Returns samples of the rate ``source`` (hertz) at all rates, by rate."""

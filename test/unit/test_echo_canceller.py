@@ -92,6 +92,36 @@ def test_the_clock_of_stamps_is_followed_for_five_minutes(ppm: float) -> None:
     assert clock.rate - 1 == pytest.approx(ppm * 1e-6, abs=3e-6), "the rate is still known"
 
 
+@pytest.mark.parametrize(("jitter", "hole"), [(1e-3, 0.02), (1e-3, 0.2), (1e-3, -0.05), (1e-2, 0)])
+def test_a_hole_moves_the_time_of_stamps_at_once_and_not_the_rate(
+    jitter: float, hole: float
+) -> None:
+    """Stamps that come late do neither; stamps that are off by 10 ms each are averaged."""
+    random, clock = np.random.default_rng(5), StampClock(jitter=1e-3)
+    clock.begin(100.0)
+    off, begun = [], []
+    for k in range(1, 6000):
+        true = 100 + 0.02 * k + (hole if k >= 3000 else 0)
+        late = 0.08 if k % 25 == 0 and jitter < 1e-2 else 0.0
+        if clock.follow(0.02, true + random.normal(0, jitter) + late):
+            begun.append(k)
+        off.append(abs(clock.time - true))
+    assert max(off[1500:2998]) < 0.5 * jitter
+    assert max(off[3020:]) < jitter
+    assert clock.rate == pytest.approx(1, abs=20e-6)
+    assert len(begun) == (1 if hole else 0)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1])
+def test_lost_sound_that_was_filled_with_silence_teaches_nothing(seconds: float) -> None:
+    canceller, played = EchoCanceller(), voice_like(1)
+    heard = echo_of(played, 0.1)
+    begin = 6 * ECHO_RATE
+    heard[begin : begin + round(seconds * ECHO_RATE)] = 0.0
+    clean = np.concatenate(list(cleaned(canceller, played, heard)))
+    assert power(clean, 6, 6.3) < 0.02 * power(heard, 6, 6.3)
+
+
 def test_what_was_heard_belongs_to_what_comes_out() -> None:
     canceller, played = EchoCanceller(), voice_like(1, 3.0)
     played[ECHO_RATE:] = 0.0
@@ -118,7 +148,14 @@ def test_an_unsure_network_is_believed_where_the_canceller_lets_the_sound_pass()
     assert hear(0.3, 0.03) < 0.05, "the rest of the echo"
     assert hear(0.01, 0.9) < 0.5, "another noise"
     assert hear(0.3, 0.9, loud=1e-3) < 0.5, "the noise of the room, in a pause of the robot"
-    assert VoiceOverEcho().probability(0.7, *2 * [np.zeros(512, np.float32)]) == 0.7
+    nothing = np.zeros(512, np.float32)
+    assert VoiceOverEcho().probability(0.7, nothing, nothing) == 0.7
+    over, sound = VoiceOverEcho(), np.full(512, 0.1, np.float32)
+    assert over.probability(0.3, nothing, 1e-3 * sound) < 0.5, "lost at the beginning"
+    found = [over.probability(0.2, sound, 0.03 * sound) for _ in range(20)][-1]
+    over.probability(0.01, nothing, nothing)  # lost: that is not how quiet the room is
+    after = [over.probability(0.2, sound, 0.03 * sound) for _ in range(6)][-1]
+    assert after == pytest.approx(found)
 
 
 def test_a_person_who_talks_over_the_robot_remains() -> None:
@@ -161,10 +198,12 @@ def test_the_room_is_known_after_a_hole_in_the_sound() -> None:
     canceller, played = EchoCanceller(), voice_like(1)
     heard = echo_of(played, 0.1)
     list(cleaned(canceller, played, heard))
-    canceller.forget_sound()
     assert canceller.learnt
+    canceller.forget_sound()
+    assert not canceller.learnt, "the first stamps may be off, so that the echo remains"
     clean = np.concatenate(list(cleaned(canceller, played, heard, at=500.0)))
     assert power(clean, 1, 3) < 0.02 * power(heard, 1, 3), "the first stamps are averaged"
+    assert canceller.learnt
 
 
 def test_samples_that_are_not_finite_do_not_stay() -> None:
@@ -218,5 +257,9 @@ def test_played_sound_is_found_by_time() -> None:
     assert at(1.0, 3) == [0.0] * 3, "nor so early"
     played.push(chunk(2.0, 0.75))  # the clock went back
     assert at(1.999, 32) == [0.0] * 16 + [0.75] * 16
+    played.push(chunk(float("nan"), 0.1))
+    assert np.isnan(played.number_at(2.0))
+    played.push(chunk(2.0, 0.75))
+    assert at(1.999, 32) == [0.0] * 16 + [0.75] * 16, "such a stamp does not stay"
     played.push(chunk(2.01, 0.5, rate=48_000))
     assert at(2.012, 64) == pytest.approx([0.5] * 64, abs=0.02)

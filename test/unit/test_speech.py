@@ -125,6 +125,8 @@ def test_a_gap_between_stamps_becomes_silence_if_chunks_come_early() -> None:
     assert len(speech) == pytest.approx(0.9 * 16_000, abs=2)
     assert np.abs(speech[3300:11_000]).max() == 0
     assert sum(h.ends for h in heard) == 1
+    with_silence = next(h for h in heard if len(h.samples[16_000]) > 1000)
+    assert with_silence.stamp == pytest.approx(1.2), "of its first sample"
 
 
 def test_a_gap_that_has_been_heard_adds_no_silence() -> None:

@@ -30,6 +30,7 @@ _SILENT = 1e-10  # power of a block of the loudspeaker that is silence: -100 dB
 # is left. After _PROVEN blocks (2 s) of that it has learnt the room. Until then, what is left may
 # be the robot's own voice.
 _EXPLAINED, _LEFT, _PROVEN = 0.5, 0.4, 125
+_AGAIN = 30  # blocks (0.5 s) of that after which the room counts as learnt again after a hole
 _DIVERGED = 1.5  # times the power that is heard: the filter adds echo
 
 
@@ -67,6 +68,12 @@ class EchoCanceller:
         self._held = np.zeros(0, np.float32)  # what was heard of that block
         self._filter.forget_sound()
         self._residual.forget_sound()
+        self._doubt()
+
+    def _doubt(self) -> None:
+        """Makes the room count as learnt only after it has proved true again."""
+        if self.learnt:
+            self.learnt, self._proven = False, _PROVEN - _AGAIN
 
     @property
     def waiting(self) -> int:
@@ -102,8 +109,10 @@ class EchoCanceller:
         clock, seconds = self._clock, self._since
         if not abs(start - clock.time - seconds) <= _LOST:  # also at the beginning
             clock.begin(start)
-        else:
-            clock.follow(seconds, start)
+            self._doubt()
+        elif clock.follow(seconds, start):
+            self._place = math.nan
+            self._doubt()
         self._since = len(samples) / ECHO_RATE
         self._start = clock.time - len(self._waiting) / ECHO_RATE  # of the first one that waits
         self._waiting = np.concatenate([self._waiting, samples])

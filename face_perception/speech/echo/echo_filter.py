@@ -19,6 +19,7 @@ _FIRST = 0.5  # expected square of a coefficient before anything was learnt; lou
 _NOISE = 0.8  # share of the last estimate in that of the spectrum of all other sounds
 _SLOWLY = 4  # each partition is shortened to a block once in so many blocks, which saves FFTs
 _LEAST = 1e-9  # power spectrum of silence
+_MISSING = 1e-6  # a sample below it is a hole in the sound that was filled: it has no echo
 
 Samples = npt.NDArray[np.float64]
 
@@ -46,12 +47,13 @@ class EchoFilter:
     def echo_in(self, heard: Samples, played: Samples) -> Samples:
         """Returns the estimated echo [256] in a block [256] that the microphone heard, and learns.
 
-        ``played`` [256] is what was played meanwhile.
+        ``played`` [256] is what was played meanwhile. Learns nothing from missing samples.
         """
         self._played[1:] = self._played[:-1]
         self._played[0] = np.fft.rfft(np.concatenate([self._last, played]))
         self._last = played
         echo: Samples = np.fft.irfft((self._path * self._played).sum(0))[BLOCK:]
+        echo[np.abs(heard) < _MISSING] = 0.0
         self._learn(np.fft.rfft(np.concatenate([np.zeros(BLOCK), heard - echo])))
         return echo
 

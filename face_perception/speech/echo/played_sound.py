@@ -47,7 +47,7 @@ class PlayedSound:
         """Appends a chunk, whose stamp is the time at which its first sample is heard."""
         if not len(chunk.samples):
             return
-        if abs(chunk.stamp - self.end) > _CONTINUES or chunk.rate != self._source:
+        if not abs(chunk.stamp - self.end) <= _CONTINUES or chunk.rate != self._source:
             self._begin(chunk)
         else:
             self._clock.follow(self._before, chunk.stamp)

@@ -12,6 +12,7 @@ from face_perception.speech.audio_chunks import AudioSamples
 _WINDOW = 4  # steps of 32 ms: the network needs about 0.1 s, and levels vary between syllables
 _QUIET, _QUIET_STEPS = 0.05, 150  # share of the last 4.8 s that is as quiet as the room
 _LEAST = 1e-12  # power of silence
+_MISSING = 1e-10  # a step with less power is a hole in the sound, not the quiet room
 _SURE = 5.8  # most log odds of the network that count
 # Logistic regression on the set "tuning" of bench/barge_in.py: one fitted to half of its rooms and
 # persons does as well on the other half. Levels are in units of 10 dB.
@@ -50,7 +51,8 @@ class VoiceOverEcho:
         was played, so that both are the same.
         """
         before, after = (float(np.mean(one.astype(np.float64) ** 2)) for one in (heard, clean))
-        self._levels.append(_decibels(before))
+        if before > _MISSING:
+            self._levels.append(_decibels(before))
         if np.array_equal(heard, clean):
             self._window.clear()
             return voice
@@ -59,7 +61,7 @@ class VoiceOverEcho:
         self._window.append((odds, before, after))
         lately, before, after = np.mean(self._window, axis=0).tolist()
         left = min(max(_decibels(after) - _decibels(before), -30.0), 0.0) / 10
-        quiet = float(np.quantile(self._levels, _QUIET))
+        quiet = float(np.quantile(self._levels or [0.0], _QUIET))  # dB
         loud = min(max(_decibels(before) - quiet, 0.0), 40.0) / 10
         z = _NOW * odds + _LATELY * lately + _LEFT * left + _LOUD * loud + _BIAS - _RARE
         z += _TOGETHER * max(lately + 3, 0) * (left + 3) / 3
