@@ -20,6 +20,7 @@ from face_perception.types import FaceCrop, FloatArray, Image
 
 FACES, MFCC, SPEAKING = "faces", "mfcc", "speaking"
 
+_COEFFICIENTS = 13
 _RECENT = 0.2  # seconds at the end of a window whose mean is the result
 _LEAST = 0.5  # seconds of a face before which nothing is said about it
 _LONGEST_GAP = 0.25  # seconds between two pictures of a face; what was before is forgotten
@@ -65,15 +66,22 @@ class SpeakerNetwork:
         card = model.card
         self._window = card.count_fact("window", 25)
         self._rate = card.count_fact("rate_hz", 25, most=100)
+        frames, left = divmod(self._window * MFCC_RATE // MFCC_STEP, self._rate)
         shape, sound = model.inputs[FACES].shape, model.inputs[MFCC].shape
-        per_image = round(MFCC_RATE / MFCC_STEP / self._rate)
-        if shape[1] != self._window or sound[1] != self._window * per_image or shape[2] is None:
+        side = shape[-1]
+        if (
+            side is None
+            or shape != (None, self._window, side, side)
+            or sound != (None, frames, _COEFFICIENTS)
+            or left
+        ):
             raise ModelError(
-                f"model {model.name} takes {shape[1]} pictures and {sound[1]} frames of sound, but "
-                f"the facts window ({self._window}) and rate_hz ({self._rate}) of its card need "
-                f"{self._window} and {self._window * per_image}: import the model again"
+                f"model {model.name} takes faces {shape} and mfcc {sound}, but the facts window "
+                f"({self._window}) and rate_hz ({self._rate}) of its card need faces [N, "
+                f"{self._window}, side, side] and mfcc [N, {frames + left / self._rate:g}, "
+                f"{_COEFFICIENTS}]: import the model again"
             )
-        self._side = shape[2]
+        self._side, self._frames = side, frames
         self._crop = _crop_of(card)
         self.reset()
 
@@ -82,13 +90,16 @@ class SpeakerNetwork:
         self._seen: dict[str, deque[tuple[float, Image]]] = {}
         self._stamp = -math.inf
         self._sound: deque[AudioChunk] = deque()
+        self._held = 0  # samples in them
 
     def see(self, stamp: float, crops: Sequence[FaceCrop]) -> None:
         """Takes the crops of all faces in the image of ``stamp`` seconds.
 
-        A stamp that goes back forgets all faces. Raises InputError if a crop is not RGB uint8
-        [160, 160, 3].
+        A stamp that goes back forgets all faces; an image with the stamp of the last one does not
+        count. Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
+        if stamp == self._stamp:
+            return
         if stamp < self._stamp:
             self._seen = {}
         self._stamp = stamp
@@ -116,10 +127,12 @@ class SpeakerNetwork:
             or abs(chunk.stamp - sound[-1].stamp - sound[-1].duration) > _LONGEST_SOUND_GAP
         ):
             sound.clear()
+            self._held = 0
         sound.append(chunk)
-        end = chunk.stamp + chunk.duration
-        while end - sound[0].stamp - sound[0].duration > self._seconds + _KEPT:
-            sound.popleft()
+        self._held += len(chunk.samples)
+        most = (self._seconds + _KEPT) * chunk.rate  # counted, because stamps may stand still
+        while self._held - len(sound[0].samples) > most:
+            self._held -= len(sound.popleft().samples)
 
     def clips(self, delay: float = 0.0) -> SpeakerClips | None:
         """Returns the newest window of each face; None without a face or without its sound.
@@ -189,8 +202,7 @@ class SpeakerNetwork:
         """
         chunks = list(self._sound)
         rate, first = chunks[0].rate, chunks[0].stamp
-        count = self._window * round(MFCC_RATE / MFCC_STEP / self._rate)
-        needed = (count - 1) * MFCC_STEP + MFCC_WINDOW
+        needed = (self._frames - 1) * MFCC_STEP + MFCC_WINDOW
         samples = np.concatenate([chunk.samples for chunk in chunks])
         # Count from the end, because the stamps of single chunks are not exact.
         first = chunks[-1].stamp + chunks[-1].duration - len(samples) / rate

@@ -123,14 +123,26 @@ def test_what_is_not_known_yields_nothing() -> None:
     assert network.clips() is None
 
 
+def test_stamps_that_stand_still_need_no_more_memory() -> None:
+    network = SpeakerNetwork(RecordingModel())  # type: ignore[arg-type]
+    piece = np.zeros(MFCC_RATE // 50, np.float32)
+    for _ in range(1000):
+        network.see(5.0, [crop("a", 9)])
+        network.hear(AudioChunk(5.0, MFCC_RATE, piece))
+    assert network.clips() is None
+    assert [len(seen) for seen in network._seen.values()] == [1]
+    assert sum(chunk.duration for chunk in network._sound) < 3
+
+
 @pytest.mark.parametrize(
     ("window", "facts", "problem"),
     [
-        (20, {}, "takes 20 pictures"),
+        (20, {}, r"takes faces \(None, 20"),
         (25, {"crop": [24, 24]}, "the fact crop"),
         (25, {"crop": [100, 24, 112]}, "the fact crop"),
         (25, {"crop": None}, "the fact crop"),
-        (25, {"rate_hz": 50}, "import the model again"),
+        (25, {"rate_hz": 50}, r"mfcc \[N, 50, 13\]: import the model again"),
+        (25, {"rate_hz": 30}, r"mfcc \[N, 83.3333, 13\]"),
     ],
 )
 def test_another_network_is_refused(window: int, facts: dict[str, Any], problem: str) -> None:
