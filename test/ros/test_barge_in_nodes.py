@@ -147,7 +147,14 @@ class Voices:
 def test_talking_face_stops_for_a_voice_that_is_known(
     start: Callable[..., NodeProcess], peer: Peer
 ) -> None:
-    face = start("talking_face", audio_out="none", width=128, height=128, barge_in="stop")
+    face = start(
+        "talking_face",
+        audio_out="none",
+        width=128,
+        height=128,
+        barge_in="stop",
+        barge_in_time=0.16,
+    )
     states: list[State] = []
     peer.node.create_subscription(
         State, "avatar/state", states.append, qos.results(10, latched=True)
