@@ -27,7 +27,8 @@ _LONGEST_GAP = 0.25  # seconds between two pictures of a face; what was before i
 _LONGEST_SOUND_GAP = 0.1  # seconds
 _KEPT = 1.5  # seconds of pictures and sound beyond a window, because the clocks may differ
 _EDGE = 0.05  # seconds of sound at both ends of a window that only resampling needs
-_VALID = 1.0  # seconds for which a result counts
+# Seconds for which a result counts: the longest time between two runs, and the delays of both.
+_VALID = 2.0
 
 
 def _is_speaker_network(card: Card) -> bool:
@@ -222,11 +223,11 @@ class SpeakerNetwork:
 
 
 class SpeakerEstimates:
-    """The last estimate of each face. A result counts for 1 s.
+    """The last estimate of each face. A result counts for 2 s.
 
     >>> estimates = SpeakerEstimates()
     >>> estimates.set(5.0, {"face_1": 0.9})
-    >>> estimates.at(5.5), estimates.at(7.0)
+    >>> estimates.at(6.5), estimates.at(7.5)
     ({'face_1': 0.9}, {})
     """
 
