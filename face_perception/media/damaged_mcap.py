@@ -36,6 +36,7 @@ _MESSAGE_HEAD = struct.Struct("<HIQ")  # channel, sequence, time
 _NEVER = 2**63 - 1
 _COMPRESSIONS = (b"", b"lz4", b"zstd")
 _LARGEST_DEFINITION = 1 << 20  # bytes
+_LARGEST_CHUNK = 1 << 30  # bytes: writers begin another one after about a megabyte
 # How a chunk, and a message, may begin: lengths of less than a terabyte.
 _CHUNK_START = re.compile(rb"\x06.{5}\0\0\0", re.DOTALL)
 _MESSAGE_START = re.compile(rb"\x05.{5}\0\0\0", re.DOTALL)
@@ -106,6 +107,7 @@ class _Scan:
         self.pieces: list[_Piece] = [_MAGIC]
         self._length = len(_MAGIC)  # of the pieces
         self._definitions: dict[tuple[int, int], bytes] = {}  # records, by their kind and number
+        self._channels: set[int] = set()  # numbers of those that are defined
         self._chunks: list[_Chunk] = []
         self._indexable = True  # whether all messages are in chunks that can be read here
         self._lost_bytes = self._places = 0
@@ -153,9 +155,10 @@ class _Scan:
             if after > self._size or not self._add_record(at, after):
                 following = self._next_chunk(at + 1) if self._places < _MOST_PLACES else None
                 if following is None:
-                    # A part that was not written is not damaged.
-                    if at < self._summary:
-                        self._lose(self._summary - at)
+                    # A part that was not written is not damaged. What is not searched may be.
+                    end = self._size if self._places >= _MOST_PLACES else self._summary
+                    if at < end:
+                        self._lose(end - at)
                     return
                 self._lose(following - at)
                 after = following
@@ -165,6 +168,8 @@ class _Scan:
         """Keeps a record if it is needed. Returns False if it is damaged, or belongs elsewhere."""
         kind, _ = self._head(at)
         if kind == _CHUNK:
+            if not self._may_be_chunk(at, after):
+                return False
             self._file.seek(at + _HEAD.size)
             content = self._file.read(after - at - _HEAD.size)
             # After a power cut, a file may end with zeros, because its size was stored before its
@@ -175,7 +180,7 @@ class _Scan:
             record = self._file.read(min(after - at, _LARGEST_DEFINITION))
             if kind == _MESSAGE:
                 channel = int.from_bytes(record[_HEAD.size : _HEAD.size + 2], "little")
-                if (_CHANNEL, channel) not in self._definitions:
+                if channel not in self._channels:
                     return False
             elif _is_definition(record):
                 self._define(kind, record)
@@ -198,12 +203,17 @@ class _Scan:
             for found in _CHUNK_START.finditer(block):
                 start = at + found.start()
                 length = int.from_bytes(block[found.start() + 1 : found.end()], "little")
-                self._file.seek(start + _HEAD.size)
-                head = self._file.read(_CHUNK_HEAD.size + 12)
-                if start + _HEAD.size + length <= self._size and _records_of(head, length):
+                if self._may_be_chunk(start, start + _HEAD.size + length):
                     return start
             at += _BLOCK
         return None
+
+    def _may_be_chunk(self, at: int, after: int) -> bool:
+        """Returns whether a place has the head of a chunk that ends at ``after``."""
+        length = after - at - _HEAD.size
+        self._file.seek(at + _HEAD.size)
+        head = self._file.read(_CHUNK_HEAD.size + 12)
+        return after <= self._size and length <= _LARGEST_CHUNK and _records_of(head, length) > 0
 
     def _are_texts(self, at: int, length: int, count: int) -> bool:
         self._file.seek(at)
@@ -240,6 +250,8 @@ class _Scan:
     def _define(self, kind: int, record: bytes) -> None:
         number = int.from_bytes(record[_HEAD.size : _HEAD.size + 2], "little")
         self._definitions.setdefault((kind, number), record)
+        if kind == _CHANNEL:
+            self._channels.add(number)
 
     # Chunks.
 
@@ -261,10 +273,9 @@ class _Scan:
             return True
         if len(plain) != size or (checksum and zlib.crc32(plain) != checksum):
             return False
-        channels = {number for kind, number in self._definitions if kind == _CHANNEL}
         chunk = _Chunk(self._length, 0, name, len(records), len(plain))
         spans = []
-        for kind, start, stop in _whole_records(plain, first, last, channels):
+        for kind, start, stop in _whole_records(plain, first, last, self._channels):
             if kind == _MESSAGE:
                 channel, _, time = _MESSAGE_HEAD.unpack_from(plain, start + _HEAD.size)
                 chunk.counts[channel] += 1
@@ -349,7 +360,8 @@ def _whole_records(
     """Yields kind, start and end of the whole records in a chunk.
 
     After damage, it goes on with the next record that looks like a message of one of the
-    ``channels``. The record before the damage is left out, because its end may be damaged.
+    ``channels``, to which the caller adds those that it gets. The record before the damage is left
+    out, because its end may be damaged.
     """
     at = 0
     before: tuple[int, int, int] | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
 import resource
 import struct
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ import yaml
 
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.markers import Marker
-from face_perception.media import BagReader
+from face_perception.media import BagReader, damaged_mcap
 from face_perception.results import read_markers
 from face_perception.sessions import (
     CHANNELS,
@@ -148,6 +150,40 @@ def test_what_is_whole_before_and_after_damage_is_kept(
         # Without a checksum, a change within a text or a time cannot be seen.
         if len(found) + len(refused) < 299:
             assert reader.damage, at
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_first_part_goes_on_after_damage_without_an_end(tmp_path: Path) -> None:
+    """Only the first part says which channels there are, and no end repeats it."""
+    made = recorder(tmp_path)
+    put(made, 0, 30)
+    made.write()
+    file = made.folder.bag / "bag.mcap"
+    data = file.read_bytes()
+    at = data.index(b"message 10")
+    file.write_bytes(data[: at - 60] + bytes(70) + data[at + 10 :])
+    texts, unfinished = read(made.folder.path)
+    assert unfinished
+    assert {f"message {n}" for n in (*range(8), *range(12, 30))} <= set(texts)
+
+
+def test_a_part_that_claims_to_be_huge_is_not_read_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file has a hole: it needs no space on the disk."""
+    pytest.importorskip("rosbags")
+    monkeypatch.setattr(damaged_mcap, "_LARGEST_CHUNK", 1 << 20)
+    length = 1 << 27
+    head = struct.pack("<QQQIIQ", 1, 2, length - 40, 0, 0, length - 40)
+    file = tmp_path / "large.mcap"
+    file.write_bytes(b"\x89MCAP0\r\n" + struct.pack("<BQ", 6, length) + head)
+    os.truncate(file, length + 100)
+    tracemalloc.start()
+    try:
+        BagReader(file).close()
+        assert tracemalloc.get_traced_memory()[1] < length / 2
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.usefixtures("at_once")
