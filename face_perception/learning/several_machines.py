@@ -24,20 +24,55 @@ class Launch:
 def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     """Returns how this process was started together with others, or None if it runs alone.
 
-    Raises InputError if the machines have different numbers of processes.
+    Raises InputError if the variables of torchrun or SLURM are missing, odd or contradictory, or if
+    SLURM was asked for several processes in a way that Lightning does not support.
     """
     if "TORCHELASTIC_RUN_ID" in environment:
         names = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK")
-        total, processes, rank = (int(environment[name]) for name in names)
-    elif "SLURM_PROCID" in environment and int(environment.get("SLURM_NTASKS", "1")) > 1:
-        total, rank = int(environment["SLURM_NTASKS"]), int(environment["SLURM_PROCID"])
-        machines = int(environment.get("SLURM_NNODES", "1"))
-        processes = int(environment.get("SLURM_NTASKS_PER_NODE") or total // machines)
+        total, processes, rank = (_number(environment, name) for name in names)
+        machines = total // processes if processes else 0
+    elif "SLURM_PROCID" in environment and environment.get("SLURM_NTASKS", "1") != "1":
+        _check_slurm(environment)
+        names = ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_NNODES")
+        total, processes, rank, machines = (_number(environment, name) for name in names)
     else:
         return None
-    if total % processes or not processes:
+    if not total or total != machines * processes or rank >= total:
         raise InputError(
-            f"{total} processes cannot be spread over machines of {processes} each: start the same "
-            "number on each machine (torchrun --nproc-per-node, SLURM --ntasks-per-node)"
+            f"process {rank} of {total} does not fit machines of {processes} processes each: start "
+            "the same number on each machine (torchrun --nproc-per-node, SLURM --ntasks-per-node)"
         )
-    return Launch(total // processes, processes, rank)
+    return Launch(machines, processes, rank)
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    text = environment.get(name, "")
+    if not (text.isascii() and text.isdecimal()):
+        raise InputError(
+            f"the environment variable {name} is {text!r}, not a whole number: start the command "
+            "with torchrun or srun, which set it"
+        )
+    return int(text)
+
+
+def _check_slurm(environment: Mapping[str, str]) -> None:
+    """Raises InputError for starts of SLURM in which processes would wait for each other forever.
+
+    Lightning takes a job with the name bash or interactive for a shell.
+    """
+    name = environment.get("SLURM_JOB_NAME")
+    if "SLURM_STEP_ID" not in environment:
+        raise InputError(
+            "the SLURM job has several tasks, but this command is not started by srun: put srun "
+            "before it, or ask for one task"
+        )
+    if name in ("bash", "interactive"):
+        raise InputError(
+            f"the SLURM job has the name {name}, in which processes do not train together: give it "
+            "another one with --job-name"
+        )
+    if "SLURM_NTASKS_PER_NODE" not in environment:
+        raise InputError(
+            "the SLURM job has several tasks without a number for each machine: give "
+            "--ntasks-per-node instead of --ntasks"
+        )

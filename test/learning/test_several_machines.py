@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 
+from face_perception.errors import InputError
 from face_perception.learning import runs
 from face_perception.learning.dilated_net import recipe as recipes
 from face_perception.learning.several_machines import Launch, launched
@@ -25,30 +26,49 @@ TOLERANCE = 1e-6
 SETTINGS = {"epochs": 2, "batch": 4, "width": 0.03, "people": 8, "images": 4}
 
 
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "RANK": "3"}
+SLURM = {
+    "SLURM_PROCID": "5",
+    "SLURM_NTASKS": "8",
+    "SLURM_NTASKS_PER_NODE": "4",
+    "SLURM_NNODES": "2",
+    "SLURM_STEP_ID": "0",
+}
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
         ({}, None),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, None),
-        (
-            {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "RANK": "3"},
-            Launch(2, 2, 3),
-        ),
-        ({"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_NNODES": "2"}, Launch(2, 4, 5)),
-        (
-            {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"},
-            Launch(1, 2, 1),
-        ),
+        ({"SLURM_NTASKS": "8"}, None),  # a shell of salloc
+        (TORCHRUN, Launch(2, 2, 3)),
+        (SLURM, Launch(2, 4, 5)),
+        (SLURM | TORCHRUN, Launch(2, 2, 3)),
     ],
 )
 def test_the_launcher_is_known(environment: dict[str, str], expected: Launch | None) -> None:
     assert launched(environment) == expected
 
 
-def test_machines_need_the_same_number_of_processes() -> None:
-    uneven = {"SLURM_PROCID": "1", "SLURM_NTASKS": "3", "SLURM_NTASKS_PER_NODE": "2"}
-    with pytest.raises(ValueError, match="3 processes cannot be spread over machines of 2"):
-        launched(uneven)
+@pytest.mark.parametrize(
+    ("environment", "fault"),
+    [
+        (SLURM | {"SLURM_NTASKS": "7"}, "process 5 of 7 does not fit machines of 4"),
+        (SLURM | {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}, "process 1 of 4 does not fit"),
+        (SLURM | {"SLURM_NTASKS": "many"}, "SLURM_NTASKS is 'many', not a whole number"),
+        (SLURM | {"SLURM_JOB_NAME": "interactive"}, "the name interactive.*--job-name"),
+        ({k: v for k, v in SLURM.items() if k != "SLURM_STEP_ID"}, "not started by srun"),
+        ({k: v for k, v in SLURM.items() if not k.endswith("PER_NODE")}, "give --ntasks-per-node"),
+        (TORCHRUN | {"WORLD_SIZE": "3"}, "process 3 of 3 does not fit machines of 2"),
+        (TORCHRUN | {"RANK": "-1"}, "RANK is '-1', not a whole number"),
+        (TORCHRUN | {"LOCAL_WORLD_SIZE": "0"}, "machines of 0"),
+        ({"TORCHELASTIC_RUN_ID": "x"}, "WORLD_SIZE is '', not a whole number"),
+    ],
+)
+def test_an_odd_start_is_named(environment: dict[str, str], fault: str) -> None:
+    with pytest.raises(InputError, match=fault):
+        launched(environment)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +78,7 @@ def test_machines_need_the_same_number_of_processes() -> None:
 def test_what_processes_cannot_share_is_refused(
     recipe: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"SLURM_PROCID": "1", "SLURM_NTASKS": "2"}.items():
+    for name, value in SLURM.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=fault):
         runs.train(recipe, None, tmp_path, resume=False, name="x", report=print)
