@@ -28,13 +28,16 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     SLURM was asked for several processes in a way that Lightning does not support.
     """
     if "TORCHELASTIC_RUN_ID" in environment:
-        names = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK")
-        total, processes, rank = (_number(environment, name) for name in names)
+        total, processes, rank = (
+            _number(environment, name) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK")
+        )
         machines = total // processes if processes else 0
     elif "SLURM_PROCID" in environment and environment.get("SLURM_NTASKS", "1") != "1":
         _check_slurm(environment)
-        names = ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_NNODES")
-        total, processes, rank, machines = (_number(environment, name) for name in names)
+        total, processes, rank, machines = (
+            _number(environment, f"SLURM_{name}")
+            for name in ("NTASKS", "NTASKS_PER_NODE", "PROCID", "NNODES")
+        )
     else:
         return None
     if not total or total != machines * processes or rank >= total:

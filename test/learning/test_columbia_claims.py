@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import shutil
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -86,6 +89,17 @@ def test_a_picture_that_comes_twice_is_refused(tmp_path: Path) -> None:
         read_bands(tmp_path)
 
 
+def test_every_person_needs_every_target(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for head in HEADS:
+        (tmp_path / "other" / f"0002_2m_{head}P_10V_-10H.jpg").unlink()
+    with pytest.raises(DatasetError, match="such as 10V_-10H of person 0002"):
+        read_bands(tmp_path)
+    shutil.rmtree(tmp_path / "center")
+    with pytest.raises(DatasetError, match="needs pictures of looks into the lens"):
+        read_bands(tmp_path)
+
+
 def test_figures_of_answers_with_a_known_fault(bands: Bands) -> None:
     """Answers that are off by a constant of each person are set right by any target."""
     random = np.random.default_rng(1)
@@ -148,7 +162,15 @@ def test_the_command_writes_a_section_and_keeps_the_page(
     monkeypatch.setitem(columbia.SIZES, "quick", tiny)
     out, work = tmp_path / "claims.md", tmp_path / "work"
     out.write_text(f"# Page\n\n{table.COLUMBIA}\n\nof an earlier run\n\n## Later\n\nstays\n")
+    left = work / "gaze"  # of another run, which was interrupted
     said = ["claims", "--columbia", str(folder), "--size", "quick"]
+    train = columbia._answers
+
+    def answers(*arguments: Any) -> Any:
+        left.mkdir()
+        return train(*arguments)
+
+    monkeypatch.setattr(columbia, "_answers", answers)
     assert main([*said, "--out", str(out), "--work", str(work)]) == 0
     page = out.read_text()
     assert page.startswith("# Page\n")
@@ -159,7 +181,7 @@ def test_the_command_writes_a_section_and_keeps_the_page(
     assert "| people to show it |" in page
     assert "10 of 10 networks" in capsys.readouterr().err
     assert "3 people in 3 folds. 2 people are tested on, in 16 pictures" in page
-    assert not work.exists()
+    assert sorted(file.name for file in work.iterdir()) == ["gaze", "source"]
     assert main([*said[:-1], "huge", "--out", str(out), "--work", str(work)]) != 0
     assert "huge is not a size: use one of quick, reduced, full" in capsys.readouterr().err
 
@@ -183,8 +205,28 @@ def test_power_says_how_many_values_show_a_claim(values: tuple[float, ...], coun
     assert table.values_to_show(values) == count
 
 
-def test_intervals_over_many_values_use_students_t() -> None:
-    values = [float(v) for v in range(56)]
+@pytest.mark.parametrize(
+    ("count", "students_t"), [(10, 2.26216), (11, 2.22814), (14, 2.16037), (56, 2.00404)]
+)
+def test_intervals_over_many_values_use_students_t(count: int, students_t: float) -> None:
+    values = [float(v) for v in range(count)]
     mean, half = table.interval(values)
-    assert mean == 27.5
-    assert half == pytest.approx(2.00404 * np.std(values, ddof=1) / math.sqrt(56), rel=1e-3)
+    assert mean == (count - 1) / 2
+    half /= np.std(values, ddof=1) / math.sqrt(count)
+    assert half == pytest.approx(students_t, abs=1e-3)
+
+
+def test_a_killed_process_is_named(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def answers(*_: Any) -> Any:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(columbia, "_answers", answers)
+    said = ["claims", "--columbia", str(folder), "--size", "quick", "--work", str(tmp_path / "w")]
+    assert main([*said, "--out", str(tmp_path / "claims.md")]) != 0
+    assert "a process that trains networks was killed" in capsys.readouterr().err
+    assert (tmp_path / "w" / "source").exists(), "the next run continues"

@@ -10,7 +10,6 @@ import dataclasses
 import math
 import multiprocessing
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -33,6 +32,7 @@ from face_perception.learning.claims.table import (
     machine,
     mean_with_interval,
     prepare_work,
+    remove_work,
     with_section,
 )
 from face_perception.learning.dilated_net import recipe as dilated_net
@@ -125,7 +125,7 @@ def write_columbia(folder: Path, out: Path, name: str, report: Report, work: Pat
     )
     page = out.read_text(encoding="utf-8") if out.exists() else ""
     write_atomically(out, with_section(page, COLUMBIA, section).encode())
-    shutil.rmtree(work)
+    remove_work(work, [place.name])
     return section
 
 

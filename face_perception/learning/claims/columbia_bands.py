@@ -13,6 +13,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,9 @@ _WANTED = (
     "expected pictures such as center/0001_2m_-15P_0V_-5H.jpg, grey bands of both eyes, in one "
     "folder for each direction"
 )
+
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,10 @@ def read_bands(folder: Path) -> Bands:
     """Reads all pictures of ``folder`` and its folders.
 
     Raises DatasetError if there are none, if a name or a picture is odd, if a picture comes twice,
-    or if a picture is in ``folder`` itself: in the public collection these have the answer printed
-    into the picture (its folder ``benchmark``), which a network would read.
+    if a person has no picture of a target that others have, or if nobody looks into the lens.
+
+    It also raises DatasetError if a picture is in ``folder`` itself: in the public collection these
+    have the answer printed into the picture (its folder ``benchmark``), which a network would read.
     """
     files = sorted(folder.glob("**/*.[jJ][pP]*[gG]"), key=lambda file: file.name)
     if not files:
@@ -85,6 +91,7 @@ def read_bands(folder: Path) -> Bands:
     names, person = np.unique([one[0] for one in labels], return_inverse=True)
     angles = np.array([one[1:] for one in labels], np.int64)
     targets, target = np.unique(angles[:, 1:], axis=0, return_inverse=True)
+    _check_targets(folder, names, person, targets, target.reshape(-1))
     gaze = np.radians(angles[:, 1:].astype(np.float64))
     count = len(files)
     faces = GazeFaces(
@@ -104,6 +111,25 @@ def read_bands(folder: Path) -> Bands:
         tuple(names.tolist()),
         digest.hexdigest(),
     )
+
+
+def _check_targets(
+    folder: Path, names: Array, person: Array, targets: Array, target: Array
+) -> None:
+    """Raises DatasetError if a figure of a person could not be measured."""
+    if not (targets == 0).all(1).any() or len(targets) < 2:
+        raise DatasetError(
+            f"{folder} needs pictures of looks into the lens (0V_0H) and of others: {_WANTED}"
+        )
+    seen = np.zeros((len(names), len(targets)), bool)
+    seen[person, target] = True
+    if not seen.all():
+        row, column = np.argwhere(~seen)[0]
+        up, side = targets[column]
+        raise DatasetError(
+            f"{folder} has not all targets of all people, such as {up}V_{side}H of person "
+            f"{names[row]}: add these pictures, or remove the person or the target"
+        )
 
 
 def _eyes(image: Image, file: Path) -> tuple[Image, Image]:

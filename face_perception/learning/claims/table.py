@@ -15,7 +15,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,7 +165,10 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def _student(free: int) -> float:
     """Returns Student's t at 97.5 % (beyond the table, an expansion that is right to 0.001)."""
     return _T.get(free, 0.0) or (
-        _Z + (_Z**3 + _Z) / (4 * free) + (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / (96 * free**2)
+        _Z
+        + (_Z**3 + _Z) / (4 * free)
+        + (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / (96 * free**2)
+        + (3 * _Z**7 + 19 * _Z**5 + 17 * _Z**3 - 15 * _Z) / (384 * free**3)
     )
 
 
@@ -224,7 +227,7 @@ def write_claims(
     if out.exists():  # what `claims --columbia` measured on pictures of people stays
         page = with_section(page, COLUMBIA, section_of(out.read_text(encoding="utf-8"), COLUMBIA))
     write_atomically(out, page.encode())
-    shutil.rmtree(work)
+    remove_work(work, parts or PARTS)
     return page
 
 
@@ -259,3 +262,11 @@ def prepare_work(work: Path, report: Report) -> bool:
     shutil.rmtree(work, ignore_errors=True)
     write_atomically(same, source.hexdigest().encode())
     return False
+
+
+def remove_work(work: Path, made: Iterable[str]) -> None:
+    """Removes the folders ``made`` in ``work``, and ``work`` if no other run left any in it."""
+    for name in made:
+        shutil.rmtree(work / name, ignore_errors=True)
+    if all(file.name == "source" for file in work.iterdir()):
+        shutil.rmtree(work)
