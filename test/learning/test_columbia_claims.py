@@ -179,6 +179,7 @@ def test_the_command_writes_a_section_and_keeps_the_page(
     assert page.count(table.COLUMBIA) == 1
     assert len(re.findall(r"\| (?:holds|does not hold|not shown|not tested) \|", page)) == 6
     assert "| people to show it |" in page
+    assert "In short, the verdicts of 6 comparisons: " in page
     assert "10 of 10 networks" in capsys.readouterr().err
     assert "3 people in 3 folds. 2 people are tested on, in 16 pictures" in page
     assert sorted(file.name for file in work.iterdir()) == ["gaze", "source"]

@@ -334,7 +334,7 @@ def test_a_guess_is_of_what_was_seen() -> None:
         balanced = {**plain, "AU F1": 0.5 + f1, "AU accuracy": 0.5 + accuracy}
         found = {"teacher": balanced, "unbalanced teacher": plain, "student": plain}
         rows = multitask_claims.outcome_of([{**found, "ensemble": plain, "chance": plain}] * 2).rows
-        return next(r.guess for r in rows if r.measure == "AU, teacher less unbalanced teacher")
+        return next(r.guess for r in rows if r.measure == "AU, teacher minus unbalanced teacher")
 
     assert row(0.1, -0.2).startswith("AU F1 +0.100, AU accuracy -0.200: rare labels")
     assert "by heart" in row(-0.2, -0.1)
@@ -445,6 +445,7 @@ def test_claims_go_on_unless_the_source_changed(
     assert made == [0, 1, 2]
     assert page == out.read_text()
     assert "| c | p | m | +2 ± 2.5 | not shown | 4 | g |" in page
+    assert "In short, the verdicts of 1 comparisons: *not shown* 1." in page
     assert "* a note. 0.0 minutes." in page
     assert "* All: 0.0 minutes since it was continued on " in page
     assert page.endswith("\n\n## More\n")

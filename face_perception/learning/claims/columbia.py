@@ -26,6 +26,7 @@ from face_perception.files import write_atomically
 from face_perception.learning.claims.columbia_bands import Bands, read_bands
 from face_perception.learning.claims.table import (
     COLUMBIA,
+    VERDICTS,
     Report,
     Row,
     claim_lines,
@@ -33,6 +34,7 @@ from face_perception.learning.claims.table import (
     mean_with_interval,
     prepare_work,
     remove_work,
+    summary,
     with_section,
 )
 from face_perception.learning.dilated_net import recipe as dilated_net
@@ -326,7 +328,7 @@ def rows_and_figures(bands: Bands, answers: Answers) -> tuple[list[Row], dict[st
     before, after = calibrated(bands, answers[DECOMPOSED])
     gains = 100 * (before - after).mean(1) / before.mean(1)
     worst = int(gains.argmin())
-    up, side = bands.targets[worst]
+    place = _place(*bands.targets[worst].tolist())
     mean_gaze = np.tile(gaze.mean(0), (len(gaze), 1))
     always = geddnet.angular_errors(mean_gaze, gaze)
     seen = {
@@ -337,9 +339,7 @@ def rows_and_figures(bands: Bands, answers: Answers) -> tuple[list[Row], dict[st
         "gaze, with pooling, degrees": np.degrees(pooled),
         "gaze, dilated, with biases, degrees": np.degrees(biased),
         f"the same, calibrated, mean of {len(gains)} targets, degrees": np.degrees(after.mean(0)),
-        f"the same, calibrated at the worst target ({up}° up, {side}° aside), degrees": np.degrees(
-            after[worst]
-        ),
+        f"the same, calibrated at the worst target ({place}), degrees": np.degrees(after[worst]),
         "squared bias of a person (dilated), square degrees": np.degrees(np.degrees(between)),
         "variance within a person (dilated), square degrees": np.degrees(np.degrees(within)),
         "eye contact, dilated, balanced accuracy %": 100
@@ -364,9 +364,9 @@ def rows_and_figures(bands: Bands, answers: Answers) -> tuple[list[Row], dict[st
             "",
         ),
         Row(
-            "squared bias between people exceeds variance within",
-            "it does, in an estimator that knows no people",
-            "% more",
+            "people differ more than the estimates of one person scatter",
+            "they do, in a network without biases of people",
+            "% by which squared bias exceeds variance",
             tuple((100 * (between - within) / within.mean()).tolist()),
             "",
         ),
@@ -385,9 +385,9 @@ def rows_and_figures(bands: Bands, answers: Answers) -> tuple[list[Row], dict[st
             "",
         ),
         Row(
-            f"the same from the worst of {len(gains)} targets",
+            f"calibration helps from the worst of {len(gains)} targets, too",
             "it does not matter where the target is",
-            f"% less error, target {up}° up, {side}° aside",
+            f"% less error, target {place}",
             _gains(before[worst], after[worst]),
             "",
         ),
@@ -401,6 +401,17 @@ def rows_and_figures(bands: Bands, answers: Answers) -> tuple[list[Row], dict[st
     return table, seen
 
 
+def _place(up: int, side: int) -> str:
+    """Returns a direction in words; ``side`` is positive to the right of the image.
+
+    >>> _place(-10, 15)
+    '10° down, 15° right'
+    """
+    return (
+        f"{abs(up)}° {'down' if up < 0 else 'up'}, {abs(side)}° {'left' if side < 0 else 'right'}"
+    )
+
+
 def _section(bands: Bands, size: Size, answers: Answers, name: str, people: int) -> str:
     table, seen = rows_and_figures(bands, answers)
     before, after = calibrated(bands, answers[DECOMPOSED])
@@ -411,23 +422,28 @@ def _section(bands: Bands, size: Size, answers: Answers, name: str, people: int)
     lines = [
         COLUMBIA,
         "",
-        f"Written by `face-perception claims --columbia DIR --size {name}`: grey bands of both "
-        f"eyes, {people} people in {size.folds} folds. {len(bands.names)} people are tested on, in "
-        f"{len(bands.faces)} pictures, by networks that learned from the other folds. "
-        f"*Measured* is the mean over the {len(bands.names)} people with its 95 % interval "
-        "(Student's t). The interval "
-        "says how people differ; people of one fold share networks, and each network was trained "
-        "once, so it does not say how training again would differ. Each network has "
-        f"{size.width:g} of the published width and no VGG16. Of gaze, it learned from "
-        f"{size.images} pictures of each person in {size.epochs} epochs; of eye contact, from all "
-        f"looks into the lens (twice) and twice as many others in {size.contact_epochs} epochs. An "
-        "eye is a half of the band, which was not straightened by the pose of the head; the gaze "
-        "is the direction of the target as the data set gives it.",
+        "Are the claims about gaze true of real people? `face-perception claims --columbia DIR "
+        f"--size {name}` trains networks on grey bands of both eyes of {people} people in "
+        f"{size.folds} folds. {len(bands.names)} people are tested on, in {len(bands.faces)} "
+        "pictures, by networks that learned from the other folds.",
         "",
-        f"A claim is *not tested* if the dilated network errs more than {_MOST_ERROR:g} times as "
-        "much as always answering the mean gaze does, or tells eye contact with a balanced "
-        f"accuracy below {100 * _LEAST_ACCURACY:g} %: then the networks have learned too little "
-        "for the figures to say anything about the claim. A larger size trains longer.",
+        *summary(table),
+        "",
+        f"* *Measured* is the mean over the {len(bands.names)} people, ± half of its 95 % "
+        "confidence interval (Student's t). The interval says how people differ. It does not say "
+        "how training again would differ: people of one fold share networks, and each network was "
+        "trained once.",
+        *VERDICTS,
+        "* A claim is *not tested* if the networks have learned too little for the figures to say "
+        f"anything about it: the dilated network errs more than {_MOST_ERROR:g} times as much as "
+        "the constant answer *mean gaze*, or tells eye contact with a balanced accuracy below "
+        f"{100 * _LEAST_ACCURACY:g} %. A larger size trains longer.",
+        f"* Each network has {size.width:g} of the published width and no VGG16. For gaze, it "
+        f"learned from {size.images} pictures of each person in {size.epochs} epochs. For eye "
+        "contact, it learned from all looks into the lens (twice) and twice as many others in "
+        f"{size.contact_epochs} epochs.",
+        "* An eye is a half of the band, which was not straightened by the pose of the head. The "
+        "gaze is the direction of the target as the data set gives it.",
         "",
         *claim_lines(table, "people"),
         "",
@@ -435,8 +451,8 @@ def _section(bands: Bands, size: Size, answers: Answers, name: str, people: int)
         "|---|---|",
         *(f"| {key} | {mean_with_interval(v.tolist())} |" for key, v in seen.items()),
         "",
-        "Per cent less error after calibration at each target (rows: degrees up, columns: degrees "
-        "to the image's right):",
+        "Per cent less error after calibration at each target. Rows are degrees up, columns are "
+        "degrees to the right of the image:",
         "",
         "| | " + " | ".join(f"{side}°" for side in sides) + " |",
         "|---" * (len(sides) + 1) + "|",

@@ -107,9 +107,9 @@ def rows(
             why["dilated"],
         ),
         Row(
-            "squared bias between people exceeds variance within",
-            "it does, in an estimator that knows no people",
-            "% more, without biases",
+            "people differ more than the estimates of one person scatter",
+            "they do, in a network without biases of people",
+            "% by which squared bias exceeds variance, without biases",
             values("between"),
             why["between"],
         ),
@@ -128,7 +128,7 @@ def rows(
             why["calibrated"],
         ),
         Row(
-            f"the same from the worst of {len(TARGETS)} targets",
+            f"calibration helps from the worst of {len(TARGETS)} targets, too",
             "it does not matter where the target is",
             "% less error",
             values("worst"),

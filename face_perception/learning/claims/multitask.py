@@ -219,7 +219,7 @@ def outcome_of(found: Sequence[Scores]) -> Outcome:
         Row(
             claim,
             paper,
-            f"{measure}, {after} less {before}",
+            f"{measure}, {after} minus {before}",
             tuple(one[after][measure] - one[before][measure] for one in found),
             _explanation(found, before, after, measure),
         )

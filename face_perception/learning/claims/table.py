@@ -15,6 +15,7 @@ import platform
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,12 @@ PARTS = {
 LEAST_SEEDS = 3
 WORK = Path("out/claims")
 COLUMBIA = "## On Columbia Gaze: the first paper's own data"  # heading of the section of `columbia`
+
+# What the verdicts mean, as lines of Markdown.
+VERDICTS = (
+    "* A claim *holds* if the whole interval is positive, and *does not hold* if it is negative.",
+    "  It is *not shown* if the interval contains 0: the measurement cannot tell.",
+)
 
 # Degrees of freedom -> Student's t at 97.5 %.
 _T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -86,21 +93,44 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
     lines = [
         "# The papers' claims, tested",
         "",
-        f"Written by `face-perception claims`, over {seeds} seeds, on synthetic people who were",
-        "not used in training. *Measured* is the mean over seeds with its 95 % confidence",
-        "interval (Student's t); a positive value supports the claim. A claim *holds* if the whole",
-        "interval is positive, and is *not shown* if the interval contains 0. *Seeds to show it*",
-        "are those with which the interval excludes 0 in four of five repetitions, if the mean and",
-        "the deviation over the seeds are the true ones: an order of magnitude. With a negative",
-        "mean, they would show the contrary. The networks are narrower than the published ones, so",
-        "that two cores can train them. This page does not say how accurate an output is on",
-        "people: see [What you can trust](trust.md).",
+        "Are the claims of the papers true? `face-perception claims` trains small networks on",
+        "synthetic people, and compares them on other synthetic people. It repeats this with",
+        f"{seeds} seeds. This page does not say how accurate an output is on people: see",
+        "[What you can trust](trust.md).",
+        "",
+        *summary(rows),
+        "",
+        "How to read the table:",
+        "",
+        "* *Measured* is the mean over the seeds, ± half of its 95 % confidence interval",
+        "  (Student's t). A positive value supports the claim.",
+        *VERDICTS,
+        "* *Seeds to show it*: with so many seeds, about four of five repetitions would find an",
+        "  interval without 0. This takes the measured mean and deviation as the true ones, so it",
+        "  is only an order of magnitude. Where the mean is negative, they would show *the",
+        "  contrary*.",
+        "* The networks are narrower than the published ones, so that two cores can train them. A",
+        "  claim that does not hold here may hold for the published ones.",
+        "",
+        "What was trained and tested:",
         "",
         *(f"* {note}" for note in notes),
         "",
         *claim_lines(rows, "seeds"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """Returns the claims by their verdict, as lines of Markdown."""
+    counts = Counter(row.verdict for row in rows)
+    shares = ", ".join(f"*{verdict}* {count}" for verdict, count in sorted(counts.items()))
+    lines = [f"In short, the verdicts of {len(rows)} comparisons: {shares}."]
+    for verdict in ("holds", "does not hold"):
+        if counts[verdict]:
+            claims = [f"* {row.claim} ({row.measure})" for row in rows if row.verdict == verdict]
+            lines += ["", f"What *{verdict}*:", "", *claims]
+    return lines
 
 
 def claim_lines(rows: Sequence[Row], unit: str) -> list[str]:
