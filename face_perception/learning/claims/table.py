@@ -98,6 +98,8 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
         f"{seeds} seeds. This page does not say how accurate an output is on people: see",
         "[What you can trust](trust.md).",
         "",
+        "Written by `face-perception claims`: a change by hand would be lost.",
+        "",
         *summary(rows),
         "",
         "How to read the table:",
