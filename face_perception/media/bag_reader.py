@@ -186,8 +186,9 @@ class BagReader:
 
     def _note_missing(self, count: int) -> None:
         """Notes messages that the index lists, but that are not there: zeros in their place."""
-        if count > 0 and self._mcap is not None and not self._recovered:
-            missing = f"{count} messages that its index lists are damaged, and left out"
+        missing = f"{count} messages that its index lists are damaged, and left out"
+        known = missing in self.damage  # the messages were read before
+        if count > 0 and self._mcap is not None and not self._recovered and not known:
             self.damage = "; ".join(filter(None, (self.damage, missing)))
 
     def close(self) -> None:

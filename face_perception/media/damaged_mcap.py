@@ -211,9 +211,10 @@ class _Scan:
     def _may_be_chunk(self, at: int, after: int) -> bool:
         """Returns whether a place has the head of a chunk that ends at ``after``."""
         length = after - at - _HEAD.size
+        if after > self._size or not _CHUNK_HEAD.size + 8 <= length <= _LARGEST_CHUNK:
+            return False
         self._file.seek(at + _HEAD.size)
-        head = self._file.read(_CHUNK_HEAD.size + 12)
-        return after <= self._size and length <= _LARGEST_CHUNK and _records_of(head, length) > 0
+        return _records_of(self._file.read(_CHUNK_HEAD.size + 12), length) > 0
 
     def _are_texts(self, at: int, length: int, count: int) -> bool:
         self._file.seek(at)

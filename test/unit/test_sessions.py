@@ -167,6 +167,24 @@ def test_the_first_part_goes_on_after_damage_without_an_end(tmp_path: Path) -> N
     assert {f"message {n}" for n in (*range(8), *range(12, 30))} <= set(texts)
 
 
+@pytest.mark.usefixtures("at_once")
+def test_messages_that_only_the_index_has_are_counted_once(tmp_path: Path) -> None:
+    made = recorder(tmp_path)
+    put(made, 0, 30)
+    made.close("it was stopped", START + 9)
+    file = made.folder.bag / "bag.mcap"
+    data = file.read_bytes()
+    # Nine records of one length are zeros, which a reader takes for records of no kind.
+    begin, end = (data.index(b"message %d" % n) for n in (10, 19))
+    head = 9 + 22 + 8  # of a record, of its message, and of the text
+    file.write_bytes(data[: begin - head] + bytes(end - begin) + data[end - head :])
+    reader = BagReader(made.folder.path)
+    for _ in range(2):
+        assert len(list(reader.messages(TOPIC))) == 21
+        assert reader.damage == "9 messages that its index lists are damaged, and left out"
+    reader.close()
+
+
 def test_a_part_that_claims_to_be_huge_is_not_read_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
