@@ -290,7 +290,7 @@ def calibrated(bands: Bands, estimate: FloatArray) -> tuple[FloatArray, FloatArr
         def errors(rows: npt.NDArray[np.int64], bias: bool, target: int = target) -> float:
             at = rows[own_target[rows] == target]
             rest = rows[own_target[rows] != target]
-            moved = (gaze[at] - estimate[at]).mean(0) if bias and len(at) else 0.0
+            moved = (gaze[at] - estimate[at]).mean(0) if bias else 0.0
             return float(geddnet.angular_errors(estimate[rest] + moved, gaze[rest]).mean())
 
         before.append(_per_person(bands, lambda rows: errors(rows, False)))
@@ -305,7 +305,7 @@ def _balanced_accuracy(bands: Bands, probability: FloatArray) -> FloatArray:
 
     def one(rows: npt.NDArray[np.int64]) -> float:
         kinds = [rows[contact[rows] == kind] for kind in (0, 1)]
-        return float(np.mean([(said[k] == contact[k]).mean() for k in kinds if len(k)]))
+        return float(np.mean([(said[k] == contact[k]).mean() for k in kinds]))
 
     return _per_person(bands, one)
 
