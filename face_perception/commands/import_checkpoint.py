@@ -38,7 +38,7 @@ SYSTEMS = {
 }
 
 # Systems for which learning/random_weights.py can make weights (`--random`).
-RANDOM = ("geddnet", "dilated-net", "multitask", "multitask-rnn", "mimamo", "lr_asd")
+RANDOM = ("geddnet", "dilated-net", "multitask", "multitask-rnn", "lr_asd", "mimamo")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -232,7 +232,9 @@ class PageServer(ABC, Generic[C]):
             return connection.respond(400, "the path of the request is not valid\n")
         path = asked.path
         if path != STREAM and path not in self._files:
-            return connection.respond(404, f"not found: this server has / and {STREAM}\n")
+            missing = connection.respond(404, f"not found: this server has / and {STREAM}\n")
+            missing.headers["Cache-Control"] = "no-store"
+            return missing
         public = path not in ("/", STREAM)
         if (
             self._token

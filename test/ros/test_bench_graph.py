@@ -53,10 +53,10 @@ def test_nodes_with_networks_get_the_backend(
     given: list[graph.GraphOptions] = []
     monkeypatch.setattr(bench_graph, "Supervisor", lambda processes, respawn: processes)
     monkeypatch.setattr(graph, "node_processes", given.append)
-    nodes = ("face_tracker", "gaze", "affect", "attention")
+    nodes = ("face_tracker", "gaze", "affect", "overlay")
     bench_graph.Way("composed", True, backend=backend).supervisor(nodes)
     for name, parameters in given[0].parameters.items():
         (settings,) = yaml.safe_load(paths.resource(f"config/{name}.yaml").read_text()).values()
         wanted = backend if "backend" in settings["ros__parameters"] else None
         assert parameters.get("backend") == wanted
-    assert "backend" not in given[0].parameters["attention"]
+    assert "backend" not in given[0].parameters["overlay"]
