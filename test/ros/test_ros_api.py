@@ -43,7 +43,7 @@ OWN_SERVICES = ("rcl_interfaces/", "lifecycle_msgs/", "type_description_interfac
 
 
 def table() -> set[tuple[str, str, str, str]]:
-    """The rows, without those that a parameter switches on ("with `speaker_model`")."""
+    """The rows, without that of the speaker network, which has to be imported first."""
     rows = re.findall(
         r"^\| (\w+) \| (publishes|subscribes|serves|calls) \| (.+?) \| (\S+) \|$",
         (DOCS / "ros_api.md").read_text(),
@@ -52,7 +52,7 @@ def table() -> set[tuple[str, str, str, str]]:
     return {
         (node, what, name, kind)
         for node, what, names, kind in rows
-        if "(with " not in names
+        if "(with `speaker_model`)" not in names
         for name in re.findall(r"`/?([a-z_/<>]+)`", names)[:1]
     }
 
