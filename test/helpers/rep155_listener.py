@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from waits import scaled
+
 CONSUMER = Path(__file__).with_name("rep155_consumer.py")
 
 
@@ -26,7 +28,11 @@ class Heard:
 
     def __exit__(self, *_: object) -> None:
         self.popen.terminate()
-        self.popen.wait()
+        try:
+            self.popen.wait(scaled(10))
+        except subprocess.TimeoutExpired:  # rclpy now and then loses the signal
+            self.popen.kill()
+            self.popen.wait()
         self._log.close()
 
     def lines(self) -> list[dict[str, Any]]:

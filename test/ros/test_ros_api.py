@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import re
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import affect_models
 import numpy as np
 import pytest
 from node_processes import NodeProcess, Peer
+from rep155_listener import Heard
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
@@ -34,7 +33,6 @@ from tools.sros2_policy import permissions
 websockets_client = pytest.importorskip("websockets.sync.client")
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-CONSUMER = ROOT / "test" / "helpers" / "rep155_consumer.py"
 
 
 # Topics and services of rclpy, which every node has.
@@ -80,11 +78,17 @@ def calibration(path: Path) -> str:
     return str(path)
 
 
+@pytest.fixture
+def listener(rep155: None, tmp_path: Path) -> Iterator[Heard]:
+    with Heard(tmp_path / "heard") as heard:
+        yield heard
+
+
 def test_ros_api_is_what_the_nodes_have(
     start: Callable[..., NodeProcess],
     peer: Peer,
     own_models: Path,
-    rep155: None,
+    listener: Heard,
     tmp_path: Path,
 ) -> None:
     affect_models.install_mimamo()
@@ -125,8 +129,7 @@ def test_ros_api_is_what_the_nodes_have(
     log = started["dashboard"].wait_for_log("the dashboard is on http://")
     port = int(re.findall(r"the dashboard is on http://127.0.0.1:(\d+)/", log)[-1])
     browser = websockets_client.connect(f"ws://127.0.0.1:{port}/stream")
-    # Nodes subscribe to their inputs only while they have subscribers. This one hears hri.
-    consumer = subprocess.Popen([sys.executable, CONSUMER], stdout=subprocess.DEVNULL, cwd=tmp_path)
+    # Nodes subscribe to their inputs only while they have subscribers. ``listener`` hears hri.
     for topic, kind in (
         ("face_crops", msg.FaceCrops),
         ("action_units", msg.ActionUnitsArray),
@@ -175,8 +178,6 @@ def test_ros_api_is_what_the_nodes_have(
         peer.until(lambda: listed() >= want)
     assert listed() == want
     browser.close()
-    consumer.terminate()
-    consumer.wait()
     assert {name: forbidden(peer, name) for name in names} == {name: set() for name in names}
 
 
