@@ -315,6 +315,13 @@ class Maker:
             {name: np.concatenate(move) for name, move in moves.items()},
         )  # fmt: skip
 
+    def _covered(self, share: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Returns the points that a cover needs, where ``share`` [V] is above 0, and its quads."""
+        quads = self.head.surface.quads
+        quads = quads[(share[quads] > 0).any(1)]
+        used, flat = np.unique(quads, return_inverse=True)
+        return used, flat.reshape(-1, 4)
+
     def hair(self) -> Part:
         """Short hair, combed to one side: the scalp, lifted, with furrows between locks.
 
@@ -324,10 +331,7 @@ class Maker:
         skin = head.surface(self.base)
         normals = head.surface.normals(skin)
         scalp = hair_share(head)
-        quads = head.surface.quads
-        quads = quads[(scalp[quads] > 0).any(1)]
-        used, flat = np.unique(quads, return_inverse=True)
-        quads = flat.reshape(-1, 4)
+        used, quads = self._covered(scalp)
         x, y, z = head.rest[used].T
         # Locks start at a parting on the person's left, and run over the head to both sides.
         parted = x - 0.030
@@ -351,10 +355,7 @@ class Maker:
         skin = head.surface(self.base)
         normals = head.surface.normals(skin)
         cloth = shirt_share(head)
-        quads = head.surface.quads
-        quads = quads[(cloth[quads] > 0).any(1)]
-        used, flat = np.unique(quads, return_inverse=True)
-        quads = flat.reshape(-1, 4)
+        used, quads = self._covered(cloth)
         height = -0.004 + 0.012 * np.sqrt(cloth[used])
         points = skin[used] + height[:, None] * normals[used]
         hem = 1 - 0.35 * bump(cloth[used], 0.35, 0.12)

@@ -197,7 +197,7 @@ def _claims(args: argparse.Namespace) -> int:
     from concurrent.futures.process import BrokenProcessPool
 
     if args.columbia and args.part:
-        raise InputError("--columbia is a part of its own: give it without --part")
+        raise InputError("--columbia and --part exclude each other: leave one of them out")
     name = "_".join(["out/claims", *args.part]) if args.part else "docs/claims"
     out = args.out or Path(f"{name}.md")
     try:
