@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from face_perception.errors import InputError
-from face_perception.types import Camera
+from face_perception.types import Camera, check_camera_matrix
+
+# Rectifying changes the focal length by less than this factor: fisheye lenses by about 3.
+_LARGEST_CHANGE = 5.0
 
 
 def is_rectified(topic: str) -> bool:
@@ -22,12 +25,26 @@ def usable_camera(info: Any, width: int, height: int, rectified: bool = False) -
 
     ``rectified`` images have no distortion, and P instead of K.
 
-    Raises InputError if it is for images of another size, if K is zero or NaN, or if its distortion
-    model is not known.
+    Raises InputError if it is for images of another size, if K is not that of a lens, if its
+    distortion model is not known, or if P does not go with K.
     """
     sensor = sensor_from_message(info, rectified=rectified)
+    if rectified and info.p[0]:
+        check_camera_matrix([info.p[i] for i in (0, 1, 2, 4, 5, 6, 8, 9, 10)])
+        ratio = info.k[0] / sensor.fx or 1.0  # K may not be set
+        if not 1 / _LARGEST_CHANGE <= ratio <= _LARGEST_CHANGE:
+            raise InputError(
+                f"P has the focal length {sensor.fx:g}, and K {info.k[0]:g}, which disagree: "
+                "calibrate the camera"
+            )
+    else:
+        check_camera_matrix(info.k)
+        if rectified and sensor.distorted:
+            raise InputError("the images are rectified, but P is not set: calibrate the camera")
     camera = _of_images(sensor, info)
     camera.check_calibration()
+    if not _roi_is_outside(info):
+        sensor.check_whole_image()
     # Some drivers set roi or binning, but K, width and height for the images.
     for known in (camera, sensor):
         if (known.width, known.height) == (width, height):
@@ -54,18 +71,24 @@ def camera_from_message(info: Any, assumed: bool = False) -> Camera:
 
 def _of_images(sensor: Camera, info: Any) -> Camera:
     """Returns the camera of the images, given that of the whole sensor."""
-    roi = info.roi
-    width, height = roi.width or info.width, roi.height or info.height
-    if roi.x_offset + width > info.width or roi.y_offset + height > info.height:
+    if _roi_is_outside(info):
         return sensor
+    roi = info.roi
     return sensor.window(
         roi.x_offset,
         roi.y_offset,
-        width,
-        height,
+        roi.width or info.width,
+        roi.height or info.height,
         max(info.binning_x, 1),
         max(info.binning_y, 1),
     )
+
+
+def _roi_is_outside(info: Any) -> bool:
+    """Returns whether ``roi`` does not lie within width and height, as some drivers send it."""
+    roi = info.roi
+    width, height = roi.width or info.width, roi.height or info.height
+    return bool(roi.x_offset + width > info.width or roi.y_offset + height > info.height)
 
 
 def sensor_from_message(info: Any, assumed: bool = False, rectified: bool = False) -> Camera:
@@ -74,13 +97,14 @@ def sensor_from_message(info: Any, assumed: bool = False, rectified: bool = Fals
     ``rectified`` takes P instead of K and D, unless P is not set. Raises InputError if K is zero or
     NaN.
     """
-    k = info.k
+    width, height = int(info.width), int(info.height)
     if rectified and info.p[0]:
         p = info.p
-        return Camera(int(info.width), int(info.height), p[0], p[5], p[2], p[6], assumed=assumed)
+        return Camera(width, height, p[0], p[5], p[2], p[6], assumed=assumed)
+    k = info.k
     return Camera(
-        width=int(info.width),
-        height=int(info.height),
+        width=width,
+        height=height,
         fx=float(k[0]),
         fy=float(k[4]),
         cx=float(k[2]),

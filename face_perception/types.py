@@ -7,8 +7,9 @@ person's own. NaN stands for a value that is not known.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
@@ -53,6 +54,49 @@ _COEFFICIENTS = {
 # window of a long lens. How far outside of such a window the principal point may be, likewise.
 _FOCAL_LENGTHS = (0.05, 1000.0)
 _FARTHEST_CENTRE = 1000.0
+# Largest ratio of the two focal lengths. Drivers combine up to four pixels along one axis.
+_LARGEST_ASPECT = 5.0
+# Largest skew of the axes, as a share of the focal length: 0.3 degrees. Calibrations that estimate
+# it find a tenth of this.
+_LARGEST_SKEW = 0.005
+# Share of the image, at each side, in which no lens has its principal point. Calibrations of twice
+# the resolution have it at the right and lower edge.
+_EDGE = 0.1
+# Angles from the optical axis, radians, at which it is tested whether a lens bends the image over.
+_LENS_ANGLES = np.radians(np.arange(0.5, 85.0, 0.5))
+
+
+@functools.lru_cache(maxsize=16)
+def _bends_over(model: str, coefficients: tuple[float, ...], half: float) -> bool:
+    """Returns whether two rays meet the image in one point, at a distance of less than ``half``.
+
+    The distance is that from the principal point, divided by the focal length. Only the radial
+    coefficients are tested.
+    """
+    r = np.tan(_LENS_ANGLES)
+    if model == "equidistant":
+        powers = _LENS_ANGLES[:, None] ** [2, 4, 6, 8]
+        seen = _LENS_ANGLES * (1 + powers @ coefficients)
+    else:
+        k1, k2, _, _, k3, k4, k5, k6 = (*coefficients, 0.0, 0.0, 0.0, 0.0)[:8]
+        powers = r[:, None] ** [2, 4, 6]
+        seen = r * (1 + powers @ (k1, k2, k3)) / (1 + powers @ (k4, k5, k6))
+    reached = np.flatnonzero(seen >= half)
+    return not len(reached) or bool((np.diff(seen[: reached[0] + 1], prepend=0.0) <= 0).any())
+
+
+def check_camera_matrix(matrix: Sequence[float]) -> None:
+    """Raises InputError if 9 numbers, row by row, are not fx 0 cx, 0 fy cy, 0 0 1.
+
+    A very small skew, in the place of the first 0, is left out by ``Camera``.
+    """
+    fx, skew, _, below, _, _, *last = (float(value) for value in matrix)
+    if (below, *last) != (0, 0, 0, 1) or not abs(skew) <= _LARGEST_SKEW * fx:
+        values = ", ".join(f"{value:g}" for value in matrix)
+        raise InputError(
+            f"the camera matrix {values} is not fx 0 cx, 0 fy cy, 0 0 1, row by row: correct it, "
+            "or calibrate the camera without skew"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +135,7 @@ class Camera:
 
     def check_distortion(self) -> None:
         """Raises InputError for an unknown distortion model or a wrong number of coefficients."""
-        if not any(self.distortion):
+        if not self.distorted:
             return
         known = _COEFFICIENTS.get(self.distortion_model)
         if known is None:
@@ -104,6 +148,12 @@ class Camera:
             raise InputError(
                 f"distortion model {self.distortion_model} has {' or '.join(map(str, known))} "
                 f"coefficients, not {len(self.distortion)}: correct the camera info"
+            )
+        half = min(self.width / self.fx, self.height / self.fy) / 2
+        if _bends_over(self.distortion_model, self.distortion, half):
+            raise InputError(
+                f"the distortion coefficients {', '.join(f'{v:g}' for v in self.distortion)} bend "
+                "the image over inside of it, as no lens does: calibrate the camera again"
             )
 
     def check_calibration(self) -> None:
@@ -119,11 +169,35 @@ class Camera:
             and shortest <= self.fy / self.height <= longest
             and abs(self.cx) <= _FARTHEST_CENTRE * self.width
             and abs(self.cy) <= _FARTHEST_CENTRE * self.height
+            and 1 / _LARGEST_ASPECT <= self.fx / self.fy <= _LARGEST_ASPECT
         ):
             raise InputError(
                 f"fx={self.fx:g}, fy={self.fy:g}, cx={self.cx:g}, cy={self.cy:g} are not those of "
                 f"a lens for {self.width}x{self.height} images: calibrate the camera"
             )
+
+    def check_whole_image(self) -> None:
+        """Raises InputError if the principal point is not in the middle part of the image.
+
+        It is there unless the image is a window of a larger one. Otherwise it is the calibration of
+        another resolution.
+        """
+        if not (
+            _EDGE <= (self.cx + 0.5) / self.width <= 1 - _EDGE
+            and _EDGE <= (self.cy + 0.5) / self.height <= 1 - _EDGE
+        ):
+            raise InputError(
+                f"the principal point cx={self.cx:g}, cy={self.cy:g} is at the edge of the "
+                f"{self.width}x{self.height} image, or outside: give the calibration of this "
+                "resolution, or set roi if the image is a window of a larger one"
+            )
+
+    @property
+    def distorted(self) -> bool:
+        """Returns whether the lens has distortion. A fisheye has it with all coefficients 0."""
+        return any(self.distortion) or (
+            self.distortion_model == "equidistant" and bool(self.distortion)
+        )
 
     @classmethod
     def assume(cls, width: int, height: int) -> Camera:

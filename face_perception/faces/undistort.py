@@ -62,7 +62,7 @@ def project_points(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
 
 def _coefficients(camera: Camera) -> FloatArray | None:
     """Returns the distortion coefficients for OpenCV; None for a lens without distortion."""
-    if not any(camera.distortion):
+    if not camera.distorted:
         return None
     camera.check_distortion()
     return np.array(camera.distortion, np.float64)

@@ -399,7 +399,7 @@ def map_to_image(camera: Camera, turn: FloatArray, window: FloatArray) -> FloatA
     in so small a part of the image the distortion is nearly a homography. Raises CropsUnavailable
     if it cannot be undone there.
     """
-    if not any(camera.distortion):
+    if not camera.distorted:
         straight: FloatArray = camera.matrix @ turn
         return straight
     grid = window[0] + _GRID * (window[1] - window[0])

@@ -93,6 +93,8 @@ class Bag:
         if broken and not read:
             raise InputError(f"{self._name}: no image on {self.topic} can be read: {reason}")
         problems = [self._bag.damage] if self._bag.damage else []
+        if self._bag.unfinished:
+            problems.append("it has no end: its recording was not finished, or it is cut off")
         if broken:
             problems.append(f"{broken} of {self.count} images cannot be read: {reason}")
         self.damage = "; ".join(problems)

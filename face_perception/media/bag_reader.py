@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.files import open_regular
+from face_perception.media.damaged_db3 import DamagedDb3, has_log
 from face_perception.media.damaged_mcap import DamagedMcap, is_unfinished
-from face_perception.outside_files import one_error
+from face_perception.outside_files import one_error, reason_of
 
 METADATA = "metadata.yaml"
 SESSION_BAG = "bag"  # the folder of the recording in the folder of a session
 _FILES = (".mcap", ".db3")
+# A line of the list of files, and the bytes in which it is searched.
+_LISTED = re.compile(
+    r"""^\s*-\s+(?!path:)["']?(?:.*/)?([^/\n"']+\.(?:mcap|db3)(?:\.zstd)?)["']?\s*$""",
+    re.MULTILINE,
+)
+_MOST_LIST = 1 << 20
 _FIX = "record it again, or try `ros2 bag reindex`"
 
 
@@ -51,31 +60,39 @@ class BagReader:
     of its messages. Types that rosbags does not know are those that the recording defines.
 
     A recording whose program was killed is read up to its last whole part: ``unfinished`` is true.
-    Of one MCAP file that is damaged, the whole parts are read: ``damage`` says what is left out, as
-    far as the messages were read.
+    Of damaged files, the whole parts are read: ``damage`` says what is left out, as far as the
+    messages were read. A file that is missing, or of which nothing can be read, is left out if
+    there are others.
 
     Raises InputError, which names the bag, the reason and the fix, OSError, and
     MissingDependencyError without rosbags.
     """
 
     def __init__(self, path: Path) -> None:
-        rosbags = _import_rosbags(path)
-        self.name = f"bag {path}"
-        at, mcap = path, path
+        self._rosbags = _import_rosbags(path)
+        self.path, self.name = path, f"bag {path}"
+        self._bag: Any = None
+        self._recovered, self.unfinished, self._note = False, False, ""
+        at = path
         if path.is_dir():
             at = path / SESSION_BAG if is_session(path) else path
-            files = sorted(at.glob("*.mcap"))
-            mcap = files[0] if len(files) == 1 else at
+            self._files, self._missing = _data_files(at), _missing_files(at)
             # The list of files is written at the end.
-            at = at if (at / METADATA).exists() else mcap
+            if not (at / METADATA).exists() and len(self._files) == 1:
+                (at,) = self._files
         else:
             open_regular(path).close()  # no pipe, no device
-        # The file that can be read without its list, its index and its damaged parts.
-        self._mcap = mcap if mcap.suffix.lower() == ".mcap" and mcap.is_file() else None
-        self._rosbags, self._recovered, self.damage = rosbags, False, ""
+            self._files, self._missing = [path], []
+        if len(self._files) > 1:
+            with one_error(self.name, _FIX):
+                self._bag = parts = _Parts(self._files)
+            self.unfinished = parts.unfinished
+            self._read_topics()
+            return
         with one_error(self.name, _FIX):
-            self.unfinished = at == self._mcap and is_unfinished(at)
-        if self.unfinished:
+            self.unfinished = at in self._files and _is_mcap(at) and is_unfinished(at)
+            known_odd = self.unfinished or any(map(has_log, self._files))
+        if known_odd:
             self._recover()
             return
         try:
@@ -84,14 +101,25 @@ class BagReader:
             if not self._open_damaged(at):
                 raise
 
+    @property
+    def damage(self) -> str:
+        missing = [f"{name} is missing" for name in self._missing]
+        return "; ".join(filter(None, (*missing, self._note, getattr(self._bag, "lost", ""))))
+
+    @property
+    def connections(self) -> list[Any]:
+        """The topics of the recording, as rosbags describes them."""
+        return list(self._bag.connections)
+
     def _open_damaged(self, at: Path) -> bool:
         """Opens what is whole of a recording that cannot be opened. Returns False if nothing is."""
-        if self._mcap is None:
+        if not self._files:
             return False
-        if at != self._mcap:
+        if at != self._files[0]:
             with contextlib.suppress(InputError):
-                self._open(self._mcap)
-                self.damage = f"its {METADATA} cannot be read, and is not needed"
+                self._open(self._files[0])
+                if not self._missing:
+                    self._note = f"its {METADATA} cannot be read, and is not needed"
                 return True
         with contextlib.suppress(InputError):
             self._recover()
@@ -106,38 +134,53 @@ class BagReader:
             path: Any = at
             self._bag = self._rosbags.rosbag2.Reader(path)
             self._bag.open()
+        self._read_topics()
+
+    def _recover(self) -> None:
+        """Opens what is whole of the file. Raises InputError."""
+        self._recovered = True
+        (file,) = self._files
+        if not _is_mcap(file):
+            with one_error(self.name, _FIX):
+                self._bag = DamagedDb3(file)
+            self._read_topics()
+            return
+        at = DamagedMcap(file)
+        self._open(at)
+        self._note = at.lost
+        if not self._note and not self.unfinished:
+            self._note = "its index is damaged; the messages are read without it"
+
+    def _read_topics(self) -> None:
+        """Learns the topics and types of the recording that was opened."""
         try:
             with one_error(self.name, _FIX):
-                typesys = self._rosbags.typesys
-                # Fields of the messages of ROS itself have not changed since Humble.
-                self._types = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
-                self._add_types(typesys)
-                self.topics = {name: info.msgtype or "" for name, info in self._bag.topics.items()}
-                self.counts = {name: info.msgcount for name, info in self._bag.topics.items()}
+                self.topics: dict[str, str] = {}
+                self.counts: dict[str, int] = {}
+                for one in self._bag.connections:
+                    same = self.topics.get(one.topic, one.msgtype) == one.msgtype
+                    self.topics[one.topic] = one.msgtype if same else ""
+                    self.counts[one.topic] = self.counts.get(one.topic, 0) + one.msgcount
         except BaseException:
             self.close()
             raise
 
-    def _recover(self) -> None:
-        """Opens what is whole of the file. Raises InputError."""
-        assert self._mcap is not None
-        self._recovered, at = True, DamagedMcap(self._mcap)
-        self._open(at)
-        self.damage = at.lost
-        if not self.damage and not self.unfinished:
-            self.damage = "its index is damaged; the messages are read without it"
-
-    def _add_types(self, typesys: Any) -> None:
+    @functools.cached_property
+    def _types(self) -> Any:
+        """The types of the messages: those of ROS, and those that the recording defines."""
+        typesys = self._rosbags.typesys
+        # Fields of the messages of ROS itself have not changed since Humble.
+        types = typesys.get_typestore(typesys.Stores.ROS2_HUMBLE)
         for connection in self._bag.connections:
             kind, definition = connection.msgtype, connection.msgdef
-            if kind in self._types.types or not definition.data:
+            if kind in types.types or not definition.data:
                 continue
             if definition.format.name == "IDL":
                 found = typesys.get_types_from_idl(definition.data)
             else:
                 found = typesys.get_types_from_msg(definition.data, kind)
-            new = {name: fields for name, fields in found.items() if name not in self._types.types}
-            self._types.register(new)
+            types.register({name: one for name, one in found.items() if name not in types.types})
+        return types
 
     def messages(
         self, *topics: str, refuse: Callable[[str, Exception], None] | None = None
@@ -147,9 +190,11 @@ class BagReader:
         Calls ``refuse`` with the topic for each message that is not of the type of its topic, and
         leaves it out. Without ``refuse``, raises InputError instead.
         """
-        for connection, time, data in self._raw_messages(topics):
+        with one_error(self.name, _FIX):
+            types = self._types
+        for connection, time, data in self.stored_messages(topics):
             try:
-                message = self._types.deserialize_cdr(data, connection.msgtype)
+                message = types.deserialize_cdr(data, connection.msgtype)
             except Exception as error:
                 if refuse is not None:
                     refuse(connection.topic, error)
@@ -158,8 +203,11 @@ class BagReader:
                     raise
             yield connection.topic, time, message
 
-    def _raw_messages(self, topics: tuple[str, ...]) -> Iterator[tuple[Any, int, bytes]]:
-        """Yields the messages as they are stored. Goes on with what is whole after damage."""
+    def stored_messages(self, topics: Collection[str]) -> Iterator[tuple[Any, int, bytes]]:
+        """Yields the messages as they are stored: connection, time and content.
+
+        Goes on with what is whole after damage.
+        """
         start, seen = 0, 0  # the time of the last message, and how many of that time were yielded
         count = 0
         while True:
@@ -178,7 +226,7 @@ class BagReader:
                 self._note_missing(sum(c.msgcount for c in wanted) - count)
                 return
             except Exception:
-                if self._mcap is None or self._recovered:
+                if len(self._files) != 1 or self._recovered:
                     with one_error(self.name, _FIX):
                         raise
             self.close()
@@ -187,14 +235,79 @@ class BagReader:
     def _note_missing(self, count: int) -> None:
         """Notes messages that the index lists, but that are not there: zeros in their place."""
         missing = f"{count} messages that its index lists are damaged, and left out"
-        known = missing in self.damage  # the messages were read before
-        if count > 0 and self._mcap is not None and not self._recovered and not known:
-            self.damage = "; ".join(filter(None, (self.damage, missing)))
+        known = missing in self._note  # the messages were read before
+        if count > 0 and len(self._files) == 1 and not self._recovered and not known:
+            self._note = "; ".join(filter(None, (self._note, missing)))
 
     def close(self) -> None:
         """Closes the files."""
-        if self._bag.is_open:
+        if getattr(self._bag, "is_open", True):
             self._bag.close()
+
+
+class _Parts:
+    """The files of a recording that is split, as a reader of rosbags gives them.
+
+    Each may be damaged. ``lost`` says in words what is left out, as far as the messages were read.
+    Raises InputError if nothing can be read.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._parts: list[BagReader] = []
+        self._left_out: list[str] = []
+        for file in files:
+            try:
+                self._parts.append(BagReader(file))
+            except (InputError, OSError) as error:
+                reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
+                self._left_out.append(f"{file.name} is left out: {reason_of(reason)}")
+        if not self._parts:
+            raise InputError("; ".join(self._left_out) or "it has no files")
+        *before, last = self._parts
+        self.unfinished = last.unfinished
+        self._left_out += [f"{part.path.name} is cut off" for part in before if part.unfinished]
+        self.connections = [one for part in self._parts for one in part.connections]
+
+    @property
+    def lost(self) -> str:
+        damaged = [f"{part.path.name}: {part.damage}" for part in self._parts if part.damage]
+        return "; ".join([*self._left_out, *damaged])
+
+    def messages(self, wanted: Collection[Any], start: int = 0) -> Iterator[tuple[Any, int, bytes]]:
+        """Yields connection, time in nanoseconds and content of the messages, file after file."""
+        topics = {connection.topic for connection in wanted}
+        for part in self._parts:
+            yield from (found for found in part.stored_messages(topics) if found[1] >= start)
+
+    def close(self) -> None:
+        for part in self._parts:
+            part.close()
+
+
+def _is_mcap(file: Path) -> bool:
+    return file.suffix.lower() == ".mcap"
+
+
+def _missing_files(folder: Path) -> list[str]:
+    """Returns the files that the list of a recording names, but that are not there.
+
+    Another file in place of one that is listed is that file with a new name.
+    """
+    at = folder / METADATA
+    if not at.is_file():
+        return []
+    with open_regular(at) as file:
+        text = file.read(_MOST_LIST).decode(errors="replace")
+    listed = dict.fromkeys(_LISTED.findall(text))
+    if len(listed) <= len(_data_files(folder)):
+        return []
+    return [name for name in listed if not (folder / name).exists()]
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """Returns the files of messages in a folder, in the order of their numbers: 9 before 10."""
+    found = [file for file in folder.iterdir() if file.suffix.lower() in _FILES]
+    return sorted(found, key=lambda file: [int(n) for n in re.findall(r"\d+", file.stem)])
 
 
 def _import_rosbags(path: Path) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from face_perception.errors import InputError, shortened
 from face_perception.outside_files import MOST_TEXT, one_error, parse_yaml, read_bytes
-from face_perception.types import Camera
+from face_perception.types import Camera, check_camera_matrix
 
 _FIX = "give the YAML file that ROS's camera_calibration writes"
 # The first line, or a tag, of the files that OpenCV's FileStorage writes.
@@ -37,8 +37,6 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
         matrix = _numbers(data, "camera_matrix")
         if len(matrix) != 9:
             raise InputError(f"camera_matrix has {len(matrix)} numbers, not 9")
-        if (*matrix[3:4], *matrix[6:]) != (0, 0, 0, 1):
-            raise InputError("camera_matrix is not fx 0 cx, 0 fy cy, 0 0 1, row by row")
         camera = Camera(
             width=_size(data, "image_width"),
             height=_size(data, "image_height"),
@@ -49,7 +47,9 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
             distortion=_numbers(data, "distortion_coefficients", needed=False),
             distortion_model=str(data.get("distortion_model") or ""),
         )
+        check_camera_matrix(matrix)
         camera.check_calibration()
+        camera.check_whole_image()
         return camera
 
 

@@ -174,7 +174,7 @@ def test_rectified_images_have_p_and_no_distortion(topic: str, rectified: bool) 
     camera = usable_camera(info, 320, 240, is_rectified(topic))
     assert camera.fx == (225 if rectified else 300)
     assert any(camera.distortion) != rectified
-    info.p = [0.0] * 12
+    info.p, info.d = [0.0] * 12, []
     assert usable_camera(info, 320, 240, is_rectified(topic)).fx == 300, "P is not set"
 
 
@@ -187,6 +187,81 @@ def test_a_matrix_of_no_lens_is_refused(place: int, value: float) -> None:
     info.k[place] = value
     with pytest.raises(InputError, match="are not those of a lens for 640x480 images: calibrate"):
         usable_camera(info, 640, 480)
+
+
+_K = [600.0, 0.0, 300.0, 0.0, 600.0, 250.0, 0.0, 0.0, 1.0]
+_P = [450.0, 0.0, 310.0, 0.0, 0.0, 450.0, 230.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def _changed(numbers: list[float], **places: float) -> list[float]:
+    return [places.get(f"at_{place}", value) for place, value in enumerate(numbers)]
+
+
+# Fields of a camera info of 640x480 that is wrong, and what is said.
+_WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "skew": ({"k": _changed(_K, at_1=30.0)}, "is not fx 0 cx, 0 fy cy, 0 0 1"),
+    "K[8] is 0": ({"k": _changed(_K, at_8=0.0)}, "is not fx 0 cx, 0 fy cy, 0 0 1"),
+    "columns first": (
+        {"k": [600.0, 0.0, 0.0, 0.0, 600.0, 0.0, 300.0, 250.0, 1.0]},
+        "is not fx 0 cx, 0 fy cy, 0 0 1",
+    ),
+    "negative": ({"k": _changed(_K, at_0=-600.0)}, "must be positive, not fx=-600"),
+    "NaN": ({"k": _changed(_K, at_2=math.nan)}, "NaN"),
+    "infinite": ({"k": _changed(_K, at_4=math.inf)}, "infinite"),
+    "one focal length in mm": ({"k": _changed(_K, at_4=100.0)}, "are not those of a lens"),
+    "outside": ({"k": _changed(_K, at_2=-100.0)}, "cx=-100, cy=250 is at the edge"),
+    "twice the size": (
+        {"k": [1200.0, 0.0, 630.0, 0.0, 1200.0, 470.0, 0.0, 0.0, 1.0]},
+        "is at the edge of the 640x480 image",
+    ),
+    "no size": ({"width": 0, "height": 0}, "size must be positive, not 0x0"),
+    "another size": ({"width": 1280, "height": 960, "k": [2 * v for v in _K[:-1]] + [1.0]},
+                     "for 1280x960 images, but the images are 640x480"),
+    "bends over": (
+        {"distortion_model": "plumb_bob", "d": [-9.0, 0.0, 0.0, 0.0, 0.0]},
+        "bend the image over",
+    ),
+    "fisheye bends over": (
+        {"distortion_model": "equidistant", "d": [-9.0, 0.0, 0.0, 0.0]},
+        "bend the image over",
+    ),
+    "fisheye of five": (
+        {"distortion_model": "equidistant", "d": [0.0] * 5},
+        "equidistant has 4 coefficients, not 5",
+    ),
+    "unknown model": (
+        {"distortion_model": "kannala_brandt4", "d": [0.1] * 4},
+        "unknown distortion model 'kannala_brandt4'",
+    ),
+    "no model": ({"d": [0.1] * 5}, "unknown distortion model ''"),
+}  # fmt: skip
+_WRONG_RECTIFIED: dict[str, tuple[dict[str, Any], str]] = {
+    "P of another lens": ({"k": _K, "p": _changed(_P, at_0=45.0, at_5=45.0)}, "which disagree"),
+    "P with skew": ({"k": _K, "p": _changed(_P, at_1=30.0)}, "is not fx 0 cx, 0 fy cy, 0 0 1"),
+    "P of twice the size": ({"k": _K, "p": _changed(_P, at_2=639.0)}, "is at the edge"),
+    "no P": ({"distortion_model": "plumb_bob", "d": [0.1] * 5}, "P is not set"),
+}
+
+
+@pytest.mark.parametrize("kind", [*_WRONG, *_WRONG_RECTIFIED])
+def test_a_camera_info_that_contradicts_itself_is_refused(kind: str) -> None:
+    fields, said = {**_WRONG, **_WRONG_RECTIFIED}[kind]
+    info = CameraInfo(**{"width": 640, "height": 480, "k": _K, **fields})
+    with pytest.raises(InputError) as error:
+        usable_camera(info, 640, 480, rectified=kind in _WRONG_RECTIFIED)
+    assert said in str(error.value)
+
+
+def test_a_window_may_be_beside_the_principal_point() -> None:
+    info = CameraInfo(width=640, height=480, k=_K)
+    info.roi.x_offset, info.roi.width, info.roi.height = 540, 100, 480
+    assert usable_camera(info, 100, 480).cx == -240
+
+
+def test_a_fisheye_lens_bends_rays_with_all_coefficients_zero() -> None:
+    info = CameraInfo(width=640, height=480, k=_K, distortion_model="equidistant", d=[0.0] * 4)
+    camera = usable_camera(info, 640, 480)
+    assert project_points(camera, [[1.0, 0.0, 1.0]])[0, 0] == pytest.approx(300 + 150 * math.pi)
 
 
 def test_images_a_little_older_are_not_used_but_a_new_beginning_is() -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
+import re
+import shutil
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.media import FrameReader, FrameWriter, play_clip
@@ -135,13 +140,127 @@ def test_a_damaged_bag_is_named(tmp_path: Path, plugin: str, damage: Any, file: 
     bag = write_bag(tmp_path / "bag", raw_images(), plugin)
     (path,) = bag.glob(file)
     damage(path)
-    if plugin == "MCAP" and file == "metadata.yaml" and path.exists():
+    if file == "metadata.yaml" and path.exists():
         with FrameReader(bag) as clip:
             assert len(list(clip)) == 5
         assert clip.damage == "its metadata.yaml cannot be read, and is not needed"
         return
     with pytest.raises(InputError, match=r"bag"):
         list(FrameReader(bag))
+
+
+def split_bag(folder: Path, plugin: str, count: int = 12) -> Path:
+    """Writes a recording of several files, each of four images of ``noise``."""
+    info: Any = {}
+    folder.mkdir()
+    for number in range(count // 4):
+        messages = [(RAW, noise(i)) for i in range(4 * number, 4 * number + 4)]
+        part = write_bag(folder / "part", messages, plugin)
+        (file,) = [*part.glob("*.mcap"), *part.glob("*.db3")]
+        name = f"bag_{number}{file.suffix}"
+        file.rename(folder / name)
+        one = yaml.safe_load((part / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+        info = info or {**one, "relative_file_paths": []}
+        info["relative_file_paths"].append(name)
+        shutil.rmtree(part)
+    text = yaml.safe_dump({"rosbag2_bagfile_information": info})
+    (folder / "metadata.yaml").write_text(text)
+    return folder
+
+
+def noise(number: int) -> Any:
+    """Returns an image that compresses badly; its red is ``number``."""
+    values = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
+    values[..., 0] = number
+    return image(values, START + number / 20)
+
+
+def numbers(path: Path) -> tuple[list[int], str]:
+    """Returns which of the images of ``noise`` a recording has, and its damage."""
+    with FrameReader(path) as clip:
+        return [int(frame.image[0, 0, 0]) for frame in clip], clip.damage
+
+
+# What happens to the file of number 1, and what is said.
+HARM: dict[str, tuple[Any, str]] = {
+    "zeros": (lambda data, at: data[:at] + bytes(9000) + data[at + 9000 :], "left out"),
+    "noise": (
+        lambda data, at: data[:at] + random.Random(1).randbytes(9000) + data[at + 9000 :],
+        "left out",
+    ),
+    "cut off": (lambda data, at: data[:at], "left out|cut off"),
+    "pointer": (lambda data, at: b"version https://git-lfs.github.com/spec/v1\n", "is left out"),
+    "missing": (None, "is missing"),
+}
+
+
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+@pytest.mark.parametrize("kind", HARM)
+def test_the_other_files_of_a_split_bag_are_read(tmp_path: Path, kind: str, plugin: str) -> None:
+    bag = split_bag(tmp_path / "bag", plugin)
+    assert numbers(bag) == (list(range(12)), "")
+    (path,) = bag.glob("bag_1.*")
+    harm, said = HARM[kind]
+    data = path.read_bytes()
+    path.unlink()
+    if harm is not None:
+        path.write_bytes(harm(data, len(data) // 2))
+    found, damage = numbers(bag)
+    assert found == sorted(found)
+    assert {0, 1, 2, 3, 8, 9, 10, 11} <= set(found) != set(range(12))
+    assert path.name in damage
+    assert re.search(said, damage)
+
+
+@pytest.mark.parametrize("kind", ["zeros", "noise", "cut off"])
+def test_a_damaged_database_is_read_behind_the_damage(tmp_path: Path, kind: str) -> None:
+    bag = write_bag(tmp_path / "bag", [(RAW, noise(i)) for i in range(40)], "SQLITE3")
+    (path,) = bag.glob("*.db3")
+    data = path.read_bytes()
+    path.write_bytes(HARM[kind][0](data, len(data) // 2))
+    found, damage = numbers(bag)
+    assert found == sorted(found)
+    assert len(found) >= (10 if kind == "cut off" else 35)
+    assert kind == "cut off" or found[-1] == 39
+    assert "damaged, and left out" in damage
+
+
+def test_any_damage_of_a_bag_is_said_or_refused(tmp_path: Path) -> None:
+    """Only changed pixels of raw images cannot be noticed."""
+    for plugin in ("MCAP", "SQLITE3"):
+        bag = split_bag(tmp_path / plugin, plugin)
+        rng = random.Random(plugin)
+        for path in sorted(bag.glob("bag_*")):
+            good = path.read_bytes()
+            for _ in range(6):
+                data, at = bytearray(good), rng.randrange(len(good))
+                data[at : at + 600] = rng.choice((bytes(600), rng.randbytes(600)))
+                path.write_bytes(data)
+                found, damage = numbers(bag)
+                assert len(found) == 12 or damage
+            path.write_bytes(good)
+
+
+def test_messages_beside_a_database_are_read(tmp_path: Path) -> None:
+    """A recorder that was killed leaves them in the write-ahead log."""
+    bag = write_bag(tmp_path / "bag", [(RAW, noise(i)) for i in range(4)], "SQLITE3")
+    (path,) = bag.glob("*.db3")
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode = WAL")
+    with database:
+        database.execute("UPDATE messages SET data = (SELECT data FROM messages LIMIT 1)")
+        database.execute("DELETE FROM messages WHERE id = 4")
+    killed = shutil.copytree(bag, tmp_path / "killed")
+    database.close()
+    found, _ = numbers(killed)
+    assert found == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["run #3", "50%25", "what?", os.fsdecode(b"caf\xe9")])
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+def test_any_name_of_a_bag_will_do(tmp_path: Path, name: str, plugin: str) -> None:
+    bag = write_bag(tmp_path / "bag", raw_images(), plugin).rename(tmp_path / name)
+    assert [len(list(FrameReader(path))) for path in (bag, *bag.glob("bag.*"))] == [5, 5]
 
 
 def test_rosbags_is_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
