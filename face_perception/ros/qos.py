@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from face_perception.ros import waiting_times
-from face_perception.ros.rclpy_compat import SubscriptionEventCallbacks, take_waiting
+from face_perception.ros.rclpy_compat import SubscriptionEventCallbacks, waiting
 from face_perception.ros.result_kinds import Kind, message_type_of
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class SensorSubscription:
         """Returns and removes the messages that wait behind the one whose callback runs."""
         if self._inbox is not None:
             return self._inbox.take_waiting()
-        return take_waiting(self._subscription) if self._subscription is not None else []
+        return list(waiting(self._subscription)) if self._subscription is not None else []
 
     def destroy(self) -> None:
         self._unsubscribe()

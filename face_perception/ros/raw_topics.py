@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 
 from face_perception.errors import InputError, one_line
 from face_perception.ros import qos
+from face_perception.ros.rclpy_compat import waiting
 
 if TYPE_CHECKING:
     from rclpy.qos import QoSProfile
@@ -32,7 +35,9 @@ class RawTopics:
     number of messages that wait for the executor.
 
     Reading a message takes far longer than receiving its bytes, so a node that needs few of them
-    reads those it needs.
+    reads those it needs. Receiving takes time as well, above all that of an image: the topics
+    ``on_demand`` are received by ``take`` alone. The number of each says how many messages wait for
+    that; DDS drops older ones.
     """
 
     def __init__(
@@ -42,9 +47,12 @@ class RawTopics:
         received: Callable[[str, bytes], None],
         *,
         depth: int,
+        on_demand: Mapping[str, int] | None = None,
         found: Callable[[str, Any], None] = lambda topic, publisher: None,
     ) -> None:
         self._node, self._topics = node, tuple(topics)
+        self._on_demand = dict(on_demand or {})
+        self._reader: Node | None = None  # of the topics on demand: no executor has it
         self._received, self._found, self._depth = received, found, depth
         self._subscriptions: dict[str, tuple[QoSProfile, Any]] = {}
         self.kinds: dict[str, type[Any]] = {}  # the class of the messages of each topic found
@@ -63,12 +71,13 @@ class RawTopics:
             publishers = self._node.get_publishers_info_by_topic(topic)
             if not publishers:
                 continue
-            profile = qos.offered_by_all(publishers, self._depth)
+            depth = self._on_demand.get(topic, self._depth)
+            profile = qos.offered_by_all(publishers, depth)
             before, subscription = self._subscriptions.get(topic, (None, None))
             if before == profile:
                 continue
             if subscription is not None:
-                self._node.destroy_subscription(subscription)
+                self._owner(topic).destroy_subscription(subscription)
                 del self._subscriptions[topic]
             elif topic not in self.kinds and not self._add(topic, publishers[0]):
                 continue
@@ -76,10 +85,37 @@ class RawTopics:
 
     def end(self) -> None:
         """Ends all subscriptions, and forgets the problems: the next ``look`` tries all again."""
-        for _, subscription in self._subscriptions.values():
-            self._node.destroy_subscription(subscription)
+        for topic, (_, subscription) in self._subscriptions.items():
+            self._owner(topic).destroy_subscription(subscription)
         self._subscriptions.clear()
+        if self._reader is not None:
+            self._reader.destroy_node()
+            self._reader = None
         self.problems.clear()
+
+    def take(self, topic: str, last: Callable[[bytes], bool] = lambda data: False) -> None:
+        """Receives what waits on a topic on demand, oldest first, up to what ``last`` accepts."""
+        _, subscription = self._subscriptions.get(topic, (None, None))
+        for data in waiting(subscription) if subscription is not None else ():
+            subscription.callback(data)
+            if last(data):
+                return
+
+    def _owner(self, topic: str) -> Node:
+        """Returns the node that has the subscription of a topic."""
+        if topic not in self._on_demand:
+            return self._node
+        if self._reader is None:
+            self._reader = Node(
+                f"_{self._node.get_name()}_reader",  # the list of nodes leaves out a leading _
+                context=self._node.context,
+                namespace=self._node.get_namespace(),
+                use_global_arguments=False,
+                enable_rosout=False,
+                start_parameter_services=False,
+                parameter_overrides=[Parameter("start_type_description_service", value=False)],
+            )
+        return self._reader
 
     def _add(self, topic: str, publisher: Any) -> bool:
         try:
@@ -93,7 +129,7 @@ class RawTopics:
         return True
 
     def _subscribe(self, topic: str, profile: QoSProfile) -> Any:
-        return self._node.create_subscription(
+        return self._owner(topic).create_subscription(
             self.kinds[topic],
             topic,
             self._node.guarded(functools.partial(self._received, topic)),

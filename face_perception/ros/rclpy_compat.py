@@ -7,7 +7,7 @@ file to fix.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
@@ -32,7 +32,7 @@ __all__ = [
     "UnknownROSArgsError",
     "events_executor",
     "parameter_overrides",
-    "take_waiting",
+    "waiting",
 ]
 
 
@@ -42,17 +42,16 @@ def parameter_overrides(node: Node) -> Mapping[str, Parameter]:
     return overrides
 
 
-def take_waiting(subscription: Any) -> list[Any]:
-    """Returns the messages that wait in the queue of a subscription, oldest first.
+def waiting(subscription: Any) -> Iterator[Any]:
+    """Takes the messages that wait in the queue of a subscription, oldest first.
 
-    Call it from a callback of the subscription: the executor takes one message at a time.
+    The executor takes one message at a time. Call it from a callback of the subscription, or for a
+    subscription of a node that no executor has.
     """
-    found = []
     handle = subscription.handle
     with handle:
         while (taken := handle.take_message(subscription.msg_type, subscription.raw)) is not None:
-            found.append(taken[0])
-    return found
+            yield taken[0]
 
 
 def events_executor() -> Executor | None:

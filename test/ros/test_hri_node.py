@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from interface_packages import MISSING, add_to_python_path, interface_packages
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -23,6 +25,7 @@ from face_perception.faces import crop_face
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.result_kinds import FACES, Result
 
+Start = Callable[..., NodeProcess]
 BOTH = {"hri_msgs", "tf2_msgs"}
 NOT_INSTALLED = ("hri_msgs is not installed, so nothing is published under /humans", "tf2_msgs is")
 KINDS = {
@@ -242,6 +245,26 @@ def stamps(heard: Heard, topic: str, after: float) -> list[float]:
 def stamp(message: dict[str, Any]) -> float:
     at = message["header"]["stamp"]
     return float(at["sec"] + at["nanosec"] * 1e-9)
+
+
+def test_a_second_camera_needs_other_names(start: Start, peer: Peer, rep155: None) -> None:
+    said = peer.listen(DiagnosticArray, "/diagnostics")
+
+    def problem(name: str) -> str:
+        return next((s.message for m in reversed(said) for s in m.status if s.name == name), "")
+
+    start("hri", options={"namespace": "left"}, topic_root="humans")
+    peer.until(lambda: peer.node.count_publishers("/left/humans/faces/tracked"))
+    assert not peer.node.count_publishers("/humans/faces/tracked")
+    start("hri")
+    peer.until(lambda: problem("hri") and problem("left/hri"))
+    start("hri", options={"namespace": "right"})
+    for name in ("hri", "right/hri"):
+        why = "another node publishes /humans/faces/tracked, too: .* topic_root"
+        peer.until(lambda name=name, why=why: re.search(why, problem(name)))
+    assert not [
+        s for m in said for s in m.status if s.name == "left/hri" and "another" in s.message
+    ]
 
 
 def test_frames_alone_where_there_is_no_hri_msgs(

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from node_processes import Peer
+from std_msgs.msg import String
 
 from face_perception.ros import qos
-from face_perception.ros.raw_topics import RawTopics, message_class
+from face_perception.ros.raw_topics import RawTopics, message_class, read_message
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,36 @@ def test_a_topic_that_was_left_out_is_tried_again_after_the_end() -> None:
     publisher.topic_type = "std_msgs/msg/String"
     topics.look()
     assert (topics.subscribed, topics.problems) == (["/chat"], {})
+
+
+def test_a_topic_on_demand_is_received_when_asked(peer: Peer) -> None:
+    received: list[str] = []
+    node: Any = peer.node
+    node.guarded = lambda work: work
+    topics = RawTopics(
+        node,
+        ["/chat", "/news"],
+        lambda topic, data: received.append(read_message(data, String).data),
+        depth=10,
+        on_demand={"/chat": 3},
+    )
+    publishers = {name: peer.publisher(String, name) for name in ("/chat", "/news")}
+    try:
+        peer.until(
+            lambda: topics.look() or all(p.get_subscription_count() for p in publishers.values())
+        )
+        for number in range(5):
+            publishers["/chat"].publish(String(data=f"chat {number}"))
+        publishers["/news"].publish(String(data="news"))
+        peer.until(lambda: received)
+        peer.spin(0.3)
+        assert received == ["news"]
+        topics.take("/chat", last=lambda data: b"chat 3" in data)
+        assert received == ["news", "chat 2", "chat 3"], "the newest three wait"
+        topics.take("/chat")
+        assert received[3:] == ["chat 4"]
+        topics.end()
+        topics.take("/chat")
+        peer.until(lambda: not any(p.get_subscription_count() for p in publishers.values()))
+    finally:
+        topics.end()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -23,6 +25,60 @@ DISPLAYS = {
     "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
     "rviz_default_plugins/Image": "sensor_msgs/msg/Image",
 }
+# What RViz reads of its files, by class or by the key above it, from the sources of rviz_common and
+# rviz_default_plugins: a type, the values that are allowed, or the part below. It ignores every
+# other key without a word, so a misspelt one would have no effect.
+NUMBER = (int, float)
+QOS = {
+    "Value": str,
+    "Depth": int,
+    "History Policy": ("System Default", "Keep Last", "Keep All"),
+    "Reliability Policy": ("System Default", "Reliable", "Best Effort"),
+    "Durability Policy": ("System Default", "Transient Local", "Volatile"),
+}
+DISPLAY = {"Class": str, "Name": str, "Enabled": bool, "Value": bool}
+PANEL = {"Class": str, "Name": str}
+RVIZ_PARTS: dict[str, dict[str, Any]] = {
+    "": {"Panels": list, "Visualization Manager": dict, "Window Geometry": dict},
+    "rviz_common/Displays": PANEL,
+    "rviz_common/Views": PANEL,
+    "Visualization Manager": {
+        "Class": str, "Displays": list, "Enabled": bool, "Global Options": dict, "Name": str,
+        "Tools": list, "Value": bool, "Views": dict,
+    },
+    "Global Options": {"Background Color": str, "Fixed Frame": str, "Frame Rate": int},
+    "Views": {"Current": dict, "Saved": list},
+    "Window Geometry": {
+        "Height": int, "Width": int, "X": int, "Y": int, "Hide Left Dock": bool,
+        "Hide Right Dock": bool, "QMainWindow State": str,
+    },
+    "rviz_default_plugins/TF": DISPLAY | {
+        "Show Names": bool, "Show Axes": bool, "Show Arrows": bool, "Marker Scale": NUMBER,
+        "Update Interval": NUMBER, "Frame Timeout": NUMBER,
+    },
+    "rviz_default_plugins/MarkerArray": DISPLAY | {"Topic": dict, "Namespaces": bool},
+    "rviz_default_plugins/PointCloud2": DISPLAY | {
+        "Topic": dict, "Alpha": NUMBER, "Decay Time": NUMBER, "Selectable": bool,
+        "Style": ("Points", "Squares", "Flat Squares", "Spheres", "Boxes", "Tiles"),
+        "Size (m)": NUMBER, "Size (Pixels)": NUMBER,
+        "Color Transformer": ("AxisColor", "FlatColor", "Intensity", "RGB8", "RGBF32"),
+        "Position Transformer": ("XYZ",), "Channel Name": str, "Use rainbow": bool,
+        "Invert Rainbow": bool, "Autocompute Intensity Bounds": bool, "Min Intensity": NUMBER,
+        "Max Intensity": NUMBER,
+    },
+    "rviz_default_plugins/Image": DISPLAY | {
+        "Topic": dict, "Normalize Range": bool, "Min Value": NUMBER, "Max Value": NUMBER,
+        "Median window": int,
+    },
+    "rviz_default_plugins/MoveCamera": {"Class": str},
+    "rviz_default_plugins/Measure": {"Class": str},
+    "rviz_default_plugins/Orbit": {
+        "Class": str, "Name": str, "Distance": NUMBER, "Focal Point": dict, "Pitch": NUMBER,
+        "Yaw": NUMBER, "Target Frame": str, "Near Clip Distance": NUMBER, "Invert Z Axis": bool,
+    },
+    "Focal Point": {"X": NUMBER, "Y": NUMBER, "Z": NUMBER},
+    "Topic": QOS,
+}  # fmt: skip
 IN_3D = (
     "visualization_msgs/msg/MarkerArray",
     "sensor_msgs/msg/PointCloud2",
@@ -53,6 +109,52 @@ def test_rviz_shows_topics_that_exist() -> None:
     source = (ROOT / "face_perception/nodes/overlay/viewer_topics.py").read_text()
     (fields,) = re.findall(r"^_FIELDS = (.*)$", source, re.M)
     assert f'"{cloud["Channel Name"]}"' in fields
+
+
+def check_rviz(part: Any, name: str, where: str) -> None:
+    """Checks that RViz reads each key of a part of its file, and takes its value."""
+    for item in part if isinstance(part, list) else ():
+        check_rviz(item, "", where)
+    if not isinstance(part, dict):
+        return
+    allowed = RVIZ_PARTS[part.get("Class") or name]
+    for key, value in part.items():
+        wanted = allowed.get(key)
+        assert wanted is not None, f"RViz does not read {key!r} of {where}"
+        if isinstance(wanted, tuple) and isinstance(wanted[0], str):
+            assert value in wanted, f"{key} of {where}"
+        else:
+            assert isinstance(value, wanted), f"{key} of {where}"
+            assert wanted is bool or not isinstance(value, bool), f"{key} of {where}"
+        check_rviz(value, key, f"{where}/{key}")
+
+
+def test_rviz_reads_every_key() -> None:
+    found = yaml.safe_load(RVIZ.read_text())
+    check_rviz(found, "", "the file")
+    geometry = found["Window Geometry"]
+    # RViz reads these into variables that it has not initialised.
+    assert (geometry["Hide Left Dock"], geometry["Hide Right Dock"]) == (False, False)
+    options = found["Visualization Manager"]["Global Options"]
+    assert re.fullmatch(r"\d+; \d+; \d+", options["Background Color"])
+    names = [d["Name"] for d in found["Visualization Manager"]["Displays"]]
+    assert len({*names}) == len(names)
+
+
+def test_the_view_of_rviz_is_upright() -> None:
+    """Who looks at the picture stands behind the camera, and sees what the camera sees."""
+    view = yaml.safe_load(RVIZ.read_text())["Visualization Manager"]["Views"]["Current"]
+    yaw, pitch = view["Yaw"], view["Pitch"]
+    # As RViz's orbit has it: from the focal point, in the optical frame.
+    towards_viewer = np.array(
+        [math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch), math.sin(pitch)]
+    )
+    focus = np.array([view["Focal Point"][axis] for axis in "XYZ"])
+    right = np.cross(-towards_viewer, [0.0, 0.0, 1.0])  # RViz turns z up
+    up = np.cross(right, -towards_viewer)
+    assert (focus + view["Distance"] * towards_viewer)[2] < 0, "behind the lens"
+    assert right[0] > 0.9 * np.linalg.norm(right), "what is right in the image is on the right"
+    assert up[1] < 0, "y of an optical frame points down"
 
 
 def test_foxglove_shows_topics_that_exist() -> None:

@@ -34,6 +34,10 @@ _KINDS: Mapping[str, ResultKind[Any]] = {
 }
 _DIAGNOSTICS, _SESSION = "/diagnostics", "session/status"
 _KEPT = 30  # messages of each topic
+_DEPTH = 8  # messages of a topic that wait
+# The same of results and images. An update needs those of the newest image with known faces, and
+# takes all that wait before it.
+_DEPTH_ON_DEMAND = 4
 _HOLD = 1.5  # seconds for which an older result is shown with a newer image
 _IMAGES = 8  # raw images are large
 _SAME = 1e-6  # seconds between two stamps of one image
@@ -54,7 +58,9 @@ class Snapshot:
 
 
 class GraphState:
-    """The topics that the dashboard of ``node`` reads. Call ``look`` now and then, or ``end``.
+    """The topics that the dashboard of ``node`` reads.
+
+    Call ``look`` now and then, or ``end``, and ``take`` on the same thread before a ``snapshot``.
 
     ``image`` is the image topic (its full name), empty for no picture.
     """
@@ -77,12 +83,25 @@ class GraphState:
             self._session_topic: (msg.SessionStatus,),
             **({image: (Image, CompressedImage)} if image else {}),
         }
-        # Of all but the diagnostics, only the newest counts.
-        self._topics = RawTopics(node, self._types, self._keep, depth=_IMAGES, found=self._check)
+        self._topics = RawTopics(
+            node,
+            self._types,
+            self._keep,
+            depth=_DEPTH,
+            on_demand=dict.fromkeys((*self._names, image), _DEPTH_ON_DEMAND),
+            found=self._check,
+        )
 
     def look(self) -> None:
         """Subscribes to what has publishers now."""
         self._topics.look()
+
+    def take(self) -> None:
+        """Receives the newest results, and images up to that of the newest faces."""
+        for full in self._names:
+            self._topics.take(full)
+        newest = _rounded(self._messages["faces"][-1][0]) if self._messages["faces"] else math.nan
+        self._topics.take(self._image, lambda data: _rounded(header_stamp(data)) == newest)
 
     def end(self) -> None:
         """Ends all subscriptions, and forgets what was received."""

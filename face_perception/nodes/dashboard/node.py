@@ -106,6 +106,7 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
 
     def _update(self) -> None:
         if self._page.wanted:
+            self._graph.take()
             self._making.put(time.monotonic())
 
     # On the worker's thread.

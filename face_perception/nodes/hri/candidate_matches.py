@@ -25,9 +25,9 @@ class CandidateMatches:
     0. Make it in the ``setup`` of a node.
     """
 
-    def __init__(self, node: PerceptionNode[Any]) -> None:
+    def __init__(self, node: PerceptionNode[Any], root: str) -> None:
         self._node = node
-        self._publisher = node.publisher(IdsMatch, "/humans/candidate_matches")
+        self._publisher = node.publisher(IdsMatch, f"{root}/candidate_matches")
         self._links = PersonLinks()
         self._published_at = 0  # by the stamps, nanoseconds
 

@@ -42,10 +42,11 @@ class FaceTopics:
     size ``pictures``. It reads a topic only while somebody listens to what is made of it.
     """
 
-    def __init__(self, node: PerceptionNode[Any], pictures: hri.PictureSettings) -> None:
+    def __init__(self, node: PerceptionNode[Any], root: str, pictures: hri.PictureSettings) -> None:
         self._node, self._pictures = node, pictures
         self.ids = IdTopics(
             node,
+            root,
             "faces",
             {
                 "roi": NormalizedRegionOfInterest2D,

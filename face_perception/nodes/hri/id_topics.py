@@ -31,7 +31,8 @@ _MOST = 50  # ids at once; each has several publishers
 class IdTopics:
     """Publishes ``tracked``, and for each tracked id the topics of one kind.
 
-    ``kind`` is that of the ids: faces, voices or persons. ``topics`` are the types by name. The
+    All names begin with ``root``, which is /humans in REP-155. ``kind`` is that of the ids: faces,
+    voices or persons. ``topics`` are the types by name. The
     messages of ``latched`` topics are also sent to later subscribers. Publishers of an id are made
     when it comes, and destroyed when it leaves. Make it in the ``setup`` of a node.
     """
@@ -39,11 +40,12 @@ class IdTopics:
     def __init__(
         self,
         node: PerceptionNode[Any],
+        root: str,
         kind: str,
         topics: Mapping[str, type[Any]],
         latched: Iterable[str] = (),
     ) -> None:
-        self._node, self._kind = node, kind
+        self._node, self._root, self._kind = node, root, kind
         self._topics, self._latched = topics, frozenset(latched)
         self._publishers: dict[str, dict[str, Any]] = {}  # of rclpy, by id and name
         self._heard: dict[str, set[str]] = {}  # topics of each id with subscriptions
@@ -52,7 +54,7 @@ class IdTopics:
         self._published_at = 0  # the stamp with which ``tracked`` was last published, nanoseconds
         self._published_ids: list[str] = []
         self.repeats = False  # whether the last call of ``track`` published ``tracked``
-        self._tracked = node.publisher(IdsList, f"/humans/{kind}/tracked")
+        self._tracked = node.publisher(IdsList, f"{root}/{kind}/tracked")
         node.on_end(self._keep, ())
 
     def wanted(self, *names: str) -> bool:
@@ -62,6 +64,17 @@ class IdTopics:
     def any_wanted(self) -> bool:
         """Returns whether anybody listens to ``tracked``, or to any topic of any id."""
         return self._node.has_subscribers(self._tracked) or self.wanted(*self._topics)
+
+    @property
+    def shared(self) -> str:
+        """What is wrong if another node publishes ``tracked`` as well; else empty."""
+        topic = self._tracked.topic_name
+        if self._node.count_publishers(topic) <= 1:
+            return ""
+        return (
+            f"another node publishes {topic}, too: programs that read it see {self._kind} come and "
+            "go; stop one of the two, or set topic_root of one"
+        )
 
     def track(self, ids: Iterable[str], header: Any) -> list[str]:
         """Takes the ids in a message; returns the new ones.
@@ -125,7 +138,7 @@ class IdTopics:
         kept = {known for known in ids if known in self._publishers or self._can_be_named(known)}
         if len(kept) > _MOST:
             self._node.warn_throttled(
-                f"{len(kept)} {self._kind} at once: only {_MOST} are published under /humans",
+                f"{len(kept)} {self._kind} at once: only {_MOST} are published under {self._root}",
                 key=f"many {self._kind}",
             )
             kept = set(sorted(kept)[:_MOST])
@@ -138,7 +151,7 @@ class IdTopics:
             self._publishers[known] = {
                 name: self._node.create_publisher(
                     kind,
-                    f"/humans/{self._kind}/{known}/{name}",
+                    f"{self._root}/{self._kind}/{known}/{name}",
                     qos.results(latched=name in self._latched),
                 )
                 for name, kind in self._topics.items()
@@ -151,7 +164,7 @@ class IdTopics:
             check_topic(f"an id of {self._kind},", known)
         except InputError as error:
             self._node.warn_throttled(
-                f"{error}; it is left out of /humans", key=f"id of {self._kind}"
+                f"{error}; it is left out of {self._root}", key=f"id of {self._kind}"
             )
             return False
         return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from face_perception import hri
+from face_perception.bringup.ros_names import check_topic
 from face_perception.errors import MissingDependencyError
 from face_perception.ros import result_kinds
 from face_perception.ros.driver import PerceptionNode
@@ -32,6 +33,12 @@ _CHECK_PERIOD = 0.2  # seconds between two looks at who listens, and whether mes
 class HriParameters(hri.PictureSettings, hri.FrameSettings):
     """Parameters of the hri node."""
 
+    topic_root: str = setting(
+        "/humans",
+        "Beginning of the names of all topics. REP-155 has /humans. Give all nodes but one another "
+        "name where several cameras have an hri node each: with humans, the topics are in the "
+        "namespace of the node.",
+    )
     publish_tf: bool = setting(
         True,
         "Broadcast the frames face_<id> and gaze_<id>. Set it to false if another node broadcasts "
@@ -59,7 +66,8 @@ class HriNode(PerceptionNode[HriParameters]):
         super().__init__("hri", HriParameters, **kwargs)
 
     def setup(self) -> None:
-        values = self.values
+        values, root = self.values, self.values.topic_root
+        check_topic("topic_root", root)
         self._missing: list[str] = []
         self._count = 0
         self._frames: FrameBroadcaster | None = None
@@ -76,18 +84,18 @@ class HriNode(PerceptionNode[HriParameters]):
                 wait=values.gaze_wait,
                 persons=values.publish_persons,
             )
-        if self._has("hri_msgs", "nothing is published under /humans"):
+        if self._has("hri_msgs", f"nothing is published under {root}"):
             from face_perception.nodes.hri.candidate_matches import CandidateMatches
             from face_perception.nodes.hri.face_topics import FaceTopics
             from face_perception.nodes.hri.person_topics import PersonTopics
             from face_perception.nodes.hri.voice_topics import VoiceTopics
 
-            self._faces = FaceTopics(self, values)
-            self._voices = VoiceTopics(self)
-            self._matches = CandidateMatches(self)
+            self._faces = FaceTopics(self, root, values)
+            self._voices = VoiceTopics(self, root)
+            self._matches = CandidateMatches(self, root)
             self._of_attention.append(self._matches)
             if values.publish_persons:
-                persons = PersonTopics(self)
+                persons = PersonTopics(self, root)
                 self._of_attention.append(persons)
                 self._ids.append(persons.ids)
             self._ids += [self._faces.ids, self._voices.ids]
@@ -132,7 +140,8 @@ class HriNode(PerceptionNode[HriParameters]):
             self.timer(_CHECK_PERIOD, ids.tick)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
-        problem = "; ".join(filter(None, (self._input.status, *self._missing)))
+        shared = [ids.shared for ids in self._ids]
+        problem = "; ".join(filter(None, (self._input.status, *shared, *self._missing)))
         return problem, {"faces": str(self._count)}
 
     def _wants_faces(self) -> bool:

@@ -28,11 +28,12 @@ class PersonTopics:
     Make it in the ``setup`` of a node.
     """
 
-    def __init__(self, node: PerceptionNode[Any]) -> None:
+    def __init__(self, node: PerceptionNode[Any], root: str) -> None:
         self._node = node
-        self._gazing = node.publisher(Gaze, "/humans/interactions/gazing")
+        self._gazing = node.publisher(Gaze, f"{root}/interactions/gazing")
         self.ids = IdTopics(
             node,
+            root,
             "persons",
             {
                 "face_id": String,

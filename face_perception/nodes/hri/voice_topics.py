@@ -32,14 +32,14 @@ class VoiceTopics:
     in its ``start``.
     """
 
-    def __init__(self, node: PerceptionNode[Any]) -> None:
+    def __init__(self, node: PerceptionNode[Any], root: str) -> None:
         self._node = node
         topics: dict[str, type[Any]] = {"is_speaking": Bool}
         try:
             topics["audio"] = self._audio_type = audio_common_messages().AudioData
         except InputError:  # the package is optional
             self._audio_type = None
-        self.ids = IdTopics(node, "voices", topics)
+        self.ids = IdTopics(node, root, "voices", topics)
 
     def start(self) -> None:
         """Subscribes to ``voice_activity``, and to ``audio`` if it can be published."""
