@@ -94,6 +94,8 @@ setup(
         "bags": listed("tools/bags.txt"),
         # To exchange numbers and markers of a session with Lab Streaming Layer.
         "lsl": listed("tools/lsl.txt"),
+        # To show the talking face to browsers far away, by WebRTC.
+        "calls": listed("tools/calls.txt"),
         # What the talking face needs beside: each only where it is asked for, and said if missing.
         "avatar": listed("tools/avatar.txt"),
     },

@@ -194,6 +194,12 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(**good)
 
 
+def changed_settings(settings: Any, names: Iterable[str]) -> list[str]:
+    """Returns those of the ``names`` whose value in a settings dataclass is not the default."""
+    defaults = {found.name: found.default for found in settings_of(type(settings))}
+    return [name for name in names if getattr(settings, name) != defaults[name]]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns ": did you mean NAME?" for the most similar known name, or an empty text."""
     close = difflib.get_close_matches(str(name)[:80], list(known), 1)

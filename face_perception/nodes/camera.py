@@ -9,7 +9,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,13 @@ class CameraNode(PerceptionNode[CameraParameters]):
                 "/dev/video0, or the path of a film or picture"
             )
         return play_clip(path, values.rate, loop=values.loop, warn=self.warn_throttled)
+
+    def without_effect(self, values: CameraParameters) -> Iterable[tuple[str, Iterable[str]]]:
+        device = device_number(values.source) is not None
+        if device or values.source == "sample":
+            yield f"source {values.source} has no end", ("loop",)
+        else:
+            yield f"source {values.source} is played in its own size", ("width", "height")
 
     def start(self) -> None:
         if self._ended:

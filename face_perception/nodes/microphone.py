@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,12 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         if self._recording is None:
             self._open().close()  # raises an error if the device cannot be used
         self._audio = self.publisher(msg.Audio, "audio", depth=50)
+
+    def without_effect(self, values: MicrophoneParameters) -> Iterable[tuple[str, Iterable[str]]]:
+        if self._recording is None:
+            yield "source is a device", ("loop",)
+        else:
+            yield "source is a file, which is played as it is", ("rate", "channels")
 
     def start(self) -> None:
         self.thread(self._record if self._recording is None else self._play)

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
@@ -37,6 +37,7 @@ from face_perception.ros.publishing import NodePublisher
 from face_perception.ros.rclpy_compat import RCLError, SafeLifecycleNode
 from face_perception.ros.result_kinds import Kind, Result, ResultKind, message_type_of
 from face_perception.ros.watchdog import Activity, StopEvent
+from face_perception.settings import changed_settings
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         # A value that is not a boolean is reported when the node configures itself.
         self._autostart = at_start["autostart"] is not False
         self.wants_events_executor = at_start["events_executor"] is not False
-        self._declared = Parameters(self, parameters, lambda values: self.change_values(values))
+        self._declared = Parameters(self, parameters, self._change_values)
         for parameter, value in at_start.items():
             if not isinstance(value, bool):
                 self._declared.problems[parameter] = f"{parameter}: {value!r} is not true or false"
@@ -130,6 +131,14 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         Raises InputError to refuse them, for example because two contradict each other. A node that
         reads ``self.values`` each time need not do anything.
         """
+
+    def without_effect(self, values: P) -> Iterable[tuple[str, Iterable[str]]]:
+        """Yields reasons, such as "web_port is 0", and the parameters without effect for each.
+
+        Called after ``setup``, and when dynamic parameters change. The log and the diagnostics name
+        those of the parameters whose values are not their defaults.
+        """
+        return ()
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         """Returns the current problem (empty if all is well) and values for the diagnostics."""
@@ -476,7 +485,18 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
             return TransitionCallbackReturn.FAILURE
         self._declared.configured = True
         self._state, self._failure = "inactive", ""
+        self._warn_of_unused(self.values)
         return result
+
+    def _change_values(self, values: P) -> None:
+        self.change_values(values)
+        self._warn_of_unused(values)
+
+    def _warn_of_unused(self, values: P) -> None:
+        for reason, names in self.without_effect(values):
+            if changed := changed_settings(values, names):
+                has = "has" if len(changed) == 1 else "have"
+                self.warn_throttled(f"{reason}, so {', '.join(changed)} {has} no effect")
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._resources = self._activated

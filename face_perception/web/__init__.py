@@ -3,7 +3,7 @@
 from face_perception.web.access import is_loopback, origin_allowed, read_web_token
 from face_perception.web.dashboard_page import Command, DashboardPage
 from face_perception.web.page_server import Client, PageServer, WebPageError
-from face_perception.web.settings import WebSettings
+from face_perception.web.settings import WebSettings, ice_servers
 
 __all__ = [
     "Client",
@@ -12,6 +12,7 @@ __all__ = [
     "PageServer",
     "WebPageError",
     "WebSettings",
+    "ice_servers",
     "is_loopback",
     "origin_allowed",
     "read_web_token",

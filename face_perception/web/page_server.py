@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,6 +30,7 @@ STREAM = "/stream"
 MOST_IN_FLIGHT = 3
 MOST_CLIENTS = 8
 _IDLE = 5.0  # seconds without a confirmation after which a newcomer gets the seat
+_ENDS = 1.2  # seconds for which the server waits for browsers, and for its tasks, when it ends
 _SHORTEST_TOKEN, _TOKEN = 8, re.compile(r"[\w-]+", re.ASCII)
 
 # Port scans and browsers that disconnect must not fill the robot's log.
@@ -126,7 +127,7 @@ class PageServer(ABC, Generic[C]):
         self._files = {"/": ("text/html; charset=utf-8", page)} | dict(files or {})
         self.port = 0
         self.refused = 0
-        self._endings: set[asyncio.Future[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._ready: threading.Event = threading.Event()
         self._failures: list[Exception] = []
@@ -205,7 +206,7 @@ class PageServer(ABC, Generic[C]):
         from websockets.asyncio.server import serve
 
         self._stop = asyncio.Event()
-        async with serve(
+        server = await serve(
             self._watch,
             host,
             port,
@@ -218,10 +219,18 @@ class PageServer(ABC, Generic[C]):
             close_timeout=1,
             server_header=None,
             logger=_quiet,
-        ) as server:
-            self.port = next(iter(server.sockets)).getsockname()[1]
-            self._ready.set()
-            await self._stop.wait()
+        )
+        self.port = next(iter(server.sockets)).getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        await asyncio.wait([asyncio.ensure_future(server.wait_closed())], timeout=_ENDS)
+        # Browsers hold spare connections on which they ask for nothing, and tasks may hang.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left - self._tasks:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_ENDS)
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Returns the page or an HTTP error; None accepts the WebSocket."""
@@ -280,9 +289,13 @@ class PageServer(ABC, Generic[C]):
             return False
         longest = max(idle, key=Client.idle_seconds)
         self.clients.discard(longest)
-        self._endings.add(ending := asyncio.ensure_future(longest.connection.close(1008, "idle")))
-        ending.add_done_callback(self._endings.discard)
+        self.run_task(longest.connection.close(1008, "idle"))
         return True
+
+    def run_task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs work on the server's thread, which waits a moment for it when the server ends."""
+        self._tasks.add(task := asyncio.ensure_future(work))
+        task.add_done_callback(self._tasks.discard)
 
     async def _watch(self, connection: ServerConnection) -> None:
         from websockets.exceptions import ConnectionClosed

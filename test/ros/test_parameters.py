@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +20,9 @@ from bench.fault_requests import beyond, is_allowed, limits
 from face_perception.bringup import graph
 from face_perception.errors import InputError
 from face_perception.nodes import node_class, parameters_class
+from face_perception.nodes.talking_face.renderer_choice import RendererChoice
 from face_perception.ros.parameters import Parameters
-from face_perception.settings import setting, settings_of
+from face_perception.settings import changed_settings, setting, settings_of
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,60 @@ def test_only_dynamic_parameters_change_while_configured(context: None) -> None:
     assert node.set_parameters([Parameter("rate", value=60.0)])[0].successful
     assert parameters.values == Example(rate=60.0)
     node.destroy_node()
+
+
+def renderer_choice(renderer: str, *, musetalk: bool = False, avatar: str = "") -> Any:
+    """Returns a talking face with a chosen renderer, without its pictures and networks."""
+    choice: Any = object.__new__(RendererChoice)
+    choice._node = SimpleNamespace(values=SimpleNamespace(renderer=renderer, avatar=avatar))
+    choice._networks = object() if musetalk else None
+    return SimpleNamespace(_renderer_choice=choice)
+
+
+@pytest.mark.parametrize(
+    ("node", "state", "changed", "said"),
+    [
+        ("talking_face", renderer_choice("portrait"), {"avatar": "a", "width": 800}, ["avatar"]),
+        ("talking_face", renderer_choice("auto"), {"batch": 2}, ["batch"]),
+        ("talking_face", renderer_choice("auto", avatar="a"), {"batch": 2, "avatar": "a"}, []),
+        (
+            "talking_face",
+            renderer_choice("auto", avatar="a", musetalk=True),
+            {"avatar": "a", "portrait": "b", "height": 300, "batch": 2},
+            ["portrait", "height"],
+        ),
+        ("talking_face", renderer_choice("head"), {"whole": True, "seed": 3}, ["whole"]),
+        ("talking_face", renderer_choice("none"), {"follow": "speaker"}, ["follow"]),
+        ("talking_face", renderer_choice("portrait"), {"barge_in_time": 1.0}, ["barge_in_time"]),
+        ("talking_face", renderer_choice("none"), {"barge_in": "stop", "barge_in_time": 1.0}, []),
+        ("talking_face", renderer_choice("portrait"), {"web_host": "::"}, ["web_host"]),
+        ("talking_face", renderer_choice("portrait"), {"web_host": "::", "web_port": 80}, []),
+        (
+            "talking_face",
+            renderer_choice("portrait"),
+            {"audio_out": "none", "audio_device": "usb"},
+            ["audio_device"],
+        ),
+        ("attention", None, {"direction_sigma": 0.5, "speaker_model_period": 0.5},
+         ["speaker_model_period", "direction_sigma"]),
+        ("attention", None, {"direction_sigma": 0.5, "direction_topic": "doa"}, []),
+        ("session", None, {"lsl_name": "lab"}, ["lsl_name"]),
+        ("dashboard", None, {"picture": False, "width": 320}, ["width"]),
+        ("hri", None, {"publish_tf": False, "frame_prefix": "left_"}, ["frame_prefix"]),
+        ("affect", SimpleNamespace(_multitask=None), {"window": 8}, ["window"]),
+        ("affect", SimpleNamespace(_multitask=1), {"expression_rate": 5.0}, ["expression_rate"]),
+        ("camera", None, {"source": "a.mp4", "width": 320, "loop": False}, ["width"]),
+        ("camera", None, {"source": "0", "width": 320, "loop": False}, ["loop"]),
+        ("microphone", SimpleNamespace(_recording=None), {"rate": 8000, "loop": False}, ["loop"]),
+        ("microphone", SimpleNamespace(_recording=1), {"rate": 8000, "loop": False}, ["rate"]),
+    ],
+)  # fmt: skip
+def test_parameters_without_effect_are_named(
+    node: str, state: Any, changed: dict[str, Any], said: list[str]
+) -> None:
+    values = parameters_class(node)(**changed)
+    found = list(node_class(node).without_effect(state, values))
+    assert [name for _, names in found for name in changed_settings(values, names)] == said
 
 
 def test_generated_files_are_up_to_date() -> None:

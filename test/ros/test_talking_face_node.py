@@ -580,6 +580,10 @@ def test_bad_input_is_said_once_and_does_no_harm(
         ({"window": "window"}, "no display can be opened"),
         ({"web_port": -1}, "web_port: -1 is not from 0 to 65535"),
         ({"web_port": 1, "web_token_file": "/nowhere"}, "web_token_file /nowhere cannot be read"),
+        (
+            {"renderer": "none", "width": 800, "avatar": "a.avatar"},
+            "renderer is none, so width, avatar have no effect",
+        ),
     ],
 )
 def test_what_cannot_be_is_said(

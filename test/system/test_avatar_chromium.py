@@ -85,6 +85,37 @@ def test_frames_sound_and_coming_back(browser: Browser) -> None:
         again.close()
 
 
+def test_a_call_comes_as_video_with_sound_and_comes_back(browser: Browser) -> None:
+    pytest.importorskip("aiortc")
+    web = WebScreen("127.0.0.1", 0, rate=RATE, calls=[])
+    port = web.port
+    source = Source(web)
+    try:
+        browser.do("Page.navigate", url=web.address + "?via=webrtc")
+        eventually(lambda: (browser.value("stats.drawn") or 0) > 20)
+        pixel = "Array.from(pen.getImageData(128, 128, 1, 1).data)"
+        first = browser.value(pixel)
+        assert first[0] > 220
+        assert first[2] < 70
+        eventually(lambda: abs(browser.value(pixel)[1] - first[1]) > 30)
+        assert browser.value("video.muted") is False
+        browser.value(
+            "call.getStats().then((all) => all.forEach((one) => {"
+            " if (one.kind === 'audio' && one.totalAudioEnergy) { stats.energy = 1; } }))"
+        )
+        eventually(lambda: browser.value("stats.energy") == 1)
+        assert browser.value("note.style.opacity") == "0"
+    finally:
+        source.stop()
+        web.close()
+    assert not web._thread.is_alive(), "the server has ended the call"
+    again = WebScreen("127.0.0.1", port, rate=RATE)
+    try:
+        eventually(lambda: "web_calls" in browser.value("note.textContent"))
+    finally:
+        again.close()
+
+
 @pytest.mark.parametrize(("width", "height"), [(800, 480), (480, 800)])
 def test_the_page_fills_the_screen(browser: Browser, width: int, height: int) -> None:
     web = WebScreen("127.0.0.1", 0, rate=RATE)

@@ -119,7 +119,8 @@ RESERVED: dict[str, set[str]] = {
     "soxr": {"attention", "speech", "learning"},
     "espeakng_loader": {"learning"},
     "hibari": {"speech"},
-    "av": {"media"},
+    "av": {"media", "avatar"},
+    "aiortc": {"avatar"},
     "pygame": {"avatar"},
     "websockets": {"avatar", "web"},
     "sounddevice": {"audio_devices"},
@@ -132,7 +133,7 @@ LAZY_IN_COMMANDS = {"nodes", "learning", "ros", *(f"bringup.{name}" for name in 
 HEAVY = (
     "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
     "websockets", "hibari", "pyarrow", "pandas", "polars", "matplotlib", "pytorch_lightning",
-    "scipy",
+    "scipy", "aiortc",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,12 @@ class AffectNode(PerceptionNode[AffectParameters]):
         if values.expression_smoothing < 0:
             return 0.0 if self._multitask else SMOOTHING
         return values.expression_smoothing
+
+    def without_effect(self, values: AffectParameters) -> Iterable[tuple[str, Iterable[str]]]:
+        if not isinstance(self._multitask, MultitaskSequence):
+            yield f"model {values.model} is not recurrent", ("window", "look_ahead", "max_gap")
+        if self._multitask is not None:
+            yield f"model {values.model} is a multitask network", ("expression_rate",)
 
     def change_values(self, values: AffectParameters) -> None:
         self._smooth.change_time_constant(self._smoothing(values))

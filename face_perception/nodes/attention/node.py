@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -170,6 +170,12 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
             self._speaker,
             *self._people_topics.publishers,
         )
+
+    def without_effect(self, values: AttentionParameters) -> Iterable[tuple[str, Iterable[str]]]:
+        if not values.speaker_model:
+            yield "speaker_model is empty", ("speaker_model_period",)
+        if not values.direction_topic:
+            yield "direction_topic is empty", ("direction_sigma",)
 
     def change_values(self, values: AttentionParameters) -> None:
         check_look_at(values)

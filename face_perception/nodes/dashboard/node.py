@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,10 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("dashboard", DashboardParameters, **kwargs)
+
+    def without_effect(self, values: DashboardParameters) -> Iterable[tuple[str, Iterable[str]]]:
+        if not values.picture:
+            yield "picture is false", ("width",)
 
     def start(self) -> None:
         values = self.values

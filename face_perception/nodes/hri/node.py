@@ -6,6 +6,7 @@ hri_msgs and tf2_msgs are optional. The node publishes what the installed one of
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,10 @@ class HriNode(PerceptionNode[HriParameters]):
             f"{package} is not installed, so {otherwise}: sudo apt install ros-$ROS_DISTRO-{debian}"
         )
         return False
+
+    def without_effect(self, values: HriParameters) -> Iterable[tuple[str, Iterable[str]]]:
+        if not values.publish_tf:
+            yield "publish_tf is false", ("frame_prefix", "gaze_wait")
 
     def start(self) -> None:
         self._input = self.subscribe(

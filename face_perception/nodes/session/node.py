@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +110,10 @@ class SessionNode(PerceptionNode[SessionParameters]):
         self.serve(srv.StartSession, "~/start", self._on_start)
         self.serve(Trigger, "~/stop", self._on_stop)
         self.serve(srv.MarkSession, "~/mark", self._on_mark)
+
+    def without_effect(self, values: SessionParameters) -> Iterable[tuple[str, Iterable[str]]]:
+        if not values.lsl:
+            yield "lsl is false", ("lsl_name",)
 
     def change_values(self, values: SessionParameters) -> None:
         topic_names(values.topics)

@@ -6,6 +6,7 @@ import gc
 import math
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,7 +51,7 @@ from face_perception.speech import (
     Mouth,
     NeuralMouth,
 )
-from face_perception.web import WebSettings
+from face_perception.web import WebSettings, ice_servers
 
 _DUCKED = 0.25  # volume while a person talks over the robot: -12 dB
 _NO_VOICES = 1.0  # seconds without voice activity after which nobody counts as talking
@@ -114,6 +115,18 @@ class TalkingFaceParameters(
         minimum=0,
         maximum=65_535,
     )
+    web_calls: bool = setting(
+        False,
+        "Offer the page as video and sound by WebRTC to browsers that open it with ?via=webrtc. "
+        "It suits browsers far away: it needs less bandwidth, and more computing time for each "
+        "browser. Needs the Python package aiortc.",
+    )
+    web_ice: str = setting(
+        "",
+        "Servers that help browsers behind routers to reach the robot with web_calls, separated by "
+        "commas: stun:HOST:PORT, turn:USER:PASSWORD@HOST:PORT. Empty: browsers must reach the "
+        "address of this computer directly, as in one network or VPN.",
+    )
     eyes: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0),
         "Position of the displayed eyes in the camera's optical frame. It is needed to look at "
@@ -172,6 +185,20 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if self.active:
             self._steering.eyes = values.eyes
             self._barge_in.change_settings(values)
+
+    def without_effect(self, values: TalkingFaceParameters) -> Iterable[tuple[str, Iterable[str]]]:
+        yield self._renderer_choice.without_effect()
+        if values.barge_in == "off":
+            yield "barge_in is off", ("barge_in_time",)
+        if not values.web_port:
+            yield (
+                "web_port is 0",
+                ("web_host", "web_token", "web_token_file", "web_origins", "web_calls"),
+            )
+        if not values.web_calls:
+            yield "web_calls is false", ("web_ice",)
+        if values.audio_out == "none":
+            yield "audio_out is none", ("audio_device",)
 
     def release(self) -> None:
         # MuseTalk's networks are large and must be freed before they are loaded again. Only the
@@ -245,6 +272,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
                 origins=values.origins,
                 token=values.token(),
                 files=self._page_files(),
+                calls=ice_servers(values.web_ice) if values.web_calls else None,
             )
             self._screens.append(self._web)
             self.get_logger().info(f"the face is shown on {self._web.shown_link}")

@@ -34,6 +34,16 @@ if TYPE_CHECKING:
 
 RENDERERS = ("auto", "portrait", "musetalk", "head", "none")
 DRAWS_NOTHING = ("head", "none")
+_OF_PORTRAIT = ("portrait", "whole", "width", "height")
+_OF_MUSETALK = ("avatar", "decoder", "batch")
+_OF_MOTION = ("seed", "prosody", "eyes", "camera_frame", "follow", "look_time")
+# The parameters that each renderer does not use. MuseTalk has the size and motion of its avatar.
+UNUSED = {
+    "portrait": _OF_MUSETALK,
+    "musetalk": (*_OF_PORTRAIT, *_OF_MOTION),
+    "head": (*_OF_PORTRAIT, *_OF_MUSETALK, "web_calls"),
+    "none": (*_OF_PORTRAIT, *_OF_MUSETALK, *_OF_MOTION),
+}
 _WHISPER = "whisper_encoder"
 _PREPARE = "face-perception avatar prepare PORTRAIT"
 _BATCHES = (1, 2, 4, 8)
@@ -107,6 +117,20 @@ class RendererChoice:
         elif not self._networks:
             self._portrait = self._load_portrait()
         node.get_logger().info(f"renderer: {self.note}")
+
+    def without_effect(self) -> tuple[str, tuple[str, ...]]:
+        """Returns the renderer that runs in words, and the parameters that it does not use.
+
+        A portrait that replaces MuseTalk uses the avatar; what it lacks was already said.
+        """
+        wanted = self._node.values.renderer
+        runs = wanted
+        if wanted == "auto":
+            runs = "musetalk" if self._networks is not None else "portrait"
+            if runs == "portrait" and self._node.values.avatar:
+                return wanted, ()
+        said = f"renderer is {wanted}" if wanted == runs else f"renderer auto runs the {runs}"
+        return said, UNUSED[runs]
 
     def start_renderer(self, fps: float) -> tuple[Renderer | None, LipSync | None]:
         """Returns the renderer, and the listener for the speech; None for what is not needed.
