@@ -16,7 +16,10 @@ from bench.accuracy import (
     faces,
     gaze_bands,
     gaze_tablet,
+    head_pose,
+    lens,
     lips,
+    press_looks,
     product,
     report,
     voice,
@@ -30,7 +33,19 @@ RESULTS = ROOT / "bench" / "results"
 
 MEASURES = {
     one.MEASURE.name: one.MEASURE
-    for one in (gaze_bands, gaze_tablet, faces, expression, action_units, blinks, voice, lips)
+    for one in (
+        gaze_bands,
+        gaze_tablet,
+        lens,
+        press_looks,
+        head_pose,
+        faces,
+        expression,
+        action_units,
+        blinks,
+        voice,
+        lips,
+    )
 }
 
 

@@ -25,10 +25,16 @@ class DataSet:
     inside: str
     what: str
     licence: str
+    page: str = ""  # where to ask for the set, if it is no repository
 
     @property
     def url(self) -> str:
-        return f"https://github.com/{self.owner}/{self.name}"
+        return self.page or f"https://github.com/{self.owner}/{self.name}"
+
+    @property
+    def source(self) -> str:
+        """Name of the place that ``url`` leads to."""
+        return self.page.split("/")[2] if self.page else f"{self.owner}/{self.name}"
 
     def folder(self, data: Path) -> Path:
         """Returns the folder that is read. Raises Missing if it does not exist."""
@@ -92,7 +98,24 @@ SPEECH = DataSet(
     "Apache-2.0 with conditions: evaluate only",
 )
 
-SETS = (COLUMBIA, TABLET, MUXSPACE, CK, EMPTY, GRID, SPEECH)
+AFLW = DataSet(
+    "PRNet",
+    "yfeng95",
+    "TestImages/AFLW2000",
+    "16 pictures of AFLW2000-3D with the head pose of a fitted 3-D face",
+    "AFLW: non-commercial research; evaluate only",
+)
+JAFFE = DataSet(
+    "jaffe",
+    "",
+    ".",
+    "Japanese Female Facial Expression: 10 people who look at the lens with seven expressions; "
+    "names such as KA.NE1.26.tiff",
+    "JAFFE: non-commercial research, no redistribution; evaluate only",
+    "https://zenodo.org/records/14974867",
+)
+
+SETS = (COLUMBIA, TABLET, JAFFE, MUXSPACE, CK, AFLW, EMPTY, GRID, SPEECH)
 
 
 def description() -> str:

@@ -18,6 +18,7 @@ NOT_YET = "*Not measured yet.*"
 # Blocks of the page: their name, and the outputs whose rows they hold.
 BLOCKS: Mapping[str, tuple[str, ...]] = {
     "faces": ("faces", "ids"),
+    "head pose": ("head pose",),
     "gaze": ("gaze",),
     "action units": ("action units", "blinks"),
     "expression": ("expression", "valence and arousal"),
@@ -98,7 +99,6 @@ def _sets() -> str:
     for one in SETS:
         inside = "" if one.inside == "." else f"`{one.inside}`: "
         lines.append(
-            f"| `{one.name}` | [{one.owner}/{one.name}]({one.url}) | {inside}{one.what} | "
-            f"{one.licence} |"
+            f"| `{one.name}` | [{one.source}]({one.url}) | {inside}{one.what} | {one.licence} |"
         )
     return "\n".join(lines)

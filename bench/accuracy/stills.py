@@ -20,8 +20,11 @@ _CK_SCALE = 4  # CK+48 is enlarged, and set into a gray picture of twice the siz
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """``face`` is the largest face as `FrameResult.to_json` has it; None: none was found."""
+    """``name`` is that of the picture's file. ``face`` is the largest face as `FrameResult.to_json`
+    has it; None: none was found.
+    """
 
+    name: str
     label: str
     person: str
     face: dict[str, Any] | None
@@ -62,5 +65,5 @@ def _look(chosen: Sequence[Labelled], source: Source) -> list[Still]:
         frame = Frame(np.ascontiguousarray(image), 0.0, Camera.assume(width, height))
         faces = product.still().process(frame).to_json(0)["faces"]
         largest = max(faces, key=lambda face: face["roi"][2], default=None)
-        seen.append(Still(one.label, one.person, largest))
+        seen.append(Still(one.file.name, one.label, one.person, largest))
     return seen

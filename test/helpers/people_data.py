@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import scipy.io
 
 from bench.accuracy import product
 from face_perception import geometry, paths
@@ -35,6 +36,8 @@ def make_all(data: Path) -> None:
     make_bands(data)
     make_tablet(data)
     make_press(data)
+    make_lens(data)
+    make_fitted(data)
     make_peaks(data)
     make_empty(data)
     make_clip(data)
@@ -112,6 +115,25 @@ def make_press(data: Path) -> None:
         "user.id,image,emotion\n1,Astro_Naut_0001.jpg,happiness\n1,Grace_Hopper_0001.jpg,NEUTRAL\n"
         "1,Both_Ways_0001.jpg,anger\n2,Both_Ways_0001.jpg,fear\n1,Zoe_Naut_0001.jpg,happiness\n1,Gone_0001.jpg,fear\n"
     )
+
+
+def write_looks(path: Path) -> None:
+    """Labels of the looks in ``make_press``."""
+    path.write_text("image,look\nAstro_Naut_0001.jpg,lens\nGrace_Hopper_0001.jpg,elsewhere\n")
+
+
+def make_lens(data: Path) -> None:
+    """The astronaut with two calm pictures and a smile, as one of the people who face the lens."""
+    for number, name in enumerate(("NE1", "NE2", "HA1")):
+        face = cv2.resize(photo("astronaut")[number:300, 90:380], (256, 256))
+        save(data / "jaffe" / f"AA.{name}.{number}.tiff", face)
+
+
+def make_fitted(data: Path) -> None:
+    """The astronaut, labelled with a head that is turned by 0.2 rad to the image's right."""
+    folder = data / "PRNet" / "TestImages" / "AFLW2000"
+    save(folder / "image00001.jpg", photo("astronaut")[40:260, 110:340])
+    scipy.io.savemat(folder / "image00001.mat", {"Pose_Para": np.array([[0.0, -0.2, 0.0]])})
 
 
 def make_peaks(data: Path) -> None:

@@ -13,17 +13,21 @@ from xml.etree import ElementTree
 
 import cv2
 import numpy as np
-import people_data
 import pytest
 
 pytest.importorskip("torch")
+pytest.importorskip("scipy")
+
+import people_data
 
 from bench.accuracy import (
     blinks,
     command,
     donor,
     gaze_tablet,
+    head_pose,
     page,
+    press_looks,
     product,
     provenance,
     report,
@@ -36,7 +40,7 @@ from bench.accuracy.labelled import ck_plus, press
 from bench.accuracy.looking import Look, calibrate
 from face_perception import statistics as stats
 from face_perception.gaze import GeometricGaze
-from face_perception.types import Camera, Frame
+from face_perception.types import Camera, Frame, HeadPose
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -177,7 +181,11 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Returns the JSON file of a whole run."""
     results = tmp_path_factory.mktemp("results")
     cache = tmp_path_factory.mktemp("cache")
-    assert command.main([str(data), "--results", str(results), "--cache", str(cache)]) == 0
+    looks = results / "looks.csv"
+    people_data.write_looks(looks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(press_looks, "LABELS", looks)
+        assert command.main([str(data), "--results", str(results), "--cache", str(cache)]) == 0
     (file,) = results.glob("people-*.json")
     return {"file": file, "cache": cache, **json.loads(file.read_text())}
 
@@ -214,6 +222,37 @@ def test_gaze_of_turned_eyes(run: dict[str, Any]) -> None:
     for condition in ("one target", "five targets"):
         refused = value(run, "gaze_bands", "calibration refused", condition)
         assert bool(refused) == bool(run["details"]["gaze_bands"][f"refused, {condition}"])
+
+
+def test_the_rotation_of_fitted_faces() -> None:
+    """Angles of 3DDFA: positive pitch is up, positive yaw to the image's left, and so is roll."""
+    for angles, expected in (
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+        ((0.3, 0.0, 0.0), (0.0, 0.3, 0.0)),
+        ((0.0, 0.3, 0.0), (-0.3, 0.0, 0.0)),
+        ((0.0, 0.0, 0.3), (0.0, 0.0, 0.3)),
+    ):
+        pose = HeadPose(np.zeros(3), head_pose.rotation_of(*angles))
+        assert np.linalg.det(pose.rotation) == pytest.approx(1)
+        assert (pose.yaw, pose.pitch, pose.roll) == pytest.approx(expected)
+
+
+def test_looks_at_the_lens_and_head_poses_are_measured(run: dict[str, Any]) -> None:
+    condition = "not calibrated, looks at the lens"
+    assert value(run, "press_looks", "looking_at_robot", condition) == 1
+    elsewhere = "not calibrated, looks elsewhere"
+    assert value(run, "press_looks", "eye contact > 0.5", elsewhere) in (0, 1)
+    assert value(run, "lens", "face found and gaze valid") == 1
+    assert value(run, "lens", "error", "one target, calm") < 6
+    assert value(run, "head_pose", "mean error, yaw") < 20
+    assert value(run, "head_pose", "median pitch", "faces the camera") < 30
+
+
+def test_every_labelled_look_is_of_a_photograph_that_is_read() -> None:
+    labelled = press_looks.labels()
+    assert sum(labelled.values()) == 33
+    assert len(labelled) == 143
+    assert all(name[0] in "ABCDEFGH" for name in labelled)
 
 
 def test_a_smile_is_counted(run: dict[str, Any]) -> None:
