@@ -54,11 +54,11 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """How many workers `pytest -n auto` starts: one more than there are cores, since some wait.
+    """How many workers `pytest -n auto` starts: two more than there are cores, since some wait.
 
     Each takes up to 1.5 GB of memory.
     """
-    return min(12, 1 + (os.cpu_count() or 1))
+    return min(12, 2 + (os.cpu_count() or 1))
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

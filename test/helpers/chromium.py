@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -32,6 +33,11 @@ class Browser:
         gl = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
         assert CHROMIUM is not None
         self._log = (folder / "chromium.log").open("wb")
+        self._held = contextlib.ExitStack()
+        # Chromium leaves folders in TMPDIR. `folder` is too long a name for the sockets in them.
+        temporary = self._held.enter_context(
+            tempfile.TemporaryDirectory(prefix="chromium_", ignore_cleanup_errors=True)
+        )
         self.process = subprocess.Popen(
             [
                 *(CHROMIUM, "--headless=new", "--no-sandbox", "--mute-audio"),
@@ -41,6 +47,7 @@ class Browser:
             ],
             stdout=self._log,
             stderr=self._log,
+            env={**os.environ, "TMPDIR": temporary},
             start_new_session=True,
         )
         client = pytest.importorskip("websockets.sync.client")
@@ -50,7 +57,6 @@ class Browser:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=scaled(10)) as answer:
             targets = json.load(answer)
         page = next(t for t in targets if t["type"] == "page")
-        self._held = contextlib.ExitStack()
         self._socket = self._held.enter_context(
             client.connect(page["webSocketDebuggerUrl"], max_size=None)
         )
@@ -85,8 +91,9 @@ class Browser:
         return base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"])
 
     def close(self) -> None:
-        self._held.close()
+        self._socket.close()
         self._end()
+        self._held.close()
         self._log.close()
 
     def _end(self) -> None:

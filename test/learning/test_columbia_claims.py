@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from same_process_pool import SameProcessPool
 
 from face_perception.cli import main
 from face_perception.learning.claims import columbia, table
@@ -171,6 +172,7 @@ def test_the_command_writes_a_section_and_keeps_the_page(
         return train(*arguments)
 
     monkeypatch.setattr(columbia, "_answers", answers)
+    monkeypatch.setattr(columbia, "ProcessPoolExecutor", SameProcessPool)
     assert main([*said, "--out", str(out), "--work", str(work)]) == 0
     page = out.read_text()
     assert page.startswith("# Page\n")

@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
 import torch
+from same_process_pool import SameProcessPool
 
 from face_perception.cli import main
 from face_perception.inference import find_card, load
@@ -322,8 +323,7 @@ def test_a_verdict_needs_the_whole_interval() -> None:
 
 
 def test_claims_are_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # One process trains all networks here: each process that is started imports PyTorch for 5 s.
-    monkeypatch.setattr(gaze_claims.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(gaze_claims, "ProcessPoolExecutor", SameProcessPool)
     recipe = dataclasses.replace(TINY, epochs=1)
     said: list[str] = []
     outcome = gaze_claims.rows((0, 1), said.append, tmp_path, recipe, (2, 11))
