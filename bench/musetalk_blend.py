@@ -1,10 +1,13 @@
 """Measures the time to blend a face of 512x512 into its picture: our method and the published one.
 
-`python bench/musetalk_blend.py`; the published method needs Pillow (pip install pillow).
+    python3 bench/musetalk_blend.py
+
+The published method needs Pillow (pip install pillow).
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import time
@@ -33,6 +36,9 @@ def published(picture: Frame, generated: Frame, box: tuple[int, ...], mask: Fram
 
 
 def main() -> int:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    ).parse_args()
     cv2.setNumThreads(1)
     random = np.random.default_rng(0)
     generated = random.integers(0, 256, (256, 256, 3), np.uint8)

@@ -1,11 +1,13 @@
 """Makes docs/images/gaze_people.png: crops of synthetic people, the inputs of GEDDnet.
 
-A row shows the images of one person, each as face, right eye and left eye. Run it as `python3
-tools/draw_gaze_people.py`.
+    python3 tools/draw_gaze_people.py
+
+A row shows the images of one person, each as face, right eye and left eye.
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import cv2
@@ -41,6 +43,9 @@ def _cell(crop: Image, size: tuple[int, ...]) -> Image:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    ).parse_args()
     if not cv2.imwrite(str(FILE), sheet(PEOPLE, IMAGES, SEED)):
         raise SystemExit(f"{FILE} cannot be written")
     print(FILE)

@@ -1,10 +1,13 @@
 """Makes docs/images/landmarks_70.svg: REP-155's 70 landmarks on the face of the astronaut.
 
-Run it as `python3 tools/draw_landmarks.py`. It needs the models of the face tracker.
+    python3 tools/draw_landmarks.py
+
+It needs the models of the face tracker.
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import cv2
@@ -43,6 +46,9 @@ def drawing(places: FloatArray) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    ).parse_args()
     image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
     height, width = image.shape[:2]
     (face,) = load_tracker().detect(Frame(image, 0.0, Camera.assume(width, height)))

@@ -9,6 +9,7 @@ same package gives the same file, byte for byte.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import math
@@ -70,4 +71,10 @@ def tensors(manifest: list[dict[str, list[dict[str, object]]]], data: bytes) -> 
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("package", type=Path, metavar="PACKAGE.tgz")
+    parser.add_argument("output", type=Path, metavar="OUT.npz")
+    arguments = parser.parse_args()
+    main(arguments.package, arguments.output)

@@ -7,12 +7,14 @@
 * docs/messages.md comes from the files in msg/, srv/ and action/.
 * The tables and the diagram of docs/trust.md come from bench/results.
 
-`python3 tools/generate.py --check` fails if a file differs from what the code says (a test runs
-it).
+    python3 tools/generate.py [--check]
+
+With `--check` (a test runs it), nothing is written, and it fails if a file differs from the code.
 """
 
 from __future__ import annotations
 
+import argparse
 import html
 import re
 import sys
@@ -168,6 +170,13 @@ def trust() -> str:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if a file differs"
+    )
+    check = parser.parse_args().check
     files = {ROOT / "config" / f"{node.name}.yaml": config(node) for node in graph.NODES}
     api = (ROOT / "docs" / "ros_api.md").read_text()
     for node in graph.NODES:
@@ -184,13 +193,13 @@ def main() -> int:
         files[ROOT / "docs" / "images" / "reliability.svg"] = diagram
     stale = [p for p, text in files.items() if not p.exists() or p.read_text() != text]
     for path in stale:
-        if "--check" in sys.argv:
+        if check:
             print(f"{path.relative_to(ROOT)} differs from the code: run tools/generate.py")
         else:
             path.parent.mkdir(exist_ok=True)
             path.write_text(files[path])
             print(f"wrote {path.relative_to(ROOT)}")
-    return 1 if stale and "--check" in sys.argv else 0
+    return 1 if stale and check else 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ Frame: metres, x to the person's left, y up, z out of the face, from the midpoin
 
 from __future__ import annotations
 
+import argparse
 import json
 import struct
 import sys
@@ -168,7 +169,7 @@ class Glb:
 
 
 def hair_share(head: HeadSurface) -> Array:
-    """How much hair grows on each point: 0 on bare skin, 1 from 16 mm inside the hairline."""
+    """Returns how much hair grows on each point: 0 on bare skin, 1 from 16 mm in the hairline."""
     _, y, z = head.rest.T
     line = np.interp(
         z,
@@ -181,7 +182,9 @@ def hair_share(head: HeadSurface) -> Array:
 
 
 def mouth_cavity(rest: Array) -> Array:
-    """Which points [V] are lips' backs or the lining of the mouth: other skin lies before them."""
+    """Returns which points [V] are lips' backs or the lining of the mouth: other skin lies before
+    them.
+    """
     x, y, z = rest.T
     box = (np.abs(x) < 0.032) & (np.abs(y + 0.065) < 0.027) & (z > -0.08)
     near = np.flatnonzero(box & ((y < -0.053) | (z < 0.008)))  # not the wings of the nose
@@ -193,7 +196,7 @@ def mouth_cavity(rest: Array) -> Array:
 
 
 def shirt_share(head: HeadSurface) -> Array:
-    """Where the shirt is: 0 above the neckline, 1 from 24 mm below it."""
+    """Returns where the shirt is: 0 above the neckline, 1 from 24 mm below it."""
     x, y, z = head.rest.T
     line = -0.150 + 0.30 * np.abs(x) + 0.25 * np.clip(-0.03 - z, 0, 0.2)
     return smooth_step(y - np.minimum(line, -0.132), 0.012, -0.012)
@@ -274,7 +277,7 @@ class Maker:
         return self.helper(groups, "lashes", 0.35 * HAIR)
 
     def brows(self) -> Part:
-        """Two curved bands on the skin, which move with it."""
+        """Returns two curved bands on the skin, which move with it."""
         fine = self.fine
         skin = fine.surface(self.base)
         normals = fine.surface.normals(skin)
@@ -323,7 +326,7 @@ class Maker:
         return used, flat.reshape(-1, 4)
 
     def hair(self) -> Part:
-        """Short hair, combed to one side: the scalp, lifted, with furrows between locks.
+        """Returns short hair, combed to one side: the scalp, lifted, with furrows between locks.
 
         At the hairline it dives below the skin, so that the line is as smooth as the skin.
         """
@@ -350,7 +353,9 @@ class Maker:
         return Part("hair", points, triangles, HAIR * shade[:, None], {})
 
     def shirt(self) -> Part:
-        """The skin below a neckline, lifted; its edge dives below the skin as the hair does."""
+        """Returns the skin below a neckline, lifted; its edge dives below the skin as the hair
+        does.
+        """
         head = self.head
         skin = head.surface(self.base)
         normals = head.surface.normals(skin)
@@ -363,7 +368,7 @@ class Maker:
         return Part("shirt", points, triangles, SHIRT * hem[:, None], {})
 
     def eye(self) -> Part:
-        """An eyeball about the origin that looks along z."""
+        """Returns an eyeball about the origin that looks along z."""
         ball = make_ball(IRIS_RADIUS + 0.0001, around=48)
         x, y, z = ball.points.T
         radius, turn = np.hypot(x, y), np.arctan2(y, x)
@@ -480,4 +485,8 @@ def make(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]) if len(sys.argv) > 1 else OUT)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("out", type=Path, nargs="?", default=OUT, metavar="OUT.glb")
+    make(parser.parse_args().out)

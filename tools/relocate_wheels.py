@@ -1,10 +1,12 @@
 """Replaces build-machine paths in the CMake files of the ROS 2 wheels by those of this Python.
 
-Usage: relocate_wheels.py PREFIX, the folder that has share/.
+    python3 tools/relocate_wheels.py PREFIX
+
+PREFIX is the folder that has share/.
 """
 
+import argparse
 import re
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -20,8 +22,10 @@ replacements = (
     (re.compile(r"/opt/python/cp3\d+-cp3\d+/include/python3\.\d+"), include),
 )
 
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+parser.add_argument("prefix", type=Path, metavar="PREFIX")
 changed = 0
-for path in Path(sys.argv[1], "share").rglob("*.cmake"):
+for path in (parser.parse_args().prefix / "share").rglob("*.cmake"):
     text = new = path.read_text(errors="surrogateescape")
     for pattern, value in replacements:
         new = pattern.sub(value, new)

@@ -177,7 +177,9 @@ def angles_deg(direction: Array) -> tuple[float, float]:
 
 
 def optical(point: Array) -> list[float]:
-    """A point about the midpoint of the eyes in the mesh's frame, in the optical one, metres."""
+    """Returns a point about the midpoint of the eyes in the mesh's frame, in the optical one,
+    metres.
+    """
     x, y, z = point
     return [round(float(v) / 10, 5) for v in (x, -y, DISTANCE - z)]
 
@@ -276,7 +278,7 @@ class Scene:
 
 
 def eyeball(iris: Array, seed: int) -> tuple[Array, Faces, Array, Array]:
-    """A ball about the origin that looks along z: points, faces, normals and colours.
+    """Returns a ball about the origin that looks along z: points, faces, normals and colours.
 
     The iris is a flat ring with the pupil in it; its normals are those of the cornea before it.
     """
@@ -432,7 +434,7 @@ def render(
     shapes: Shapes, person: Person, look_deg: tuple[float, float], head_deg: tuple[float, float],
     *, samples: int, seed: int,
 ) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:  # fmt: skip
-    """The picture, uint8 [SIZE, SIZE, 3], and its truth.
+    """Returns the picture, uint8 [SIZE, SIZE, 3], and its truth.
 
     ``look_deg``: yaw and pitch from the midpoint of the eyes to the point that is looked at, which
     is as far away as the camera; (0, 0) is the lens. ``head_deg``: yaw and pitch of the head.

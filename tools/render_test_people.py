@@ -9,6 +9,7 @@ Pictures that exist already are kept: remove the folder to render all of them.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import sys
@@ -45,13 +46,13 @@ SUNGLASSES = Glasses(
 
 
 def showing(**intensities: float) -> View:
-    """A view of action units: au12=0.9 and so on."""
+    """Returns a view of action units: au12=0.9 and so on."""
     units = units_of({int(name[2:]): value for name, value in intensities.items()})
     return dataclasses.replace(simple_view(size=SIZE), expression=Expression(units))
 
 
 def turned(yaw: float, pitch: float, roll: float) -> View:
-    """The head turned, with the eyes straight in it."""
+    """Returns the head turned, with the eyes straight in it."""
     return simple_view(size=SIZE, head_deg=(yaw, pitch, roll), look_deg=(yaw, pitch))
 
 
@@ -77,6 +78,9 @@ VIEWS: dict[str, View] = {
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    ).parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     about = OUT / "truth.json"
     truths = json.loads(about.read_text()) if about.exists() else {}

@@ -123,3 +123,18 @@ def test_numpy_is_that_of_ros(installed: str | None, wanted: str) -> None:
     assert rule(installed) == wanted
     for page in ("README.md", "docs/robot.md", "tools/setup.sh"):
         assert "tools/numpy_of_ros.py" in (ROOT / page).read_text()
+
+
+def scripts() -> list[Path]:
+    """Returns the programs in tools/ and bench/, except the one that Docker runs bare."""
+    files = [file for folder in ("tools", "bench") for file in (ROOT / folder).glob("*.py")]
+    programs = [f for f in files if re.search(r"__main__|sys\.argv\[1", f.read_text())]
+    return sorted(f for f in programs if f.name != "numpy_of_ros.py")
+
+
+@pytest.mark.parametrize("script", scripts(), ids=lambda file: file.name)
+def test_help_of_a_script_is_help(script: Path) -> None:
+    """`make_head.py --help` wrote a file of that name, and `generate.py --help` wrote the pages."""
+    text = script.read_text()
+    assert re.search(r"ArgumentParser\(|import main$", text, re.M), "takes --help for an argument"
+    assert "sys.argv[1" not in text
