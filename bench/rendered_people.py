@@ -97,7 +97,7 @@ def see(folder: Path, truth: dict[str, Any]) -> Seen | None:
 
 
 def plain(truth: dict[str, Any]) -> bool:
-    """Whether nothing covers the face."""
+    """Returns whether nothing covers the face."""
     worn = truth["worn"]
     return not (worn["mask"] or worn["sunglasses"])
 
@@ -160,7 +160,7 @@ def report(
 
 
 def _head_truth(seen: Seen) -> tuple[float, float]:
-    """Yaw and pitch of the true head against the line to the camera, radians."""
+    """Returns yaw and pitch of the true head against the line to the camera, radians."""
     x, y, z = seen.truth["eyes"]
     yaw = math.radians(seen.truth["head_yaw_deg"]) - math.atan2(-x, z)
     pitch = math.radians(seen.truth["head_pitch_deg"]) - math.atan2(y, math.hypot(x, z))

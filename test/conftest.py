@@ -54,7 +54,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """How many workers `pytest -n auto` starts: two more than there are cores, since some wait.
+    """Returns how many workers `pytest -n auto` starts: two more than there are cores, since some
+    wait.
 
     Each takes up to 1.5 GB of memory.
     """

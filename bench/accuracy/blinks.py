@@ -62,7 +62,7 @@ def run(context: Context) -> Findings:
 
 
 def told(speaker: Speaker) -> Spans:
-    """First and last frame of each run of frames with closed eyes by AU45."""
+    """Returns the first and last frame of each run of frames with closed eyes by AU45."""
     closed = np.nan_to_num(np.array(speaker.blink)) > _CLOSED
     edges = np.flatnonzero(np.diff(np.concatenate([[False], closed, [False]]).astype(int)))
     return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)]
@@ -90,7 +90,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def _row(output: str, figure: str, estimate: Estimate, unit: str, n: int = 0) -> Row:
-    """``n`` is the number of samples, if the samples are not clips."""
+    """Returns a row. ``n`` is the number of samples, if the samples are not clips."""
     if n:
         estimate = dataclasses.replace(estimate, n=n)
     return Row(output, figure, estimate, unit, NAME, "", "clip")

@@ -36,7 +36,9 @@ def default_donor(data: Path) -> Path:
 
 
 def outer_canthi(face: Face) -> tuple[FloatArray, FloatArray]:
-    """Outer corners of the person's right and left eye: image left, image right; pixels [2]."""
+    """Returns the outer corners of the person's right and left eye: image left, image right; pixels
+    [2].
+    """
     points = np.asarray(face.landmarks[[RIGHT_OUTER_CANTHUS, LEFT_OUTER_CANTHUS], :2], np.float64)
     return points[0], points[1]
 
@@ -81,7 +83,8 @@ class Donor:
     def with_band(
         self, band: Gray, right: FloatArray, left: FloatArray
     ) -> tuple[Image, FloatArray]:
-        """The face with ``band`` [H, W] over its eyes, and the place of the band's (0, 0) in it.
+        """Returns the face with ``band`` [H, W] over its eyes, and the place of the band's (0, 0)
+        in it.
 
         ``right`` and ``left`` are the outer canthi in the band (image left, image right). The band
         keeps its pixels. The face is scaled and rotated to fit, matched to the band's tone along
@@ -118,7 +121,7 @@ class Donor:
 def fit(
     band: Gray, donor: Donor, tracker: FaceTracker, guess: tuple[FloatArray, FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
-    """The outer canthi in ``band``, by running the mesh on composites several times.
+    """Returns the outer canthi in ``band``, found by running the mesh on composites several times.
 
     Each composite uses the canthi of the one before, the first ``guess``. Stops if no face is
     found.
@@ -134,7 +137,9 @@ def fit(
 
 
 def _similarity(right: FloatArray, left: FloatArray, to: FloatArray, apart: float) -> FloatArray:
-    """Similarity [2, 3] that moves two points level, ``apart`` pixels apart, with middle ``to``."""
+    """Returns the similarity [2, 3] that moves two points level, ``apart`` pixels apart, with
+    middle ``to``.
+    """
     across = left - right
     scale = apart / float(np.linalg.norm(across))
     angle = math.atan2(across[1], across[0])
@@ -145,7 +150,7 @@ def _similarity(right: FloatArray, left: FloatArray, to: FloatArray, apart: floa
 
 
 def _feathered(band: tuple[int, ...]) -> Gray:
-    """Weight of the band at each pixel: 1 inside, falling to 0 before its border."""
+    """Returns the weight of the band at each pixel: 1 inside, falling to 0 before its border."""
     height, width = band
     side = max(9, int(_FEATHER * width)) | 1
     rim = 3 + side // 2

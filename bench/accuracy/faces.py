@@ -135,7 +135,9 @@ def _false(context: Context) -> Findings:
 
 
 def _look_at_empty(image: Image) -> tuple[list[float], int]:
-    """Confidence of each false face in a still, and the number of faces at the end of a stream."""
+    """Returns the confidence of each false face in a still, and the number of faces at the end of a
+    stream.
+    """
     image = np.ascontiguousarray(no_larger_than(image, _SIDE))
     height, width = image.shape[:2]
     camera = Camera.assume(width, height)

@@ -129,7 +129,7 @@ def _calibrated(
 
 
 def _place(look: Look) -> tuple[int, int]:
-    """Place of the target: degrees to the image's right, and up."""
+    """Returns the place of the target: degrees to the image's right, and up."""
     yaw, pitch = geometry.yaw_pitch(look.truth)
     return round(math.degrees(yaw)), round(math.degrees(pitch))
 
@@ -170,7 +170,7 @@ def _of_small() -> str:
 
 
 def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look]:
-    """The looks with a valid gaze."""
+    """Returns the looks with a valid gaze."""
     tracker = product.tracker()
     donor = Donor(read_picture(donor_picture), tracker)
     looks = []
@@ -194,7 +194,7 @@ def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look
 def _seen(
     donor: Donor, band: FloatArray, right: FloatArray, left: FloatArray, small: float
 ) -> tuple[Image, Camera]:
-    """The composite and its camera, whose axis passes between the eyes."""
+    """Returns the composite and its camera, whose axis passes between the eyes."""
     image, origin = donor.with_band(band, right, left)
     apart = float(np.linalg.norm(left - right))
     middle = (right + left) / 2 + origin

@@ -67,7 +67,8 @@ class _Geometry:
         )
 
     def target(self, x: float, y: float) -> FloatArray:
-        """Point [3] in the optical frame, metres, from shares of the screen's width and height.
+        """Returns the point [3] in the optical frame, metres, from shares of the screen's width and
+        height.
 
         The shares count from the upper left corner as the person sees it. The screen lies in the
         camera's plane; its left is the image's right.
@@ -161,7 +162,9 @@ def _see_one(geometry: _Geometry, folder: Path, row: dict[str, str]) -> Look | N
 
 
 def _eyes(face: Face, depth: FloatArray, camera: Camera) -> FloatArray | None:
-    """Midpoint of the eyes [3], metres, from the depth map in millimetres; None without depth."""
+    """Returns the midpoint of the eyes [3], metres, from the depth map in millimetres; None without
+    depth.
+    """
     points = np.asarray(face.landmarks[list(_CANTHI), :2], np.float64)
     distances = []
     for x, y in points.astype(int):

@@ -41,7 +41,7 @@ def run(context: Context) -> Findings:
 
 
 def read_sound(file: Path) -> Array:
-    """Float32 [S] at 16 kHz, mono; empty where the clip has no sound."""
+    """Returns float32 [S] at 16 kHz, mono; empty where the clip has no sound."""
     import av
 
     with av.open(str(file)) as container:

@@ -67,8 +67,8 @@ class Look:
 
 
 def see(image: Image, camera: Camera) -> tuple[Face, Gaze, bool] | None:
-    """The largest face of a still, its uncalibrated gaze, and its ``looking_at_robot``; None
-    without a face.
+    """Returns the largest face of a still, its uncalibrated gaze, and its ``looking_at_robot``;
+    None without a face.
     """
     result = product.still().process(Frame(np.ascontiguousarray(image), 0.0, camera))
     if not result.faces:
@@ -191,12 +191,13 @@ class Told:
 
 
 def error_row(told: Told, figure: str = "error") -> Row:
-    """Mean angle between gaze and truth: mean over groups of each one's mean."""
+    """Returns the mean angle between gaze and truth: mean over groups of each one's mean."""
     return told.row(figure, mean_of_people(told.errors(), told.groups), "°")
 
 
 def gain_rows(told: Told) -> list[Row]:
-    """Gain of yaw and pitch: slope of the gaze on the truth in each group, mean over groups.
+    """Returns the gain of yaw and pitch: slope of the gaze on the truth in each group, mean over
+    groups.
 
     1 is right; with less, looks seem closer to the lens than they are.
     """
@@ -221,7 +222,8 @@ def gain_rows(told: Told) -> list[Row]:
 
 
 def sigma_rows(told: Told) -> list[Row]:
-    """Root mean square of error over stated standard deviation: 1 is right, more is overconfident.
+    """Returns the root mean square of error over stated standard deviation: 1 is right, more is
+    overconfident.
 
     Leaves out gazes without a stated deviation. ``GazeErrorModel`` is the model that a gaze states.
     """

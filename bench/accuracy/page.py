@@ -33,7 +33,9 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
 
 
 def blocks(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Markdown of each block by its name. Each measure comes from the newest run that has it."""
+    """Returns the Markdown of each block by its name. Each measure comes from the newest run that
+    has it.
+    """
     newest: dict[str, tuple[Mapping[str, Any], list[Row]]] = {}
     for run in runs:
         for name in dict.fromkeys(row["measure"] for row in run["rows"]):

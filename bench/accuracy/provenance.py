@@ -71,7 +71,8 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> tuple[str, bool]:
-    """The commit of the project, and whether files differ from it; ("unknown", True) outside git.
+    """Returns the commit of the project, and whether files differ from it; ("unknown", True)
+    outside git.
 
     Ignores files that the bench itself writes (bench/results, docs).
     """

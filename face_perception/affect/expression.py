@@ -21,7 +21,9 @@ _VALENCE_AROUSAL = "valence_arousal"
 
 
 def is_expression_network(model: Card | Model) -> bool:
-    """Whether the inputs and outputs are those of an expression network (see ``ExpressionNet``)."""
+    """Returns whether the inputs and outputs are those of an expression network (see
+    ``ExpressionNet``).
+    """
     return "face" in model.inputs and "probability" in model.outputs
 
 

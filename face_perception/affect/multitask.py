@@ -38,7 +38,7 @@ _LOGITS = ("au_logits", "expression_logits", "va_logits")
 
 
 def is_multitask_network(model: Card | Model) -> bool:
-    """Whether the outputs are those of a multitask network, recurrent or not."""
+    """Returns whether the outputs are those of a multitask network, recurrent or not."""
     return set(_LOGITS) <= set(model.outputs)
 
 

@@ -226,7 +226,7 @@ class _Summary:
         self.complete = False  # whether the last frame was reached
 
     def add(self, result: FrameResult, full: bool) -> None:
-        """``full`` is true if the frame has as many faces as --max-faces allows."""
+        """Counts the faces of a frame. ``full``: it has as many faces as --max-faces allows."""
         self.frames += 1
         self._with_faces += bool(result.faces)
         self._full += full

@@ -218,7 +218,7 @@ class NetworkGaze(GazeMemory):
 
 
 def is_gaze_network(model: Card | Model) -> bool:
-    """Whether the inputs and outputs are those of a gaze network (see ``NetworkGaze``)."""
+    """Returns whether the inputs and outputs are those of a gaze network (see ``NetworkGaze``)."""
     inputs = {name: port.shape for name, port in model.inputs.items()}
     outputs = {name: port.shape for name, port in model.outputs.items()}
     return (

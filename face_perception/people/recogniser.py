@@ -97,7 +97,7 @@ class _Track:
         return float(np.mean(found)) if found else math.inf
 
     def confidence(self) -> float:
-        """The mean probability of the votes for the person; other votes count as 0."""
+        """Returns the mean probability of the votes for the person; other votes count as 0."""
         if not self.person_id or not self.votes:
             return 0.0
         ours = [vote for vote in self.votes if vote.person_id == self.person_id]

@@ -41,11 +41,11 @@ class Activity:
         self._since: float | None = None
 
     def begin(self) -> None:
-        """A step begins; the one before has ended."""
+        """Notes that a step begins; the one before has ended."""
         self._since = time.monotonic()
 
     def end(self) -> None:
-        """Nothing to do now."""
+        """Notes that there is nothing to do now."""
         self._since = None
 
     def stuck_for(self, now: float) -> float:

@@ -29,7 +29,7 @@ class Browser:
     """Headless Chromium, controlled by its DevTools protocol."""
 
     def __init__(self, folder: Path, *, software_gl: bool = False) -> None:
-        """``software_gl``: with WebGL, computed by the processor."""
+        """Starts a browser. With ``software_gl`` it has WebGL, computed by the processor."""
         gl = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
         assert CHROMIUM is not None
         self._log = (folder / "chromium.log").open("wb")

@@ -54,7 +54,7 @@ def save(path: Path, image: Image) -> None:
 
 
 def make_bands(data: Path) -> None:
-    """The astronaut's eyes, turned by the talking face, in bands 300 pixels wide."""
+    """Writes the astronaut's eyes, turned by the talking face, in bands 300 pixels wide."""
     tracker = product.tracker()
     portrait = PortraitRenderer.from_file(sample_photo("astronaut"), tracker=tracker)
     folder = data / "deepgaze" / "data" / "dataset"
@@ -77,7 +77,7 @@ def make_bands(data: Path) -> None:
 
 
 def make_tablet(data: Path) -> None:
-    """The astronaut 0.4 m from a tablet, labelled as looking at its middle or corners."""
+    """Writes the astronaut 0.4 m from a tablet, labelled as looking at its middle or corners."""
     folder = data / "Geometric-Gaze-Estimation" / "data" / "exp"
     (folder / "camera").mkdir(parents=True)
     lens = {"fx": 600.0, "fy": 600.0, "cx": 240.0, "cy": 320.0}
@@ -137,7 +137,7 @@ def make_fitted(data: Path) -> None:
 
 
 def make_peaks(data: Path) -> None:
-    """A sequence of 48x48 pixels: an image of noise, then the astronaut."""
+    """Writes a sequence of 48x48 pixels: an image of noise, then the astronaut."""
     folder = data / "Facial-Expression-Recognition.Pytorch" / "CK+48" / "happy"
     face = cv2.resize(photo("astronaut")[60:200, 155:295], (48, 48), interpolation=cv2.INTER_AREA)
     save(folder / "S001_001_00000002.png", noise(48, 48))
@@ -155,7 +155,7 @@ def make_empty(data: Path) -> None:
 
 
 def make_clip(data: Path) -> None:
-    """A still of the astronaut for half a second, without sound."""
+    """Writes a still of the astronaut for half a second, without sound."""
     folder = data / "LipNet" / "evaluation" / "samples" / "GRID"
     folder.mkdir(parents=True)
     path = str(folder / f"{BLINKING_CLIP}.mpg")
@@ -167,7 +167,7 @@ def make_clip(data: Path) -> None:
 
 
 def make_speech(data: Path) -> None:
-    """The package's recorded sentence between silences, with labels."""
+    """Writes the package's recorded sentence between silences, with labels."""
     folder = data / "ten-vad" / "testset"
     folder.mkdir(parents=True)
     with wave.open(str(paths.resource("resources/speech/hello.wav"))) as file:

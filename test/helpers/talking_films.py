@@ -19,7 +19,7 @@ ABOUT = {"name": "three films", "licence": "CC0-1.0", "made_by": "a test"}
 
 
 def made_up_speech(seconds: float, seed: int) -> SpeechClip:
-    """A buzz whose level moves the jaw, without eSpeak NG."""
+    """Returns a buzz whose level moves the jaw, without eSpeak NG."""
     random = np.random.default_rng(seed)
     time = np.arange(round(seconds * RATE)) / RATE
     level = 0.5 + 0.5 * np.sin(2 * np.pi * (3 + random.random()) * time + random.random())

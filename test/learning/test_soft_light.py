@@ -18,7 +18,7 @@ UP, DOWN, AHEAD = np.eye(3)[1], -np.eye(3)[1], np.eye(3)[2]
 
 
 def evenly(count: int) -> np.ndarray:
-    """Unit vectors [count, 3] all around."""
+    """Returns the unit vectors [count, 3] all around."""
     k = np.arange(count) + 0.5
     polar, turn = np.arccos(1 - 2 * k / count), 2.4 * k
     return np.stack(

@@ -11,7 +11,7 @@ from face_perception.inference import find_card, load, read_reference_inputs
 
 
 def made_pictures() -> np.ndarray:
-    """Two pictures without a face: ramps of the three colours, and squares of two colours."""
+    """Returns two pictures without a face: ramps of three colours, and squares of two colours."""
     y, x = np.mgrid[:150, :150]
     ramps = np.stack([x + 40, y + 20, (x * y) // 100], -1).astype(np.uint8)
     squares = np.full((150, 150, 3), (90, 140, 200), np.uint8)

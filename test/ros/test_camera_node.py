@@ -21,7 +21,7 @@ av = pytest.importorskip("av")
 
 
 def film(path: Path, count: int = 5, height: int = 48) -> Path:
-    """A film at 20 Hz, whose frames get brighter by 5."""
+    """Writes a film at 20 Hz, whose frames get brighter by 5."""
     with av.open(str(path), "w", format="mp4") as out:
         stream = out.add_stream("mpeg4", rate=20)
         stream.width, stream.height, stream.bit_rate = 64, height, 1_000_000

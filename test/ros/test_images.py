@@ -22,7 +22,7 @@ RNG = np.random.default_rng(0)
 
 
 def smooth(height: int = 24, width: int = 32) -> np.ndarray:
-    """An RGB picture whose chroma survives subsampling."""
+    """Returns an RGB picture whose chroma survives subsampling."""
     y, x = np.mgrid[0:height, 0:width]
     rgb = np.stack([x * 6, y * 8, 255 - x * 4 - y * 4], axis=-1)
     return np.clip(rgb, 0, 255).astype(np.uint8)

@@ -64,13 +64,13 @@ class Seen:
         return int(self.values().get(f"lips, {what}", 0))
 
     def heard_on_time(self) -> None:
-        """Whether the sound was played without interruption."""
+        """Returns whether the sound was played without interruption."""
         heard = sum(len(m.samples) for m in self.sound) / 48_000
         times = sum(s.state == State.STATE_SPEAKING for s in self.states)
         assert abs(heard - times * len(self.samples) / self.rate) < 0.5 * times
 
     def kept_coming(self, fps: float) -> None:
-        """Whether most frames were shown. Late frames are dropped."""
+        """Returns whether most frames were shown. Late frames are dropped."""
         at = stamps(self.frames)
         print(f"{len(at)} frames in {at[-1] - at[0]:.1f} s")
         assert len(at) > 0.7 * fps * (at[-1] - at[0])
@@ -96,7 +96,7 @@ def changed_frames(frames: list[Image], made: Avatar) -> int:
 
 
 def is_own(frame: Image, made: Avatar) -> bool:
-    """Whether a frame equals one of the avatar's own pictures in every byte."""
+    """Returns whether a frame equals one of the avatar's own pictures in every byte."""
     return any(np.array_equal(image_from_message(frame), picture) for picture in made.pictures)
 
 

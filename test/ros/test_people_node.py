@@ -30,7 +30,7 @@ MODEL = "dlib_face_recognition"
 
 
 def two_people() -> np.ndarray:
-    """The two sample photographs side by side, 640x320."""
+    """Returns the two sample photographs side by side, 640x320."""
     pictures = [photo("astronaut")[:340, 54:394], photo("grace_hopper")[:480, 16:496]]
     whole = np.concatenate([cv2.resize(picture, (320, 320)) for picture in pictures], axis=1)
     return np.ascontiguousarray(whole)
@@ -62,12 +62,12 @@ class Camera:
             self.show()
 
     def persons(self) -> dict[str, str]:
-        """The person of each face, from the left, in the last message of gazes."""
+        """Returns the person of each face, from the left, in the last message of gazes."""
         found = self.gazes[-1].gazes if self.gazes else []
         return {gaze.face_id: gaze.person_id for gaze in found}
 
     def face_ids(self) -> list[str]:
-        """The ids of the two faces, from the left."""
+        """Returns the ids of the two faces, from the left."""
         faces = self.faces[-1].faces if self.faces else []
         return [face.face_id for face in sorted(faces, key=lambda face: face.roi.x_offset)]
 

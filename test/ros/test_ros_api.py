@@ -41,7 +41,7 @@ OWN_SERVICES = ("rcl_interfaces/", "lifecycle_msgs/", "type_description_interfac
 
 
 def table() -> set[tuple[str, str, str, str]]:
-    """The rows, without that of the speaker network, which has to be imported first."""
+    """Returns the rows, without that of the speaker network, which has to be imported first."""
     rows = re.findall(
         r"^\| (\w+) \| (publishes|subscribes|serves|calls) \| (.+?) \| (\S+) \|$",
         (DOCS / "ros_api.md").read_text(),
@@ -56,7 +56,7 @@ def table() -> set[tuple[str, str, str, str]]:
 
 
 def started_nodes() -> list[str]:
-    """All nodes but those that need an optional model that was not fetched."""
+    """Returns all nodes but those that need an optional model that was not fetched."""
     absent = find_card(RECOGNITION_MODEL).left_out
     return [n.name for n in graph.NODES if not (absent and n.needs == RECOGNITION_MODEL)]
 
@@ -182,7 +182,7 @@ def test_ros_api_is_what_the_nodes_have(
 
 
 def forbidden(peer: Peer, node: str) -> set[str]:
-    """What a running node has, but its SROS 2 policy does not allow."""
+    """Returns what a running node has, but its SROS 2 policy does not allow."""
     allowed = permissions(node, (DOCS / "ros_api.md").read_text())
     found = set()
     for names, ask in (

@@ -18,7 +18,7 @@ LISTS = ("requirements.txt", *(f"tools/{path.name}" for path in (ROOT / "tools")
 
 
 def requirements() -> list[tuple[str, Requirement]]:
-    """All requirements, each with the file that states it."""
+    """Returns all requirements, each with the file that states it."""
     found = []
     for name in LISTS:
         for line in (ROOT / name).read_text().splitlines():
@@ -37,7 +37,7 @@ def known() -> dict[str, Any]:
 
 
 def affected(requirement: Requirement, advisory: dict[str, str]) -> bool:
-    """Whether the lowest allowed version at or above ``introduced`` is below ``fixed``."""
+    """Returns whether the lowest allowed version at or above ``introduced`` is below ``fixed``."""
     limits = [
         Version(limit.version)
         for limit in requirement.specifier

@@ -144,7 +144,7 @@ def test_a_page_from_elsewhere_is_refused(web: WebScreen) -> None:
 
 
 def status(address: str, request: str) -> int:
-    """The HTTP status of a request line that no client library would send."""
+    """Returns the HTTP status of a request line that no client library would send."""
     host, port = address.removeprefix("http://").rstrip("/").split(":")
     with socket.create_connection((host, int(port)), timeout=scaled(5)) as raw:
         raw.sendall(f"GET {request} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode("latin1"))

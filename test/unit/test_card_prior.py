@@ -24,7 +24,9 @@ MEASURED = EstimatorPrior(yaw=AxisPrior(gain=0.98), pitch=PITCH, noise=0.04)
 
 
 def card(**facts: Any) -> Card:
-    """The card of the small network, with these facts besides its own and without its prior."""
+    """Returns the card of the small network, with these facts besides its own and without its
+    prior.
+    """
     bundled = find_card(SMALL_GAZE, GAZE_NETWORKS)
     kept = {name: value for name, value in bundled.facts.items() if name != PRIOR_FACT}
     return replace(bundled, facts=MappingProxyType(kept | facts))

@@ -33,14 +33,14 @@ def store(tmp_path: Path, warnings: list[str]) -> EnrolledStore:
 
 
 def bytes_of(folder: Path) -> bytes:
-    """All that is in a folder: the names of files and their content."""
+    """Returns all that is in a folder: the names of files and their content."""
     return b"".join(
         path.name.encode() + path.read_bytes() for path in folder.rglob("*") if path.is_file()
     )
 
 
 def traces(looks: np.ndarray) -> list[bytes]:
-    """What would betray templates in a file: their bytes, and their numbers as text."""
+    """Returns what would betray templates in a file: their bytes, and their numbers as text."""
     numbers = [str(value).encode() for value in looks[:, :8].ravel()]
     return [row.tobytes()[:16] for row in looks] + numbers
 

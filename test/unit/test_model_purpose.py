@@ -15,7 +15,7 @@ from face_perception.speech import MOUTH_NETWORKS
 
 
 def offered(error: ModelError) -> set[str]:
-    """The names that an error lists."""
+    """Returns the names that an error lists."""
     listed = str(error).partition(": use ")[2].partition("the path of")[0]
     return set(listed.removeprefix("one of ").split(", ")) - {""}
 

@@ -36,7 +36,7 @@ COLOURS = {"anna": (200, 60, 60), "ben": (60, 200, 60)}
 
 
 def astronaut(tracker: FaceTracker, scale: float = 1.0, blur: float = 0.0) -> tuple[Face, FaceCrop]:
-    """The astronaut's face, 90 pixels wide times ``scale``, blurred by a Gaussian, pixels."""
+    """Returns the astronaut's face, 90 pixels wide times ``scale``; ``blur`` is in pixels."""
     part = cv2.resize(photo("astronaut")[:340, 54:394], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     side = round(SIZE * scale)
     image = np.full((SIZE, SIZE, 3), 128, np.uint8)
@@ -48,7 +48,7 @@ def astronaut(tracker: FaceTracker, scale: float = 1.0, blur: float = 0.0) -> tu
 
 
 def problems(face: Face, crop: FaceCrop | None) -> tuple[str, str]:
-    """What is wrong with a look, to recognise somebody and to enrol somebody."""
+    """Returns what is wrong with a look, to recognise somebody and to enrol somebody."""
     return (
         look_problem(_TO_RECOGNISE, CAMERA, face, crop),
         look_problem(_TO_ENROL, CAMERA, face, crop),

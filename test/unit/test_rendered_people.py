@@ -55,7 +55,7 @@ def pictures() -> dict[tuple[str, str], Picture]:
 
 
 def degrees(gaze: Gaze) -> np.ndarray:
-    """Yaw and pitch; the eyes are on the optical axis, so (0, 0) is a look at the lens."""
+    """Returns yaw and pitch; the eyes are on the optical axis, so (0, 0) is a look at the lens."""
     dx, dy, dz = gaze.direction
     return np.degrees([math.atan2(dx, -dz), math.asin(-dy)])
 

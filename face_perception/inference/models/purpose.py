@@ -37,7 +37,9 @@ class Purpose:
     others: tuple[str, ...] = ()
 
     def bundled_card(self, name: str) -> Path | None:
-        """Path of the card that the package has for this purpose alone; None if it has none."""
+        """Returns the path of the card that the package has for this purpose alone; None if it has
+        none.
+        """
         return paths.resource(self.bundled[name]) if name in self.bundled else None
 
     def no_model(self, name: str, cards: Iterable[Card]) -> str:

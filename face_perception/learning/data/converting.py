@@ -27,7 +27,7 @@ Report = Callable[[str], None]
 
 
 def quiet(_: str) -> None:
-    """A ``report`` that says nothing."""
+    """Ignores a report."""
 
 
 class FaceMissing(InputError):

@@ -177,6 +177,6 @@ def _away(face: Face, point: FloatArray) -> float:
 
 
 def _angles(rotation: FloatArray, truth: dict[str, Any], what: str) -> tuple[float, float]:
-    """Yaw and pitch of gaze or head in the normalized camera, radians."""
+    """Returns yaw and pitch of gaze or head in the normalized camera, radians."""
     yaw, pitch = (math.radians(truth[f"{what}_{axis}_deg"]) for axis in ("yaw", "pitch"))
     return to_normalized_angles(rotation, geometry.from_yaw_pitch(yaw, pitch))

@@ -53,7 +53,9 @@ class SmallActionUnits(nn.Module):
 
 
 def small_faces(aligned: torch.Tensor) -> torch.Tensor:
-    """Aligned faces [N, 3, 112, 112], RGB from 0 to 255, as gray ones [N, 1, 56, 56], -1 to 1."""
+    """Returns aligned faces [N, 3, 112, 112], RGB from 0 to 255, as gray ones [N, 1, 56, 56], -1 to
+    1.
+    """
     gray = (aligned * aligned.new_tensor(_GRAY).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return functional.avg_pool2d(gray, 2) / 127.5 - 1
 

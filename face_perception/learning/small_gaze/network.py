@@ -89,7 +89,9 @@ class SmallGaze(nn.Module):
     def _of_both(
         self, left: torch.Tensor, right: torch.Tensor, known: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gaze and logarithm of its standard deviation from features of both eyes and measures."""
+        """Returns the gaze and logarithm of its standard deviation from features of both eyes and
+        measures.
+        """
         seen = self.drop(functional.relu(self.hidden(torch.cat([left, right, known], 1))))
         added = self.output(seen)
         return self.direct(known) + added[:, :2], added[:, 2:]
@@ -104,7 +106,7 @@ def _block(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> list[nn
 
 
 def sigma_of(log_sigma: torch.Tensor) -> torch.Tensor:
-    """Standard deviations, radians."""
+    """Returns the standard deviations, radians."""
     return log_sigma.exp() + _LEAST_SIGMA
 
 

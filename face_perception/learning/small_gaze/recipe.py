@@ -211,7 +211,9 @@ class SmallGazeModule(lightning.LightningModule):
 
 
 def gaze_loss(found: Estimate, gaze: torch.Tensor, beta: float = _BETA) -> torch.Tensor:
-    """Negative log likelihood of ``gaze`` [N, 2] under normal errors, weighted by variance^beta."""
+    """Returns the negative log likelihood of ``gaze`` [N, 2] under normal errors, weighted by
+    variance^beta.
+    """
     sigma = sigma_of(found.log_sigma)
     each = 0.5 * ((found.gaze - gaze) / sigma).square() + sigma.log()
     # Divided by a usual standard deviation, so that the loss does not depend on the unit.

@@ -95,7 +95,9 @@ class Lens:
 
 
 def place_glasses(shape: Shape, glasses: Glasses) -> tuple[list[Strands], list[Lens]]:
-    """The frame, and both lenses, the left one first. Points are metres from the eyes' midpoint."""
+    """Returns the frame, and both lenses, the left one first. Points are metres from the eyes'
+    midpoint.
+    """
     rest, scale = shape.head.rest, shape.scale
     nose = (np.abs(rest[:, 0]) < 0.002) & (np.abs(rest[:, 1] + 0.004) < 0.003) & (rest[:, 2] > 0.01)
     bridge = float(shape.points[nose][:, 2].max()) + 0.002
@@ -191,14 +193,14 @@ def make_shell(
 
 
 def cloth_region(head: HeadSurface, neckline: float) -> Array:
-    """The chest below a neckline, which lies ``neckline`` metres below the eyes in front."""
+    """Returns the chest below a neckline, in front ``neckline`` metres below the eyes."""
     x, y, z = head.rest.T
     line = -neckline + 0.35 * np.abs(x) + 0.3 * np.clip(-0.03 - z, 0, 0.2)
     return smooth_step(y - np.minimum(line, -0.135), 0.003, -0.003)
 
 
 def mask_region(head: HeadSurface) -> Array:
-    """What a surgical mask covers: from the nose's bridge to below the chin."""
+    """Returns what a surgical mask covers: from the nose's bridge to below the chin."""
     x, y, z = head.rest.T
     upper = -0.022 - 0.10 * np.clip(np.abs(x) - 0.012, 0, 1) * 1.6
     inside = smooth_step(y - upper, 0.001, -0.001) * smooth_step(y, -0.124, -0.120)
@@ -220,7 +222,7 @@ def headwear_region(head: HeadSurface, kind: str) -> Array:
 
 
 def cap_brim(shape: Shape, colour: Colour) -> Shell:
-    """The peak of a cap, in front of the forehead."""
+    """Returns the peak of a cap, in front of the forehead."""
     rest = shape.head.rest
     at = (np.abs(rest[:, 1] - 0.058) < 0.004) & (rest[:, 2] > -0.012)
     row = shape.points[at]

@@ -41,7 +41,7 @@ class Ball:
 
 @lru_cache(maxsize=8)
 def make_ball(limbus_radius: float, around: int = AROUND) -> Ball:
-    """A sphere with the cap of the cornea on it, which starts at ``limbus_radius`` metres.
+    """Returns a sphere with the cap of the cornea on it, which starts at ``limbus_radius`` metres.
 
     ``around`` is the number of points on each circle.
     """
@@ -74,12 +74,12 @@ def make_ball(limbus_radius: float, around: int = AROUND) -> Ball:
 
 
 def limbus_radius(eyes: Eyes) -> float:
-    """Where the cornea ends, metres: a little outside the iris."""
+    """Returns where the cornea ends, metres: a little outside the iris."""
     return eyes.iris_radius + 0.0001
 
 
 def apex(eyes: Eyes) -> float:
-    """Distance from the centre of the eyeball to the apex of the cornea, metres."""
+    """Returns the distance from the centre of the eyeball to the apex of the cornea, metres."""
     edge = limbus_radius(eyes)
     return float(
         RADIUS * np.cos(np.arcsin(edge / RADIUS))

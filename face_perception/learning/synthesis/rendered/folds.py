@@ -16,7 +16,7 @@ _SMOOTHED = 2  # times that the curvature is averaged with that of the neighbour
 
 
 def concavity(surface: Subdivision, points: Array) -> Array:
-    """Curvature [V] at the points [V, 3], 1/m: positive in a fold, negative on a ridge."""
+    """Returns the curvature [V] at points [V, 3], 1/m: positive in a fold, negative on a ridge."""
     normals = surface.normals(points)
     start, end = surface.quads.ravel(), np.roll(surface.quads, -1, axis=1).ravel()
     here, there = np.r_[start, end], np.r_[end, start]
@@ -29,7 +29,7 @@ def concavity(surface: Subdivision, points: Array) -> Array:
 
 
 def fold_shade(surface: Subdivision, points: Array, at_rest: Array) -> Array:
-    """Factor [V] of the colour at the points [V, 3].
+    """Returns the factor [V] of the colour at the points [V, 3].
 
     ``at_rest`` are the points of the coarse mesh of the neutral face.
     """
@@ -38,6 +38,6 @@ def fold_shade(surface: Subdivision, points: Array, at_rest: Array) -> Array:
 
 
 def _mean_of_edges(values: Array, here: npt.NDArray[np.int64], count: int) -> Array:
-    """Mean [V] of the ``values`` of the edges that begin at each of ``count`` points."""
+    """Returns the mean [V] of the values of the edges that begin at each of ``count`` points."""
     edges = np.maximum(np.bincount(here, minlength=count), 1)
     return np.asarray(np.bincount(here, values, count) / edges)

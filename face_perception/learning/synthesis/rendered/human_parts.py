@@ -119,7 +119,7 @@ class HumanParts:
                 points[indices] += weight * offsets
 
     def strength(self, name: str) -> Array:
-        """How far a target moves each point, [19158], as a share of the most."""
+        """Returns how far a target moves each point, [19158], as a share of the most."""
         indices, offsets = self.target(name)
         out = np.zeros(len(self.points))
         out[indices] = np.linalg.norm(offsets, axis=1)

@@ -59,7 +59,7 @@ def make_looks(head: HeadSurface, person: Person, worn: Worn, *, with_hair: bool
 
 
 def _under(style: HairStyle, headwear: str) -> HairStyle:
-    """Hair that would pierce a hat is cut short, unless it hangs out below it."""
+    """Cuts hair short that would pierce a hat, unless it hangs out below the hat."""
     pierces = style.style in ("afro", "curly", "medium") and style.length < 0.15
     if not pierces:
         return replace(style, lift=0.0)

@@ -50,7 +50,7 @@ class PosedHead:
 
 
 def neutral_points(head: HeadSurface, person: Person) -> tuple[Array, float]:
-    """A person's base mesh at rest: points [19158, 3] and the scale that was applied."""
+    """Returns a person's base mesh at rest: points [19158, 3] and the scale that was applied."""
     points = head.parts.points.copy()
     head.parts.add(points, person.targets)
     left, right = (_mesh_eye(head, points, side)[0] for side in "lr")
@@ -81,7 +81,7 @@ def _fit_lids(head: HeadSurface, points: Array, side: str, eyes: Eyes) -> None:
 
 
 def _mesh_eye(head: HeadSurface, points: Array, side: str) -> tuple[Array, float]:
-    """Centre [3] and radius of the base mesh's own eye."""
+    """Returns the centre [3] and radius of the base mesh's own eye."""
     ball = points[np.unique(head.parts.groups[f"helper-{side}-eye"])]
     centre = ball.mean(0)
     return centre, float(np.linalg.norm(ball - centre, axis=1).mean())
@@ -128,7 +128,9 @@ def pose_head(
 
 
 def conjunctiva(head: HeadSurface, posed: PosedHead, side: str) -> Array:
-    """The base mesh's eye [19158, 3], drawn back; only the points of its group have a meaning."""
+    """Returns the base mesh's eye [19158, 3], drawn back; only the points of its group have a
+    meaning.
+    """
     centre, radius = _mesh_eye(head, posed.coarse, side)
     away = posed.coarse - centre
     # Not at the sides, where it must meet the corners of the lids.

@@ -43,7 +43,7 @@ class HeadSurface:
         return cls(parts, surface, surface(rest))
 
     def carried(self, target: str) -> Array:
-        """How far a target moves each fine point, [V], as a share of the most."""
+        """Returns how far a target moves each fine point, [V], as a share of the most."""
         return self.surface(self.parts.strength(target))
 
     @cached_property
@@ -84,7 +84,10 @@ class HeadSurface:
         return smooth_step((facing * outwards).sum(1) / np.linalg.norm(outwards, axis=1), 0.1, -0.2)
 
     def brows(self, height: float, thickness: float, arch: float, length: float) -> Array:
-        """Both brows; ``height``, ``thickness``, ``arch`` and ``length`` are about 0, 1, 1, 1."""
+        """Returns where the hair of both brows grows, [V], 0 to 1.
+
+        Usual values of ``height``, ``thickness``, ``arch`` and ``length`` are 0, 1, 1 and 1.
+        """
         out = np.zeros(len(self.rest))
         for side in (1, -1):
             along = side * self.rest[:, 0] - EYES_APART / 2  # towards the temple
@@ -100,7 +103,8 @@ class HeadSurface:
         return np.clip(out, 0, 1)
 
     def scalp(self, recession: float, balding: float) -> Array:
-        """Where hair grows. ``recession`` moves the temples back, ``balding`` clears the top; 0, 1.
+        """Returns where hair grows. ``recession`` moves the temples back, ``balding`` clears the
+        top; 0, 1.
 
         Hamilton's scale of baldness runs from (0, 0) to (1, 1).
         """

@@ -96,7 +96,7 @@ class Studio:
         }
 
     def photograph(self, person: Person, view: View) -> tuple[Image, Truth]:
-        """The picture [H, W, 3] of a person, and the truth about it."""
+        """Returns the picture [H, W, 3] of a person, and the truth about it."""
         posed = pose_head(self._head, person, view, self._looks_of(person, view.worn).neutral)
         truth = make_truth(self._head, person, view, posed)
         random = np.random.default_rng([view.seed, 5])
@@ -120,7 +120,7 @@ class Studio:
         return take_picture(radiance, view.sensor, median), truth
 
     def _looks_of(self, person: Person, worn: Worn) -> Looks:
-        """The looks of the last person that was asked for are kept."""
+        """Returns the looks of a person. Keeps those of the last one."""
         if self._last is None or self._last[0] is not person or self._last[1] != worn:
             looks = make_looks(self._head, person, worn, with_hair=not self._sketch)
             self._last = (person, worn, looks)
@@ -240,7 +240,7 @@ class Studio:
         self, scene: dict[str, Any], view: View, band: tuple[int, int, int, int],
         panorama: Panorama,
     ) -> Array:  # fmt: skip
-        """Radiance [H, W, 3] of surfaces whose colour is their radiance.
+        """Returns the radiance [H, W, 3] of surfaces whose colour is their radiance.
 
         The pixels of ``band`` (x0, y0, x1, y1) are rendered one by one, the others in fours.
         """
@@ -372,7 +372,7 @@ def key_light_geometry(head: tuple[float, float, float]) -> tuple[float, float]:
 
 
 def _key_direction(key: tuple[float, float, float]) -> Array:
-    """Unit vector [3] to the key light, in the world's frame."""
+    """Returns the unit vector [3] to the key light, in the world's frame."""
     azimuth, elevation, _ = key
     level = np.cos(elevation)
     return np.array([level * np.sin(azimuth), np.sin(elevation), level * np.cos(azimuth)])
@@ -381,7 +381,7 @@ def _key_direction(key: tuple[float, float, float]) -> Array:
 def _sensor(
     mi: Any, view: View, sampler: dict[str, Any], part: tuple[int, int, int, int] | None = None
 ) -> dict[str, Any]:
-    """The camera of a view, or a ``part`` of its picture (x0, y0, x1, y1, pixels)."""
+    """Returns the camera of a view, or a ``part`` of its picture (x0, y0, x1, y1, pixels)."""
     film: dict[str, Any] = {
         "type": "hdrfilm",
         "width": view.width,
@@ -405,19 +405,21 @@ def _sensor(
 
 
 def _eye_places(stage: _Stage, view: View) -> Array:
-    """Column and row of the middles of both eyeballs, pixels [2, 2]."""
+    """Returns the column and row of the middles of both eyeballs, pixels [2, 2]."""
     x, y, z = stage.posed.to_world(stage.posed.centres).T
     return np.stack([view.width / 2 - view.focal * x / z, view.height / 2 + view.focal * y / z], 1)
 
 
 def _behind_lips(points: Array) -> Array:
-    """Teeth or tongue [V, 3], smaller: the mesh's reach through the corners of a moving mouth."""
+    """Returns teeth or tongue [V, 3], smaller: the mesh's reach through the corners of a moving
+    mouth.
+    """
     middle = points.mean(0)
     return np.asarray(middle + (points - middle) * [0.84, 0.92, 0.92] - [0, 0, 0.003])
 
 
 def _eye_band(stage: _Stage, view: View) -> tuple[int, int, int, int]:
-    """The part of the picture around the eyes: x0, y0, x1, y1, pixels; may be empty."""
+    """Returns the part of the picture around the eyes: x0, y0, x1, y1, pixels; may be empty."""
     places = _eye_places(stage, view)
     apart = EYES_APART * view.focal / -float(view.position[2])
     half = np.multiply(_BAND, apart)
@@ -428,7 +430,7 @@ def _eye_band(stage: _Stage, view: View) -> tuple[int, int, int, int]:
 
 
 def _eye_pixels(stage: _Stage, view: View) -> Array:
-    """1 on the eyeballs, 0 elsewhere, [H, W]."""
+    """Returns 1 on the eyeballs, 0 elsewhere, [H, W]."""
     out = np.zeros((view.height, view.width), np.uint8)
     places = _eye_places(stage, view)
     for at, z in zip(places, stage.posed.to_world(stage.posed.centres)[:, 2], strict=True):
@@ -438,14 +440,14 @@ def _eye_pixels(stage: _Stage, view: View) -> Array:
 
 
 def _wet_line(lower: Array, melanin: float) -> list[Strands]:
-    """The pink and shiny edge of the lower lid."""
+    """Returns the pink and shiny edge of the lower lid."""
     line = lower[2:-1] + np.array([0.0, 0.0002, -0.0009])
     red = np.array([0.60, 0.33, 0.28]) * (1 - 0.6 * melanin)
     return [Strands(line[None], np.full(len(line), 0.00045), (red[0], red[1], red[2]), 0.12)]
 
 
 def _aim(axis: Array) -> Array:
-    """[3, 3]: a ball that looks along z is turned to look along ``axis``; it stays upright."""
+    """Returns the rotation [3, 3] that turns a ball from z to ``axis`` and keeps it upright."""
     right = unit(np.cross([0.0, 1.0, 0.0], axis))
     return np.stack([right, np.cross(axis, right), axis], axis=1)
 
@@ -467,7 +469,7 @@ def _without_fireflies(image: Array) -> Array:
 
 
 def _median_of_face(radiance: Array, truth: Truth) -> float:
-    """Median radiance from the brows to the chin."""
+    """Returns the median radiance from the brows to the chin."""
     height, width = radiance.shape[:2]
     x0, y0, x1, y1 = truth.face_box
     x0, x1 = int(np.clip(x0, 0, width - 1)), int(np.clip(x1, 1, width))

@@ -89,7 +89,7 @@ def take_picture(radiance: npt.NDArray[np.float64], sensor: Sensor, median: floa
 
 
 def _srgb(light: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The sRGB curve, with a shoulder for what is brighter than white."""
+    """Returns the sRGB curve, with a shoulder for what is brighter than white."""
     shoulder = np.where(light > 0.7, 0.7 + 0.3 * np.tanh((light - 0.7) / 0.3), light)
     low = 12.92 * shoulder
     return np.where(shoulder <= 0.0031308, low, 1.055 * shoulder ** (1 / 2.4) - 0.055)

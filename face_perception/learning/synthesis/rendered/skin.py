@@ -71,7 +71,7 @@ def draw_skin(random: np.random.Generator, ancestry: Array, age: float, sex: str
 
 
 def brightness(skin: Skin) -> float:
-    """Mean reflectance of the skin, 0 to 1."""
+    """Returns the mean reflectance of the skin, 0 to 1."""
     return float(np.mean([np.interp(skin.melanin, _MELANIN, one) for one in _REFLECTANCE.T]))
 
 
@@ -121,7 +121,7 @@ def paint_skin(head: HeadSurface, skin: Skin) -> Array:
 
 
 def skin_relief(head: HeadSurface, skin: Skin) -> Array:
-    """What pores and the fine lines of age add to the normals of the fine points, [V, 3]."""
+    """Returns what pores and fine lines of age add to the normals of the fine points, [V, 3]."""
     random = np.random.default_rng([skin.seed, 1])
     x, y, z = head.rest.T
     tilt = np.stack([smooth_noise(head.rest, 0.0013, random) for _ in range(3)], axis=1)
@@ -147,7 +147,7 @@ def _blood(x: Array, y: Array, z: Array) -> Array:
 
 
 def _eye_rings(x: Array, y: Array, z: Array) -> Array:
-    """The darker skin of the lids and below the eyes."""
+    """Returns the darker skin of the lids and below the eyes."""
     along = (np.abs(x) - EYES_APART / 2) / 0.020
     below = bump(y + 0.013 - 0.004 * along**2, 0, 0.006) * bump(along, -0.25, 0.6)
     lid = bump(y, 0.008, 0.006) * bump(along, 0, 0.7)

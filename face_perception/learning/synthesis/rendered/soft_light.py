@@ -38,7 +38,7 @@ _LAMP = 0.22  # half the angle of a key light as the eye sees it, radians
 
 
 def harmonics(vectors: Array) -> Array:
-    """Real spherical harmonics [N, 9] up to the second order, in unit directions [N, 3]."""
+    """Returns real spherical harmonics [N, 9] up to the second order, in unit directions [N, 3]."""
     x, y, z = vectors.T
     return np.stack(
         [np.full(len(x), 0.282095), 0.488603 * y, 0.488603 * z, 0.488603 * x,
@@ -108,7 +108,9 @@ class SoftLight:
         return np.asarray(np.maximum(numbers @ self._numbers, 0.02) / np.pi)
 
     def mirrored(self, points: Array, normals: Array, camera: Array) -> Array:
-        """Radiance [V, 3] that a wet surface shows a camera at ``camera`` [3] like a mirror."""
+        """Returns the radiance [V, 3] that a wet surface shows a camera at ``camera`` [3] like a
+        mirror.
+        """
         ray = unit(points - camera)
         facing = (ray * normals).sum(1, keepdims=True)
         mirror = ray - 2 * facing * normals
@@ -122,7 +124,8 @@ class SoftLight:
 
 
 def shade_of_lids(points: Array, upper: Array, lower: Array) -> Array:
-    """Share [V] of the light that the socket and the lids leave to the points of an eye.
+    """Returns the share [V] of the light that the socket and the lids leave to the points of an
+    eye.
 
     ``upper`` and ``lower`` [N, 3] are the edges of the lids. All are in the head's frame.
     """

@@ -65,7 +65,7 @@ def _radii(count: int, root: float, tip: float) -> Array:
 def _shaded(
     random: np.random.Generator, points: Array, radii: Array, colour: tuple[float, float, float]
 ) -> list[Strands]:
-    """The strands in groups of different brightness."""
+    """Returns the strands in groups of different brightness."""
     group = random.integers(0, len(_SHADES), len(points))
     out = []
     for k, shade in enumerate(_SHADES):
@@ -78,7 +78,9 @@ def _shaded(
 def scalp_hair(
     shape: Shape, style: HairStyle, density: Array, detail: float = 1.0
 ) -> list[Strands]:
-    """Hair of the head; ``density`` [V] says where, ``detail`` multiplies the number of hairs."""
+    """Returns hair of the head; ``density`` [V] says where, ``detail`` multiplies the number of
+    hairs.
+    """
     random = np.random.default_rng(style.seed)
     # Fewer and thicker hairs than people have: a picture of 256 pixels shows no single one.
     many = {"shaved": 9000, "bald": 7000, "short": 9000, "afro": 9000}.get(style.style, 5500)
@@ -173,7 +175,7 @@ def _combed(style: HairStyle, rest: Array, random: np.random.Generator) -> Array
 
 
 def beard_hair(shape: Shape, style: HairStyle, detail: float = 1.0) -> list[Strands]:
-    """The beard, or none."""
+    """Returns the beard, or none."""
     if style.beard == "none":
         return []
     random = np.random.default_rng([style.seed, 1])

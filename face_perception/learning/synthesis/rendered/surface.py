@@ -34,7 +34,7 @@ class Subdivision:
         return np.asarray(self._matrix @ values[self.used])
 
     def normals(self, points: Array) -> Array:
-        """Unit normals [V, 3] at the fine points [V, 3], outwards."""
+        """Returns unit normals [V, 3] at the fine points [V, 3], outwards."""
         corners = points[self.quads]
         facing = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
         out = np.stack(
@@ -48,7 +48,9 @@ class Subdivision:
 
 
 def _divide(quads: Quads, count: int) -> tuple[sparse.csr_matrix, Quads]:
-    """One step: the matrix to the new points (old, then edge, then face points) and the quads."""
+    """Returns the matrix to the new points (old, then edge, then face points) and the quads of one
+    step.
+    """
     faces = len(quads)
     starts, ends = quads.ravel(), np.roll(quads, -1, axis=1).ravel()
     low, high = np.minimum(starts, ends), np.maximum(starts, ends)
@@ -114,7 +116,7 @@ def unit(vectors: Array) -> Array:
 
 
 def smooth_noise(points: Array, scale: float, random: np.random.Generator) -> Array:
-    """Noise [V] about 0 with unit variance, smooth over ``scale`` metres: a sum of waves."""
+    """Returns noise [V], mean 0, variance 1: a sum of waves, smooth over ``scale`` metres."""
     count = 20
     waves = random.normal(size=(3, count)) / scale
     phases = random.uniform(0, 2 * np.pi, count)
@@ -123,11 +125,13 @@ def smooth_noise(points: Array, scale: float, random: np.random.Generator) -> Ar
 
 
 def smooth_step(values: Array, start: float | Array, end: float | Array) -> Array:
-    """0 up to ``start`` and 1 from ``end``, smooth between them; ``start`` may be the larger."""
+    """Returns 0 up to ``start`` and 1 from ``end``, smooth between them; ``start`` may be the
+    larger.
+    """
     share = np.clip((values - start) / (end - start), 0, 1)
     return np.asarray(share * share * (3 - 2 * share))
 
 
 def bump(values: Array, middle: float, width: float) -> Array:
-    """A bell of height 1 about ``middle``; ``width`` is its standard deviation."""
+    """Returns a bell of height 1 about ``middle``; ``width`` is its standard deviation."""
     return np.asarray(np.exp(-0.5 * ((values - middle) / width) ** 2))

@@ -123,7 +123,7 @@ def _direction(azimuth: float, elevation: float) -> npt.NDArray[np.float64]:
 
 
 def directions(height: int, width: int) -> npt.NDArray[np.float64]:
-    """Unit directions [height, width, 3] of the pixels of a panorama."""
+    """Returns unit directions [height, width, 3] of the pixels of a panorama."""
     u = (np.arange(width) + 0.5) / width * 2 * np.pi
     v = (np.arange(height) + 0.5) / height * np.pi
     level = np.sin(v)[:, None]
@@ -132,7 +132,7 @@ def directions(height: int, width: int) -> npt.NDArray[np.float64]:
 
 
 def look_up(panorama: Panorama, direction: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Radiance [N, 3] from unit directions [N, 3]."""
+    """Returns the radiance [N, 3] from unit directions [N, 3]."""
     height, width = panorama.shape[:2]
     u = np.arctan2(direction[:, 0], -direction[:, 2]) / (2 * np.pi) % 1
     v = np.arccos(np.clip(direction[:, 1], -1, 1)) / np.pi

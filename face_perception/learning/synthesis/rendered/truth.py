@@ -52,7 +52,7 @@ class Truth:
         return bool(np.linalg.norm(self.target) < 1e-6)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as plain values, with angles of gaze and head in degrees besides."""
+        """Returns all of it as plain values, and the angles of gaze and head in degrees as well."""
         yaw, pitch = _optical_angles(self.gaze)
         return {
             "camera": {name: round(value, 3) for name, value in self.camera.items()},

@@ -59,7 +59,8 @@ class View:
 
 
 def rotation(yaw: float, pitch: float, roll: float = 0.0) -> Array:
-    """[3, 3], head to world: turns (0, 0, 1) to this yaw and pitch, after a roll.
+    """Returns the rotation [3, 3], head to world, that turns (0, 0, 1) to this yaw and pitch, after
+    a roll.
 
     A positive roll is clockwise in the picture.
     """
@@ -71,7 +72,7 @@ def rotation(yaw: float, pitch: float, roll: float = 0.0) -> Array:
 
 
 def angles(direction: Array) -> tuple[float, float]:
-    """Yaw and pitch of a direction [3] in the head's or the world's frame."""
+    """Returns yaw and pitch of a direction [3] in the head's or the world's frame."""
     x, y, z = direction / np.linalg.norm(direction)
     return float(np.arctan2(x, z)), float(np.arcsin(np.clip(y, -1, 1)))
 
@@ -222,7 +223,7 @@ def _moved_to_the_middle(
 
 
 def _open_eyed(random: np.random.Generator, expression: Expression) -> Expression:
-    """A weaker expression, with eyes as wide as those of people who look at a target.
+    """Returns a weaker expression, with eyes as wide as those of people who look at a target.
 
     The lids of the mesh are a tenth closer together than those of 56 people (Columbia Gaze).
     """
@@ -237,7 +238,9 @@ def _open_eyed(random: np.random.Generator, expression: Expression) -> Expressio
 def _draw_target(
     random: np.random.Generator, position: Array, head: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """A point that the eyes can look at: the lens, one near it, or anywhere before the person."""
+    """Returns a point that the eyes can look at: the lens, one near it, or anywhere before the
+    person.
+    """
     turn = rotation(*head)
     for _ in range(100):
         chance = random.random()
@@ -264,7 +267,7 @@ def simple_view(
     distance: float = 0.9,
     face: float = 0.6,
 ) -> View:
-    """A plain view for tests: head in the middle of the picture, even light, a good camera.
+    """Returns a plain view for tests: head in the middle of the picture, even light, a good camera.
 
     ``look_deg`` are yaw and pitch from the eyes to a point that is as far away as the camera;
     (0, 0) is the lens. ``face`` is the width of the face as a share of the picture.
