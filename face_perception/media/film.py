@@ -11,6 +11,7 @@ import heapq
 import itertools
 import os
 import statistics
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -53,6 +54,10 @@ _RATES = (0.01, 1000.0)  # Hz
 _LARGEST_ASPECT = 4
 # Names that Apple's players give to encrypted films, and the value that WebM stores for them.
 _ENCRYPTED_TAGS, _KEY_OF_WEBM = ("drmi", "encv"), "enc_key_id"
+# Containers in which no frame may be missing.
+_STEADY_CONTAINERS = ("mxf", "gxf")
+# Frames from which a rate can be steady, and the share of them that must follow it.
+_STEADY_FROM, _STEADY = 10, 0.9
 _SIXTEEN_BIT_GRAY = ("gray16le", "gray16be")
 
 
@@ -83,10 +88,12 @@ class Film:
             self._stream = self._choose_stream()
             self._codec = self._choose_codec()
             self._decode_times = self._find_decode_times()
+            self._damaged, self._encrypted, self._complete = 0, 0, False
+            self._gaps = FrameGaps()
+            self._harmed = False  # whether the container is damaged
             self._first_packets = self._read_first_packets()
             self.rate = self._find_rate()
             self.count = max(int(self._stream.frames), 0)
-            self._damaged, self._encrypted, self._complete = 0, 0, False
             self._bit_depth = BitDepth()
             self._turns: dict[bytes, Turn] = {}
             self._decoded = self._frames()
@@ -124,9 +131,20 @@ class Film:
             problems.append(f"{self._damaged} damaged frame(s) were left out")
         if self._encrypted:
             problems.append(f"{self._encrypted} encrypted frame(s) were left out")
+        harmed = self._is_harmed()
+        missing = self._gaps.missing() - self._damaged if harmed else 0
+        if missing > 0:
+            problems.append(f"{missing} frame(s) are missing between the others, by their times")
         if self._missing and self._complete:
             problems.append(f"it is cut off: it lacks {self._missing}")
+        if self._harmed and not problems:
+            problems.append("a part of it cannot be read, so that frames may be missing")
         return "; ".join(problems)
+
+    def _is_harmed(self) -> bool:
+        """Returns whether missing frames are an error: a recorder may have left them out."""
+        steady = self._container.format.name in _STEADY_CONTAINERS
+        return steady or self._harmed or bool(self._damaged)
 
     def close(self) -> None:
         """Closes the film, not the file."""
@@ -234,27 +252,40 @@ class Film:
 
     def _demux(self) -> Iterator[Any]:
         """Yields the packets of the film, and at the end an empty one, which flushes the codec."""
-        try:
-            yield from self._container.demux(self._stream)
-        except Exception:  # the container is damaged here; what was read is good
-            self._damaged += 1
-            yield None
+        packets = self._container.demux(self._stream)
+        while True:
+            with errors_of_ffmpeg(self._av) as errors:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    break
+                except Exception:  # the container is damaged here; what was read is good
+                    self._harmed = True
+                    yield None
+                    break
+            self._harmed |= bool(errors) or packet.is_corrupt
+            yield packet
 
     def _frames(self) -> Iterator[tuple[Image, Fraction | None]]:
         """Yields each frame and its time in the container, seconds; None if it has no time."""
         times = self._decode_times
+        # Frames refer to others before. After damage they are wrong, up to the next key frame.
+        wrong, damaged_at = False, None
         for packet in itertools.chain(self._first_packets, self._packets):
             if packet is not None and _is_encrypted(packet):
                 self._encrypted += 1
                 continue
             if times is not None and packet is not None and packet.dts is not None:
                 heapq.heappush(times, packet.dts * packet.time_base)
+            if packet is not None and packet.is_corrupt:
+                wrong, damaged_at = True, packet.pts
             try:
                 decoded = self._codec.decode(packet)
             except EOFError:
                 continue
             except self._av.FFmpegError:
                 self._damaged += 1
+                wrong, damaged_at = True, packet.pts if packet is not None else None
                 if times:
                     heapq.heappop(times)
                 continue
@@ -262,9 +293,16 @@ class Film:
                 time = None if frame.pts is None else frame.pts * frame.time_base
                 if times is not None:
                     time = heapq.heappop(times) if times else None
+                wrong |= self._is_harmed() and self._gaps.before(time, 1 / self.rate)
+                later = damaged_at is None or frame.pts is None or frame.pts > damaged_at
                 if frame.is_corrupt:
+                    wrong, damaged_at = True, frame.pts
+                elif frame.key_frame and later:
+                    wrong = False
+                if wrong:
                     self._damaged += 1
                     continue
+                self._gaps.add(time)
                 self._check_size(frame.width, frame.height)
                 yield self._image_of(frame), time
         self._complete = True
@@ -303,10 +341,50 @@ class Film:
         return self._turns[matrix]
 
 
+class FrameGaps:
+    """Counts the frames that are missing in a film of a steady rate, by the times of the others."""
+
+    def __init__(self) -> None:
+        self._times = array("d")
+
+    def add(self, time: Fraction | None) -> None:
+        """Adds the time of the next frame, seconds; None if it is not known."""
+        if time is not None:
+            self._times.append(float(time))
+
+    def before(self, time: Fraction | None, step: float) -> bool:
+        """Returns whether frames are missing before that of ``time``. ``step`` is in seconds."""
+        return time is not None and bool(self._times) and float(time) - self._times[-1] > 1.5 * step
+
+    def missing(self) -> int:
+        """Returns how many frames are missing; 0 if the rate is not steady."""
+        steps = np.diff(np.array(self._times))
+        steps = steps[steps > 0]
+        if len(steps) < _STEADY_FROM:
+            return 0
+        usual = float(np.median(steps))
+        steady = np.abs(steps - usual) <= np.maximum(0.1 * usual, 0.0015)
+        if steady.mean() < _STEADY:
+            return 0
+        return int((np.rint(steps / usual) - 1)[steps > 1.5 * usual].sum())
+
+
+@contextlib.contextmanager
+def errors_of_ffmpeg(av: Any) -> Iterator[list[Any]]:
+    """Gives a list of the errors that FFmpeg reports within this thread and block."""
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as errors:
+            yield errors
+    finally:
+        av.logging.set_level(None)
+
+
 def import_av(purpose: str) -> Any:
     """Returns the module av. ``purpose`` begins the message of the MissingDependencyError."""
     try:
         import av
+        import av.logging
     except ImportError as error:
         raise MissingDependencyError(
             f"{purpose} with PyAV, which is not installed ({error}): pip install av"

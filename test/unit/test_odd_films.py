@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -394,6 +395,72 @@ def test_a_frame_that_lacks_its_end_is_damaged(name: str, tmp_path: Path) -> Non
     path.write_bytes(cut(0.6)(path.read_bytes()))
     with pytest.raises(InputError, match="no frame that can be decoded"):
         FrameReader(path)
+
+
+def numbered(number: int) -> np.ndarray:
+    """Returns an image whose lower part has the bits of a number, above noise that moves."""
+    noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
+    image = np.roll(noise, 3 * number, axis=1)
+    for bit in range(8):
+        image[96:, 16 * bit : 16 * bit + 16] = 255 * (number >> bit & 1)
+    return image
+
+
+def number_of(image: np.ndarray) -> int:
+    return sum(int(image[104:120, 16 * bit + 4 : 16 * bit + 12].mean() > 128) << bit
+               for bit in range(8))  # fmt: skip
+
+
+def numbered_film(path: Path, codec: str, container: str, count: int = 60) -> Path:
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=30)
+        stream.width = stream.height = 128
+        stream.pix_fmt, stream.gop_size, stream.bit_rate = "yuv420p", 12, 4_000_000
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+STREAMS = {
+    "h264.ts": ("libx264", "mpegts"),
+    "hevc.ts": ("libx265", "mpegts"),
+    "mpeg2.ts": ("mpeg2video", "mpegts"),
+    "mpeg2.mpg": ("mpeg2video", "mpeg"),
+    "h264.mkv": ("libx264", "matroska"),
+    "mpeg4.flv": ("flv", "flv"),
+    "mpeg4.nut": ("mpeg4", "nut"),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_frames_that_are_lost_are_counted_and_those_that_refer_to_them_left_out(
+    name: str, tmp_path: Path
+) -> None:
+    codec, container = STREAMS[name]
+    if codec not in av.codecs_available:
+        pytest.skip("PyAV has no such codec")
+    path = numbered_film(tmp_path / name, codec, container)
+    good = path.read_bytes()
+    with FrameReader(path) as clip:
+        assert [number_of(frame.image) for frame in clip] == list(range(60))
+    assert clip.damage == ""
+    for share in (0.25, 0.4, 0.55):
+        at = int(len(good) * share) // 188 * 188
+        path.write_bytes(good[:at] + bytes(18_800) + good[at + 18_800 :])
+        with FrameReader(path) as clip:
+            frames = list(clip)
+        assert 20 < len(frames) < 60
+        stated = sum(map(int, re.findall(r"(\d+) (?:damaged )?frame", clip.damage)))
+        assert abs(stated - (60 - len(frames))) <= 2, clip.damage
+        off = [
+            np.abs(numbered(round(frame.stamp * 30)).astype(int) - frame.image).mean()
+            for frame in frames
+        ]
+        # What is left of a packet of MPEG-TS may be appended to another frame.
+        assert np.sum(np.array(off) > 40) <= (name == "hevc.ts"), "a frame that is not damaged"
 
 
 KEY = {
