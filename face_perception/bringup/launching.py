@@ -81,17 +81,19 @@ class LaunchValues:
 
         return str(LaunchConfiguration(name).perform(self._context)).strip()
 
-    def true(self, name: str) -> bool:
+    def true(self, name: str, allowed: str = "true or false") -> bool:
         value = self.text(name).lower()
         if value not in ("true", "false"):
-            raise InputError(f"launch argument {name}:={self.text(name)} must be true or false")
+            raise InputError(f"launch argument {name}:={self.text(name)} must be {allowed}")
         return value == "true"
 
     def starts(self, node: graph.NodeSpec) -> bool:
         """Returns the value of the argument of ``switch_of``."""
-        if node.package and self.text(node.name).lower() == "auto":
+        if not node.package:
+            return self.true(node.name)
+        if self.text(node.name).lower() == "auto":
             return node.by_default and node.installed
-        return self.true(node.name)
+        return self.true(node.name, "true, false or auto")
 
     def number(self, name: str) -> int:
         value = self.text(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,10 @@ def pyplot() -> Any:
 def svg_of(figure: Any, description: str) -> str:
     """Returns a figure as an SVG element with a description, and closes it."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        # The reader's browser draws the letters, with fonts of its own.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(file, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     pyplot().close(figure)
     text = file.getvalue()
     text = _UNUSED_ID.sub("", text[text.index("<svg") :])

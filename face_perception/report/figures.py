@@ -37,6 +37,8 @@ _MARKS = {
     EventKind.JOINT_ATTENTION: "#CC79A7",
 }
 _COLUMNS = 900  # of a raster
+_PART_OF_COLUMN = 0.01
+_LONGEST_NAME = 16  # characters, in a figure
 _NEAR_95 = 2.4477  # standard deviations of a two-dimensional normal distribution that hold 95 %
 _WINDOWS = (20.0, 60.0)  # seconds, about, of the blink rate: in short and in long clips
 _LONG = 180.0  # seconds
@@ -67,7 +69,7 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
             axes, unusable, begin, row - 0.3, 0.45,
             facecolor="white", edgecolor="#999999", hatch="////", linewidth=0,
         )  # fmt: skip
-    axes.set_yticks(range(len(persons)), persons)
+    axes.set_yticks(range(len(persons)), map(_short, persons))
     axes.set_ylim(len(persons) - 0.35, -0.5)
     axes.set_xlim(0, max(clip.end - begin, 1e-3))
     axes.set_xlabel("time in the clip (s)")
@@ -75,11 +77,14 @@ def timeline(clip: Clip, events: Sequence[Event]) -> str:
         if begin <= marker.stamp <= clip.end:
             axes.axvline(marker.stamp - begin, color="black", linewidth=0.8, linestyle="--")
             axes.annotate(
-                marker.label, (marker.stamp - begin, -0.5), rotation=30, fontsize=7,
+                _short(marker.label), (marker.stamp - begin, -0.5), rotation=30, fontsize=7,
                 xytext=(0, 2), textcoords="offset points", annotation_clip=False,
             )  # fmt: skip
     patch = plt.matplotlib.patches.Patch
-    legend = [patch(facecolor=colour, label=f"looks at {name}") for name, colour in colours.items()]
+    legend = [
+        patch(facecolor=colour, label=f"looks at {_short(name)}")
+        for name, colour in colours.items()
+    ]
     legend.append(patch(facecolor=_NOTHING, label="looks at none of these"))
     legend.append(
         patch(facecolor="white", edgecolor="#999999", hatch="////", label="target unknown")
@@ -125,13 +130,14 @@ def gaze_map(
         ellipse = ellipse_of(camera_offsets(during))
         if ellipse is None:
             continue
+        label = f"looks at {_short(name)} (n = {ellipse.samples})"
         for deviations, style in ((1.0, "-"), (_NEAR_95, "--")):
             width, height = 2 * deviations * ellipse.axes
             axes.add_patch(
                 plt.matplotlib.patches.Ellipse(
                     ellipse.centre, width, height, angle=ellipse.rotation,
                     fill=False, color=colours[name], linestyle=style,
-                    label=f"looks at {name} (n = {ellipse.samples})" if style == "-" else None,
+                    label=label if style == "-" else None,
                 )
             )  # fmt: skip
     axes.axhline(0, color="#999999", linewidth=0.5)
@@ -179,14 +185,13 @@ def unit_raster(clip: Clip, person: str, samples: Sequence[Sample]) -> str | Non
     codes = sorted({code for sample in samples for code in sample.action_units})
     if not codes:
         return None
-    times, values = _series(
-        clip, samples, lambda s: [s.action_units.get(code, math.nan) for code in codes]
-    )
+    spans = np.array([(s.start, s.end) for s in samples]) - clip.begin
+    values = np.array([[s.action_units.get(code, math.nan) for code in codes] for s in samples])
     plt = pyplot()
     figure, axes = plt.subplots(figsize=(9, 0.9 + 0.22 * len(codes)), layout="constrained")
     colours = plt.get_cmap("viridis").with_extremes(bad="white")
     image = axes.imshow(
-        _raster(times, values, clip.end - clip.begin).T,
+        raster(spans, values, clip.end - clip.begin).T,
         aspect="auto", interpolation="nearest", cmap=colours, vmin=0, vmax=1,
         extent=(0, clip.end - clip.begin, len(codes) - 0.5, -0.5),
     )  # fmt: skip
@@ -251,8 +256,10 @@ def look_matrix(clip: Clip, events: Sequence[Event]) -> str:
                 column, row, text, ha="center", va="center", fontsize=7,
                 color="white" if dark else "black",
             )  # fmt: skip
-        axes.set_xticks(range(len(targets)), targets, rotation=60, ha="right", fontsize=8)
-        axes.set_yticks(range(len(persons)), persons)
+        axes.set_xticks(
+            range(len(targets)), map(_short, targets), rotation=60, ha="right", fontsize=8
+        )
+        axes.set_yticks(range(len(persons)), map(_short, persons))
         axes.set_title(f"{start - begin:.0f} to {stop - begin:.0f} s", fontsize=8)
     figure.supxlabel("row: who looks; column: at whom; seconds", fontsize=9)
     return svg_of(figure, f"Seconds that {', '.join(persons)} looked at {', '.join(targets)}")
@@ -336,12 +343,30 @@ def _series(
     return np.array(times) - clip.begin, np.array(rows, np.float64)
 
 
-def _raster(times: FloatArray, values: FloatArray, length: float) -> FloatArray:
-    """Returns the means of values [n, k] in columns [m, k] of equal time; NaN: no value."""
-    columns = int(min(_COLUMNS, len(times)))
-    place = np.minimum((times / max(length, 1e-9) * columns).astype(int), columns - 1)
+def raster(spans: FloatArray, values: FloatArray, length: float) -> FloatArray:
+    """Returns the means of values [n, k] in columns [m, k] of equal time; NaN: no value.
+
+    ``spans`` [n, 2] is from when to when each row holds, in seconds from 0 to ``length``. It counts
+    in each column that it covers by a hundredth or more: stamps are rounded.
+
+    >>> raster(np.array([[0.0, 0.334], [0.334, 0.667]]), np.array([[0.2], [0.4]]), 1.0).ravel()
+    array([0.2, 0.4])
+    """
+    columns = int(min(_COLUMNS, len(spans)))
+    places = spans / max(length, 1e-9) * columns
+    first = np.clip(np.floor(places[:, 0] + _PART_OF_COLUMN), 0, columns - 1).astype(int)
+    last = np.clip(np.ceil(places[:, 1] - _PART_OF_COLUMN) - 1, first, columns - 1).astype(int)
+    number = last - first + 1
+    before = np.cumsum(number) - number
+    place = np.arange(number.sum()) - np.repeat(before - first, number)
+    values = np.repeat(values, number, axis=0)
     known = np.isfinite(values)
     sums, counts = np.zeros((2, columns, values.shape[1]))
     np.add.at(sums, place, np.where(known, values, 0.0))
     np.add.at(counts, place, known)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _short(name: str) -> str:
+    """Returns a name that leaves room for its figure."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

@@ -31,6 +31,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 1rem 0; }
 figcaption { color: #333; font-size: .9em; max-width: 46rem; }
 svg { max-width: 100%; height: auto; }
+.wide { overflow-x: auto; }
 .warning { border-left: .3rem solid #D55E00; padding: .1rem .8rem; background: #fdf3ec; }
 """
 _DRAWN_ID = re.compile(r'id="([a-z]+[0-9a-f]{10})"')
@@ -99,13 +100,15 @@ def _clip(clip: Clip, events: Sequence[Event], persons: Sequence[PersonSummary])
     )
     yield "<h3>Can it be trusted?</h3>"
     yield _quality(persons)
+    alike: dict[tuple[str, ...], list[str]] = {}
     for person in persons:
-        sentences = "".join(f"<li>{_text(one)}</li>" for one in person.quality.warnings)
+        alike.setdefault(tuple(person.quality.warnings), []).append(person.person)
+    for warnings, names in alike.items():
+        who, sentences = _text(", ".join(names)), "".join(f"<li>{_text(w)}</li>" for w in warnings)
         yield (
-            f'<div class="warning"><p><strong>{_text(person.person)}</strong></p>'
-            f"<ul>{sentences}</ul></div>"
+            f'<div class="warning"><p><strong>{who}</strong></p><ul>{sentences}</ul></div>'
             if sentences
-            else f"<p>{_text(person.person)}: nothing to beware of was found.</p>"
+            else f"<p>{who}: nothing to beware of was found.</p>"
         )
     yield "<h3>Summary</h3>"
     yield _summary(persons)
@@ -254,7 +257,8 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide">{table}</div>'
 
 
 def _count(person: PersonSummary, kind: EventKind) -> str:

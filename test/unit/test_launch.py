@@ -381,7 +381,10 @@ def test_the_launch_argument_of_hri(
     installed(monkeypatch, *packages)
     given.update(hri=value)
     assert ("hri" in start()) is starts
-    given.update(overlay="auto")
+    given.update(hri="maybe")
+    with pytest.raises(ValueError, match="hri:=maybe must be true, false or auto"):
+        start()
+    given.update(hri=value, overlay="auto")
     with pytest.raises(ValueError, match="overlay:=auto must be true or false"):
         start()
 

@@ -12,7 +12,7 @@ from synthetic_session import Script, lines, write
 
 from face_perception import cli
 from face_perception.errors import InputError, MissingDependencyError
-from face_perception.report import gaze_angles
+from face_perception.report import figures, gaze_angles
 from face_perception.report import page as pages
 from face_perception.results import find_events, read_clip, read_clips
 
@@ -200,6 +200,24 @@ def test_gaze_angles_are_relative_to_the_camera(session: Path) -> None:
     assert ellipse is not None
     np.testing.assert_allclose(ellipse.centre, 0, atol=0.1)
     assert gaze_angles.ellipse_of(np.zeros((3, 2))) is None
+
+
+@pytest.mark.parametrize("rate", [5.0, 25.0, 29.97, 30.0])
+def test_a_raster_has_gaps_only_where_there_was_no_face(rate: float) -> None:
+    """Stamps are rounded, and need not be evenly spaced."""
+    stamps = np.round(np.arange(3000) / rate, 4)
+    uneven = stamps + np.where(np.arange(3000) % 3 == 1, 0.4 / rate, 0.0)
+    for starts in (stamps[:240], stamps, uneven):
+        spans = np.stack([starts[:-1], starts[1:]], axis=1)
+        length = spans[-1, 1]
+        values = np.linspace(0, 1, len(spans))[:, None]
+        assert np.isfinite(figures.raster(spans, values, length)).all()
+        seen = (spans[:, 0] < 0.3 * length) | (spans[:, 0] > 0.5 * length)
+        gaps = ~np.isfinite(figures.raster(spans[seen], values[seen], length).ravel())
+        place = (np.flatnonzero(gaps) + 0.5) / len(gaps)
+        assert gaps.mean() == pytest.approx(0.2, abs=0.02)
+        assert place.min() > 0.29
+        assert place.max() < 0.51
 
 
 def test_the_axes_of_an_ellipse_are_standard_deviations() -> None:
