@@ -65,7 +65,6 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
             "face_crops",
             self._on_crops,
             depth=_WAITING,
-            hint="start face_tracker, or remap the topic to its `face_crops`",
             wanted=lambda: self.has_subscribers(self._affects),
         )
 

@@ -16,7 +16,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from face_perception.ros import waiting_times
 from face_perception.ros.rclpy_compat import SubscriptionEventCallbacks, waiting
-from face_perception.ros.result_kinds import Kind, message_type_of
+from face_perception.ros.result_kinds import Kind, ResultKind, message_type_of
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -78,18 +78,26 @@ def _durability(profiles: Sequence[QoSProfile]) -> DurabilityPolicy:
     return DurabilityPolicy.VOLATILE
 
 
+def _how_to_publish(kind: Kind, topic: str) -> str:
+    """Returns what to do if nobody publishes a topic."""
+    publisher = kind.publisher if isinstance(kind, ResultKind) else ""
+    if not publisher:
+        return "start the node that publishes it, or remap it to where that publishes"
+    return f"start {publisher}, or remap the topic to its `{topic}`"
+
+
 class SensorSubscription:
     """A lazy subscription that follows its publishers' QoS and reports why nothing arrives.
 
     It exists only while ``wanted()`` is true, so that a node without subscribers costs its sources
     nothing. If ``expected`` messages stay away for ``SILENCE`` (``waiting_times``), the log gets a
-    warning with the reason and ``hint``, the fix. ``status`` is the same sentence for the
-    diagnostics, empty if all is well. If the topic has publishers that fit, and still nothing came
-    for ``DEAF``, it subscribes again once; ``hearing`` decides what follows. A ``latched``
-    subscription also receives what was sent before it existed, perhaps twice, if every publisher is
-    latched. ``callback`` gets messages. While all publishers are in this process, it gets what they
-    publish from ``in_process`` instead of from ROS. Use it on the executor's thread only, and call
-    ``tick`` every ``LAZY_PERIOD``.
+    warning with the reason and ``hint``, the fix (by default: which node to start). ``status`` is
+    the same sentence for the diagnostics, empty if all is well. If the topic has publishers that
+    fit, and still nothing came for ``DEAF``, it subscribes again once; ``hearing`` decides what
+    follows. A ``latched`` subscription also receives what was sent before it existed, perhaps
+    twice, if every publisher is latched. ``callback`` gets messages. While all publishers are in
+    this process, it gets what they publish from ``in_process`` instead of from ROS. Use it on the
+    executor's thread only, and call ``tick`` every ``LAZY_PERIOD``.
     """
 
     def __init__(
@@ -103,7 +111,7 @@ class SensorSubscription:
         depth: int = 1,
         latched: bool = False,
         expected: bool = True,
-        hint: str = "start the node that publishes it, or remap it to where that publishes",
+        hint: str = "",
         wanted: Callable[[], bool] = lambda: True,
         in_process: InProcess | None = None,
     ) -> None:
@@ -116,7 +124,7 @@ class SensorSubscription:
         self._depth = depth
         self._latched = latched
         self._expected = expected
-        self._hint = hint
+        self._hint = hint or _how_to_publish(kind, topic)
         self._wanted = wanted
         self._last = time.monotonic()
         self._last_warned = {"nothing": -math.inf, "several": -math.inf}

@@ -32,11 +32,15 @@ class Result(Generic[T]):
 
 @dataclass(frozen=True)
 class ResultKind(Generic[T]):
-    """Converts results of one type of value to messages and back."""
+    """Converts results of one type of value to messages and back.
+
+    ``publisher`` is the node that publishes them; empty: several nodes do.
+    """
 
     message_type: type[Any]
     to_msg: Callable[[T], Any]
     from_msg: Callable[[Any], T]
+    publisher: str = ""
 
     def write(self, result: Result[T]) -> Any:
         """Returns the message of a result."""
@@ -65,22 +69,24 @@ def message_type_of(kind: Kind) -> type[Any]:
     return kind.message_type if isinstance(kind, ResultKind) else kind
 
 
-FACES = ResultKind(msg.FaceArray, messages.face_to_msg, messages.face_from_msg)
+FACES = ResultKind(msg.FaceArray, messages.face_to_msg, messages.face_from_msg, "face_tracker")
 RECOGNITIONS = ResultKind(
-    msg.RecognitionArray, messages.recognition_to_msg, messages.recognition_from_msg
+    msg.RecognitionArray, messages.recognition_to_msg, messages.recognition_from_msg, "people"
 )
-FACE_CROPS = ResultKind(msg.FaceCrops, messages.crop_to_msg, messages.crop_from_msg)
-GAZES = ResultKind(msg.GazeArray, messages.gaze_to_msg, messages.gaze_from_msg)
+FACE_CROPS = ResultKind(msg.FaceCrops, messages.crop_to_msg, messages.crop_from_msg, "face_tracker")
+GAZES = ResultKind(msg.GazeArray, messages.gaze_to_msg, messages.gaze_from_msg, "gaze")
 ACTION_UNITS = ResultKind(
-    msg.ActionUnitsArray, messages.action_units_to_msg, messages.action_units_from_msg
+    msg.ActionUnitsArray, messages.action_units_to_msg, messages.action_units_from_msg, "affect"
 )
 BLENDSHAPES = ResultKind(
-    msg.BlendshapesArray, messages.blendshapes_to_msg, messages.blendshapes_from_msg
+    msg.BlendshapesArray, messages.blendshapes_to_msg, messages.blendshapes_from_msg, "affect"
 )
 EXPRESSIONS = ResultKind(
-    msg.ExpressionArray, messages.expression_to_msg, messages.expression_from_msg
+    msg.ExpressionArray, messages.expression_to_msg, messages.expression_from_msg, "affect"
 )
 VALENCE_AROUSAL = ResultKind(
     msg.ValenceArousalArray, messages.valence_arousal_to_msg, messages.valence_arousal_from_msg
 )
-ATTENTION = ResultKind(msg.AttentionArray, messages.attention_to_msg, messages.attention_from_msg)
+ATTENTION = ResultKind(
+    msg.AttentionArray, messages.attention_to_msg, messages.attention_from_msg, "attention"
+)

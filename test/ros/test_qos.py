@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from node_processes import Peer
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
+from face_perception.ros import result_kinds
 from face_perception.ros.qos import LAZY_PERIOD, SensorSubscription
 
 
@@ -83,3 +86,16 @@ def test_of_publishers_that_keep_nothing_it_has_what_comes(sender: Peer, peer: P
         return got[-1].data == "now"
 
     peer.until(heard, why="for the publisher that keeps nothing")
+
+
+def test_a_hint_names_the_node_that_publishes() -> None:
+    """docs/ros_api.md says which node that is."""
+    table = (Path(__file__).parents[2] / "docs" / "ros_api.md").read_text()
+    kinds = [k for k in vars(result_kinds).values() if isinstance(k, result_kinds.ResultKind)]
+    assert len(kinds) > 8
+    for kind in kinds:
+        row = (
+            rf"^\| (\w+) \| publishes \| .* \| face_perception/msg/{kind.message_type.__name__} \|$"
+        )
+        publishers = set(re.findall(row, table, re.M))
+        assert {kind.publisher or "several"} == publishers or len(publishers) > 1, kind

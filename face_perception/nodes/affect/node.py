@@ -124,7 +124,6 @@ class AffectNode(PerceptionNode[AffectParameters]):
             "faces",
             self._on_faces,
             depth=10,
-            hint="start face_tracker, or remap the topic to its `faces`",
             wanted=self._wants_faces,
         )
         self._crops = self.subscribe(
@@ -132,7 +131,6 @@ class AffectNode(PerceptionNode[AffectParameters]):
             "face_crops",
             self._on_crops,
             depth=_WAITING,
-            hint="start face_tracker, or remap the topic to its `face_crops`",
             wanted=self._wants_crops,
         )
 

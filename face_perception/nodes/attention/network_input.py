@@ -37,7 +37,6 @@ class NetworkInput:
             "face_crops",
             self._on_crops,
             depth=10,
-            hint="start face_tracker, or remap the topic to its `face_crops`",
             wanted=wanted,
         )
 

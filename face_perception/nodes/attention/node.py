@@ -138,7 +138,6 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
             "faces",
             lambda faces: self._add("faces", faces),
             depth=10,
-            hint="start face_tracker, or remap the topic to its `faces`",
             wanted=self._wanted,
         )
         self._gaze = self.subscribe(

@@ -99,7 +99,6 @@ class GazeNode(PerceptionNode[GazeParameters]):
             "faces",
             self._on_faces,
             depth=10,
-            hint="start face_tracker, or remap the topic to its `faces`",
             wanted=self._wanted,
         )
 

@@ -125,7 +125,6 @@ class HriNode(PerceptionNode[HriParameters]):
             "faces",
             self._on_faces,
             depth=10,
-            hint="start face_tracker, or remap the topic to its `faces`",
             wanted=self._wants_faces,
         )
         if self._of_attention:

@@ -79,7 +79,6 @@ class PeopleNode(PerceptionNode[PeopleParameters]):
                 topic,
                 partial(self._add, topic),
                 depth=10,
-                hint=f"start face_tracker, or remap the topic to its `{topic}`",
                 wanted=self._wanted,
             )
             for kind, topic in (
