@@ -149,14 +149,10 @@ def _published(args: argparse.Namespace) -> int:
 
     with extra("converting", "pip install '.[training]' in the source tree"):
         module = importlib.import_module(f"face_perception.learning.data.{args.dataset}")
-        counts = module.convert(
-            args.source,
-            args.out,
-            tracker=load_tracker(),
-            test=args.test,
-            every=args.every,
-            report=_report,
-        )
+        from face_perception.learning.data.converting import Job
+
+        job = Job(args.source, args.out, load_tracker(), args.test, args.every, _report)
+        counts = module.convert(job)
     return _counted(counts)
 
 

@@ -7,21 +7,18 @@ number, each with 68 ``landmarks``, and ``valence`` and ``arousal`` from -10 to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from face_perception.errors import shortened
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     affect_crop,
     every_nth,
     folders_of,
-    quiet,
     splits_of,
 )
 from face_perception.learning.data.dataset import DatasetError, read_image
@@ -36,42 +33,33 @@ _MOST_BYTES = 8 << 20  # of a .json file
 _FULL = 10.0  # published valence and arousal that stand for 1
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the clips in ``source`` to ``out``, as videos of crops with valence and arousal.
 
-    Returns the number of samples ``written``, and the numbers of those left out, by reason. The
-    subject is the actor, so that no actor is in two splits; ``test`` are actors, and by default
+    The subject is the actor, so that no actor is in two splits; ``test`` are actors, and by default
     the last fifth of the actors in the order of their names. Every ``every``-th picture of a clip
-    is used. Raises DatasetError that names what is missing or odd.
+    is used.
     """
-    clips = folders_of(source, "[0-9][0-9][0-9]", _WANTED)
-    contents = {clip: _read_clip(source / clip / f"{clip}.json") for clip in clips}
+    clips = folders_of(job.source, "[0-9][0-9][0-9]", _WANTED)
+    contents = {clip: _read_clip(job.source / clip / f"{clip}.json") for clip in clips}
     actors = sorted({str(content["actor"]) for content in contents.values()})
-    splits = splits_of(actors, source, test)
+    splits = splits_of(actors, job.source, job.test)
     with Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="AFEW-VA",
         licence="for non-commercial research only (end user licence agreement of iBUG)",
         module=__name__,
     ) as made:
         for clip, content in contents.items():
             actor = str(content["actor"])
-            for name, frame in every_nth(sorted(content["frames"].items()), every):
-                where = f"{source / clip / f'{clip}.json'}: frame {name}"
+            for name, frame in every_nth(sorted(content["frames"].items()), job.every):
+                where = f"{job.source / clip / f'{clip}.json'}: frame {name}"
                 points, valence, arousal = _frame(frame, where)
-                image = read_image(source / clip / f"{name}.png", f"{where} names it")
+                image = read_image(job.source / clip / f"{name}.png", f"{where} names it")
                 size = float(np.ptp(points[:, 0]))
                 with made.unless_missing():
-                    crop = affect_crop(tracker, image, points.mean(0), size)
+                    crop = affect_crop(job.tracker, image, points.mean(0), size)
                     made.add(
                         {"file": crop},
                         subject=actor,

@@ -7,17 +7,15 @@ as VA_Estimation_Challenge/Train_Set: VIDEO.txt has a line of names and a line f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_perception.faces import ALIGNED_SIDE, CROP_SIDE, FaceTracker
+from face_perception.faces import ALIGNED_SIDE, CROP_SIDE
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     every_nth,
     numbers,
-    quiet,
     read_rows,
     refuse_test,
 )
@@ -52,37 +50,28 @@ class _Video:
     frames: dict[int, _Labels]
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker | None = None,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the data set in ``source`` to ``out``: videos of crops with the labels that they have.
 
     The published Validation_Set is the split ``test``, because the labels of the published test set
     are not public; every tenth video of Train_Set is for validation. ``test`` must be empty. An
     aligned face becomes the middle of a crop whose border is repeated; ``tracker`` is not used.
-    Returns the number of samples ``written``, and the numbers of those left out, by reason. Every
-    ``every``-th labelled frame is used. Raises DatasetError that names what is missing or odd.
+    Every ``every``-th labelled frame is used.
     """
-    refuse_test(test, "Aff-Wild2")
-    videos = _read_videos(source)
+    refuse_test(job.test, "Aff-Wild2")
+    videos = _read_videos(job.source)
     with Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="Aff-Wild2",
         licence="for non-commercial research only (agreement with Imperial College London)",
         module=__name__,
     ) as made:
         for name, video in videos.items():
-            folder = source / "cropped_aligned" / name
+            folder = job.source / "cropped_aligned" / name
             if not folder.is_dir():
                 raise DatasetError(f"{folder} is missing, but {name}.txt has labels: {_WANTED}")
-            for frame, labels in every_nth(sorted(video.frames.items()), every):
+            for frame, labels in every_nth(sorted(video.frames.items()), job.every):
                 file = folder / f"{frame:05d}.jpg"
                 if not file.exists():
                     made.counts["no face was cropped in the published set"] += 1

@@ -7,17 +7,15 @@ train_set and val_set each have images/12.jpg and, in annotations, 12_exp.npy (e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from face_perception.errors import one_line
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     drawn_share,
     every_nth,
-    quiet,
     refuse_test,
 )
 from face_perception.learning.data.dataset import DatasetError
@@ -43,33 +41,23 @@ _VALIDATION = 0.05  # share of the training part that is for validation
 _MOST_BYTES = 1 << 16
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the pictures in ``source`` with expression, valence and arousal to ``out``.
 
     The published val_set is the split ``test``, because the labels of the published test set are
     not public; a twentieth of train_set, drawn by the name of the picture, is for validation.
     ``test`` must be empty. People are not known: each picture is a subject. Contempt has valence
-    and arousal only. Returns the number of samples ``written``, and the numbers of those left out,
-    by reason. Every ``every``-th picture is used. Raises DatasetError that names what is missing or
-    odd.
+    and arousal only. Every ``every``-th picture is used.
     """
-    refuse_test(test, "AffectNet")
+    refuse_test(job.test, "AffectNet")
     conversion = Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="AffectNet",
         licence="for non-commercial research only (agreement with the University of Denver)",
         module=__name__,
     )
-    return write_pictures(every_nth(_pictures(source), every), tracker, conversion)
+    return write_pictures(every_nth(_pictures(job.source), job.every), job.tracker, conversion)
 
 
 def _pictures(source: Path) -> Iterator[LabelledPicture]:

@@ -11,13 +11,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     every_nth,
     numbers,
-    quiet,
     read_rows,
     splits_of,
 )
@@ -33,30 +31,22 @@ _ROWS = (
 _UNKNOWN = 9
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the labelled frames in ``source`` to ``out``: crops with all coded action units.
 
     ``test`` are people; by default the last fifth. The usual protocol has three folds: convert with
-    each third of the people as ``test``. Returns the number of samples ``written``, and the numbers
-    of those left out, by reason. Every ``every``-th labelled frame is used. Raises DatasetError
-    that names what is missing or odd.
+    each third of the people as ``test``. Every ``every``-th labelled frame is used.
     """
     conversion = Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="BP4D-Spontaneous",
         licence="for non-commercial research only (agreement with Binghamton University)",
         module=__name__,
     )
-    return write_pictures(every_nth(_pictures(source, test), every), tracker, conversion)
+    return write_pictures(
+        every_nth(_pictures(job.source, job.test), job.every), job.tracker, conversion
+    )
 
 
 def _pictures(source: Path, test: Sequence[str]) -> Iterator[LabelledPicture]:

@@ -9,18 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 
-from face_perception.faces import FaceTracker
 from face_perception.gaze import make_gaze_crops
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     every_nth,
     find_face,
     folders_of,
-    quiet,
     splits_of,
 )
 from face_perception.learning.data.dataset import DatasetError, read_image
@@ -38,36 +34,26 @@ _WANTED = (
 _FOCAL = 3.8
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the data set in the folder ``source`` (0001 to 0056) to the folder ``out``.
 
-    Returns the number of samples ``written``, and the numbers of those left out, by reason. Crops
-    are those of GEDDnet. ``eye_contact`` is 1 for a look into the lens. ``test`` are the people of
-    the split ``test``; by default it has the last fifth. Every ``every``-th picture of a person is
-    used. Raises DatasetError that names what is missing or odd.
+    Crops are those of GEDDnet. ``eye_contact`` is 1 for a look into the lens. Every ``every``-th
+    picture of a person is used.
     """
-    people = folders_of(source, "[0-9][0-9][0-9][0-9]", _WANTED)
-    splits = splits_of(people, source, test)
+    people = folders_of(job.source, "[0-9][0-9][0-9][0-9]", _WANTED)
+    splits = splits_of(people, job.source, job.test)
     with Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="Columbia Gaze Data Set",
         licence="for non-commercial research only (Columbia University)",
         module=__name__,
     ) as made:
         for person in people:
-            files = sorted((source / person).glob("*.[jJ][pP]*[gG]"))
+            files = sorted((job.source / person).glob("*.[jJ][pP]*[gG]"))
             if not files:
-                raise DatasetError(f"{source / person} has no pictures: {_WANTED}")
-            for file in every_nth(files, every):
+                raise DatasetError(f"{job.source / person} has no pictures: {_WANTED}")
+            for file in every_nth(files, job.every):
                 found = _NAME.fullmatch(file.name)
                 if found is None or found["person"] != person:
                     raise DatasetError(f"{file} has another name: {_WANTED}")
@@ -76,7 +62,7 @@ def convert(
                 focal = _FOCAL * width
                 camera = Camera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
                 with made.unless_missing():
-                    crops = make_gaze_crops(image, camera, find_face(tracker, image, camera))
+                    crops = make_gaze_crops(image, camera, find_face(job.tracker, image, camera))
                     up, side = int(found["up"]), int(found["side"])
                     made.add(
                         {

@@ -30,6 +30,28 @@ def quiet(_: str) -> None:
     """Ignores a report."""
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the function ``convert`` of each data set gets.
+
+    It writes the data set in the folder ``source`` to the new folder ``out``, in the layout of
+    ``dataset``. It returns the number of samples ``written``, and the numbers of those left out, by
+    reason. It raises DatasetError, which names what is missing or odd.
+
+    ``tracker`` finds the faces in the pictures. ``test`` are the people of the split ``test``: by
+    default the last fifth, in the order of their names. It must be empty for a data set whose split
+    is published. Every ``every``-th picture is used. ``report`` gets a line about each part that is
+    done.
+    """
+
+    source: Path
+    out: Path
+    tracker: FaceTracker
+    test: Sequence[str] = ()
+    every: int = 1
+    report: Report = quiet
+
+
 class FaceMissing(InputError):
     """A picture is left out; the message is the reason, under which it is counted."""
 

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     affect_crop,
     every_nth,
     folders_of,
     numbers,
-    quiet,
     read_rows,
     splits_of,
 )
@@ -34,52 +31,42 @@ _ROWS = "lines such as 1,0 (frame from 1, intensity from 0 to 5) were expected"
 _FILM = re.compile(r"(left|right)video(sn\d{3})_comp\.avi", re.IGNORECASE)
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the data set in ``source`` to ``out``: crops with 12 action units.
 
     ``au_<n>`` is 1 for an intensity of at least 2, and ``intensity_<n>`` the published intensity.
-    Returns the number of samples ``written``, and the numbers of those left out, by reason. The
-    film of the right camera is used, or that of the left one if there is no other. ``test`` are
+    The film of the right camera is used, or that of the left one if there is no other. ``test`` are
     people; by default the last fifth. The protocol has three folds: convert with each third of the
-    people as ``test``. Every ``every``-th frame is used. Raises DatasetError that names what is
-    missing or odd.
+    people as ``test``. Every ``every``-th frame is used.
     """
-    people = folders_of(source / _LABELS, "SN[0-9][0-9][0-9]", _WANTED)
-    splits = splits_of(people, source, test)
-    films = _films(source)
+    people = folders_of(job.source / _LABELS, "SN[0-9][0-9][0-9]", _WANTED)
+    splits = splits_of(people, job.source, job.test)
+    films = _films(job.source)
     with Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="DISFA",
         licence="for non-commercial research only (agreement with the University of Denver)",
         module=__name__,
     ) as made:
         for person in people:
-            intensities = _intensities(source / _LABELS / person, person)
+            intensities = _intensities(job.source / _LABELS / person, person)
             film = films.get(person)
             if film is None:
                 raise DatasetError(
-                    f"{source} has no film of {person}: Video_RightCamera/RightVideo{person}"
+                    f"{job.source} has no film of {person}: Video_RightCamera/RightVideo{person}"
                     "_comp.avi was expected"
                 )
             frames = 0
             with FrameReader(film) as clip:
-                for k, frame in every_nth(enumerate(clip), every):
+                for k, frame in every_nth(enumerate(clip), job.every):
                     frames = k + 1
                     levels = intensities.get(frames)
                     if levels is None:
                         made.counts["it has no labels"] += 1
                         continue
                     with made.unless_missing():
-                        crop = affect_crop(tracker, frame.image)
+                        crop = affect_crop(job.tracker, frame.image)
                         labels = {f"au_{unit}": float(v >= PRESENT) for unit, v in levels.items()}
                         labels |= {f"intensity_{unit}": float(v) for unit, v in levels.items()}
                         made.add(
@@ -93,7 +80,7 @@ def convert(
                 damage = clip.damage
             if damage:  # the numbers of the frames after a missing one are not known
                 raise DatasetError(f"{film} is damaged: {damage}: copy the film again")
-            if frames + every <= max(intensities):
+            if frames + job.every <= max(intensities):
                 raise DatasetError(
                     f"{film} ends after {frames} frames, but {max(intensities)} have labels: copy "
                     "the film again"

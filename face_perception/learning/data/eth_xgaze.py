@@ -8,7 +8,6 @@ to the left of the picture. The test sets have no gaze: their publisher evaluate
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import geometry
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     every_nth,
-    quiet,
     splits_of,
 )
 from face_perception.learning.data.dataset import DatasetError
@@ -41,44 +38,34 @@ _SIDE, _FOCAL_LENGTH = 224, 960.0  # pixels of the published normalised camera
 _BORDER = 64  # pixels around a picture; the face detector needs a margin
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the people in ``source`` / train to ``out``.
 
     A published picture is what a camera with a focal length of 960 pixels sees from 0.6 m; crops
     and gaze are those of the gaze package for that camera. The published gaze begins at the middle
     of the face, ours between the eyes: the direction is kept. ``test`` are people such as
-    subject0000; by default the last fifth. Returns the number of samples ``written``, and the
-    numbers of those left out, by reason. Every ``every``-th picture of a person is used. Raises
-    DatasetError that names what is missing or odd.
+    subject0000; by default the last fifth. Every ``every``-th picture of a person is used.
     """
-    files = {file.stem: file for file in sorted(source.glob("train/subject[0-9]*.h5"))}
+    files = {file.stem: file for file in sorted(job.source.glob("train/subject[0-9]*.h5"))}
     if not files:
-        raise DatasetError(f"{source} has no file such as train/subject0000.h5: {_WANTED}")
-    splits = splits_of(list(files), source, test)
+        raise DatasetError(f"{job.source} has no file such as train/subject0000.h5: {_WANTED}")
+    splits = splits_of(list(files), job.source, job.test)
     side = _SIDE + 2 * _BORDER
     middle = (side - 1) / 2
     camera = Camera(side, side, _FOCAL_LENGTH, _FOCAL_LENGTH, middle, middle)
     with (
         extra("reading ETH-XGaze", "pip install h5py"),
         Conversion(
-            out, report, name="ETH-XGaze", licence="CC BY-NC-SA 4.0", module=__name__
+            job.out, job.report, name="ETH-XGaze", licence="CC BY-NC-SA 4.0", module=__name__
         ) as made,
     ):
         for person, file in files.items():
             with _Pictures(file) as pictures:
-                for k in every_nth(range(len(pictures)), every):
+                for k in every_nth(range(len(pictures)), job.every):
                     bgr, direction = pictures.sample(k)
                     image = with_border(np.ascontiguousarray(bgr[..., ::-1]), _BORDER)
                     with made.unless_missing():
-                        crops, pose = find_gaze_crops(tracker, image, camera)
+                        crops, pose = find_gaze_crops(job.tracker, image, camera)
                         made.add(
                             gaze_images(crops),
                             person,

@@ -7,19 +7,17 @@ confidence of the box, and expression. The pictures are in image/origin.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     drawn_share,
     every_nth,
     numbers,
-    quiet,
     read_rows,
     refuse_test,
 )
@@ -39,31 +37,22 @@ _TEST, _VALIDATION = 0.2, 0.1  # shares of the pictures
 _FOLDERS = ("image/origin", "origin", "image")
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the faces that ``source`` / label.lst lists to ``out``.
 
     The set has no published split and names no people: a fifth of the pictures, drawn by their
     names, is the split ``test``, and a tenth is ``validation``. ``test`` must be empty. The subject
-    is the picture. Returns the number of samples ``written``, and the numbers of those left out, by
-    reason. Every ``every``-th face is used. Raises DatasetError that names what is missing or odd.
+    is the picture. Every ``every``-th face is used.
     """
-    refuse_test(test, "ExpW")
+    refuse_test(job.test, "ExpW")
     conversion = Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="ExpW",
         licence="for non-commercial research only (Chinese University of Hong Kong)",
         module=__name__,
     )
-    return write_pictures(every_nth(_pictures(source), every), tracker, conversion)
+    return write_pictures(every_nth(_pictures(job.source), job.every), job.tracker, conversion)
 
 
 def _pictures(source: Path) -> Iterator[LabelledPicture]:

@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     Row,
     every_nth,
     folders_of,
     numbers,
-    quiet,
     read_rows,
     splits_of,
 )
@@ -63,51 +60,43 @@ class _Session:
     target: dict[int, FloatArray]
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the sessions in ``source`` (which has the folder Data) to ``out``.
 
     The film of the VGA camera is used. The gaze runs from the middle of the two published eyes to
     the target. A frame without eyes or target is left out, and so is one that gaze_state.txt, if
     there is one, does not call OK. ``test`` are people such as 1 or 16; by default the last fifth.
-    Returns the number of samples ``written``, and the numbers of those left out, by reason. Every
-    ``every``-th frame is used. Raises DatasetError that names what is missing or odd.
+    Every ``every``-th frame is used.
     """
-    found = folders_of(source / "Data", "[0-9]*_[AB]_*_[SM]", _WANTED)
+    found = folders_of(job.source / "Data", "[0-9]*_[AB]_*_[SM]", _WANTED)
     sessions = [name for name in found if _SESSION.fullmatch(name)]
     if not sessions:
-        raise DatasetError(f"{source / 'Data'} has no folder such as 1_A_CS_S: {_WANTED}")
+        raise DatasetError(f"{job.source / 'Data'} has no folder such as 1_A_CS_S: {_WANTED}")
     sessions.sort(key=lambda name: (int(name.split("_")[0]), name))
-    splits = splits_of(list(dict.fromkeys(name.split("_")[0] for name in sessions)), source, test)
+    people = list(dict.fromkeys(name.split("_")[0] for name in sessions))
+    splits = splits_of(people, job.source, job.test)
     with Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="EYEDIAP",
         licence="for non-commercial research only (agreement with Idiap)",
         module=__name__,
     ) as made:
         for name in sessions:
             person = name.split("_")[0]
-            session = _read_session(source / "Data" / name)
-            left_out = _left_out(source, name)
-            film = source / "Data" / name / "rgb_vga.mov"
+            session = _read_session(job.source / "Data" / name)
+            left_out = _left_out(job.source, name)
+            film = job.source / "Data" / name / "rgb_vga.mov"
             if not film.is_file():
                 raise DatasetError(f"{film} is missing: {_WANTED}")
             with FrameReader(film, session.camera) as clip:
-                for k, frame in every_nth(enumerate(clip), every):
+                for k, frame in every_nth(enumerate(clip), job.every):
                     if k in left_out or k not in session.eyes or k not in session.target:
                         made.counts["it has no labels"] += 1
                         continue
                     between = session.eyes[k].mean(0)
                     with made.unless_missing():
-                        crops, pose = find_gaze_crops(tracker, frame.image, session.camera)
+                        crops, pose = find_gaze_crops(job.tracker, frame.image, session.camera)
                         made.add(
                             gaze_images(crops),
                             person,

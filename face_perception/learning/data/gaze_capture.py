@@ -8,20 +8,17 @@ centimetres from the lens; x is to the right of a person who faces the screen, y
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from face_perception.errors import shortened
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     every_nth,
     folders_of,
-    quiet,
     refuse_test,
 )
 from face_perception.learning.data.dataset import DatasetError, read_image
@@ -43,41 +40,32 @@ _FARTHEST = 50.0  # centimetres from the lens of a phone or tablet to a dot on i
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the people in ``source`` to ``out``, with the published split.
 
     The gaze runs from the eyes, whose distance the tracker estimates with an assumed camera
-    (``Camera.assume``), to the dot. ``test`` must be empty. Returns the number of samples
-    ``written``, and the numbers of those left out, by reason. Every ``every``-th picture of a
-    person is used. Raises DatasetError that names what is missing or odd.
+    (``Camera.assume``), to the dot. ``test`` must be empty. Every ``every``-th picture of a person
+    is used.
     """
-    refuse_test(test, "GazeCapture")
-    people = folders_of(source, "[0-9][0-9][0-9][0-9][0-9]", _WANTED)
+    refuse_test(job.test, "GazeCapture")
+    people = folders_of(job.source, "[0-9][0-9][0-9][0-9][0-9]", _WANTED)
     with Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="GazeCapture",
         licence="for non-commercial research only (Massachusetts Institute of Technology)",
         module=__name__,
     ) as made:
         for person in people:
-            split, dots = _read_person(source / person)
-            for name, dot in every_nth(dots.items(), every):
+            split, dots = _read_person(job.source / person)
+            for name, dot in every_nth(dots.items(), job.every):
                 image = read_image(
-                    source / person / "frames" / name, f"{person}/frames.json names it"
+                    job.source / person / "frames" / name, f"{person}/frames.json names it"
                 )
                 height, width = image.shape[:2]
                 camera = Camera.assume(width, height)
                 with made.unless_missing():
-                    crops, pose = find_gaze_crops(tracker, image, camera)
+                    crops, pose = find_gaze_crops(job.tracker, image, camera)
                     # The normalized camera faces the point between the eyes.
                     distance = float(np.linalg.norm(pose.position))
                     line = dot - distance * crops.rotation[:, 2]

@@ -6,7 +6,7 @@ Source of the columns: the readme of the data set.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from face_perception.faces import FaceTracker
 from face_perception.gaze import GazeCrops, make_gaze_crops
 from face_perception.learning.data.converting import (
     Conversion,
+    Job,
     every_nth,
     find_face,
     folders_of,
@@ -62,39 +63,30 @@ class Annotation:
     where: str
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Callable[[str], None] = lambda line: None,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the data set in the folder ``source`` (unpacked: p00 to p14) to the folder ``out``.
 
-    Returns the number of samples ``written``, and the numbers of those left out, by reason. Crops
-    are those of GEDDnet, at the landmarks that ``tracker`` finds. Gaze starts between the eyes; the
-    published gaze starts at the middle of the face, which makes 2 to 3 degrees of difference in
-    pitch. ``test`` are the people of the split ``test``; by default it has the last fifth of the
-    people, and ``validation`` the tenth before. Every ``every``-th photograph of a person is used.
-    Raises DatasetError that names a missing or invalid file and what was expected in it.
+    Crops are those of GEDDnet, at the landmarks that ``tracker`` finds. Gaze starts between the
+    eyes; the published gaze starts at the middle of the face, which makes 2 to 3 degrees of
+    difference in pitch. ``test`` are the people of the split ``test``; by default it has the last
+    fifth of the people, and ``validation`` the tenth before. Every ``every``-th photograph of a
+    person is used.
     """
-    people = folders_of(source, "p[0-9][0-9]", "give the folder of the unpacked MPIIFaceGaze")
-    splits = splits_of(people, source, test)
+    people = folders_of(job.source, "p[0-9][0-9]", "give the folder of the unpacked MPIIFaceGaze")
+    splits = splits_of(people, job.source, job.test)
     with Conversion(
-        out, report, name="MPIIFaceGaze", licence="CC BY-NC-SA 4.0", module=__name__
+        job.out, job.report, name="MPIIFaceGaze", licence="CC BY-NC-SA 4.0", module=__name__
     ) as made:
         for person, split in splits.items():
-            matrix, distortion = read_camera(source / person / _CAMERA)
-            table = source / person / f"{person}.txt"
-            for annotation in every_nth(read_annotations(table), every):
-                file = source / person / annotation.image
+            matrix, distortion = read_camera(job.source / person / _CAMERA)
+            table = job.source / person / f"{person}.txt"
+            for annotation in every_nth(read_annotations(table), job.every):
+                file = job.source / person / annotation.image
                 image = read_image(file, f"{annotation.where} names it as a photograph")
                 camera = _camera(image, matrix, distortion)
                 eyes = between_the_eyes(annotation, camera)
                 with made.unless_missing():
-                    crops, facing = _crops_and_head(image, camera, annotation, tracker)
+                    crops, facing = _crops_and_head(image, camera, annotation, job.tracker)
                     made.add(
                         gaze_images(crops),
                         subject=person,

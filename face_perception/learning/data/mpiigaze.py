@@ -8,7 +8,6 @@ normalized camera of that eye (x right, y down, z forward).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import geometry
-from face_perception.faces import FaceTracker
 from face_perception.gaze import EYE_SHAPE
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     every_nth,
     folders_of,
-    quiet,
     splits_of,
 )
 from face_perception.learning.data.dataset import DatasetError
@@ -44,36 +41,27 @@ _MOST_BYTES = 256 << 20  # of a file, unpacked; the largest day has 40 MB
 _SCALE = 67.2 / (30 * 1.6)
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker | None = None,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the eyes in ``source`` (the folder Data/Normalized: p00 to p14) to ``out``.
 
-    Returns the number of samples ``written``. An eye is enlarged to the scale of the crops of the
-    gaze package and histogram equalised; what the published picture does not show is its repeated
-    border. The gaze is the mean of both eyes. ``file`` is the left eye, because the set has no
-    faces: use it for ``dilated_net``. ``tracker`` is not used. ``test`` are the people of the split
-    ``test``; by default it has the last fifth. Every ``every``-th sample of a day is used. Raises
-    DatasetError that names what is missing or odd.
+    An eye is enlarged to the scale of the crops of the gaze package and histogram equalised; what
+    the published picture does not show is its repeated border. The gaze is the mean of both eyes.
+    ``file`` is the left eye, because the set has no faces: use it for ``dilated_net``. ``tracker``
+    is not used. ``test`` are the people of the split ``test``; by default it has the last fifth.
+    Every ``every``-th sample of a day is used.
     """
-    people = folders_of(source, "p[0-9][0-9]", _WANTED)
-    splits = splits_of(people, source, test)
+    people = folders_of(job.source, "p[0-9][0-9]", _WANTED)
+    splits = splits_of(people, job.source, job.test)
     with Conversion(
-        out, report, name="MPIIGaze, normalised", licence="CC BY-NC-SA 4.0", module=__name__
+        job.out, job.report, name="MPIIGaze, normalised", licence="CC BY-NC-SA 4.0", module=__name__
     ) as made:
         for person in people:
-            days = sorted((source / person).glob("day*.mat"))
+            days = sorted((job.source / person).glob("day*.mat"))
             if not days:
-                raise DatasetError(f"{source / person} has no day01.mat: {_WANTED}")
+                raise DatasetError(f"{job.source / person} has no day01.mat: {_WANTED}")
             for day in days:
                 images, gazes = _read_day(day)
-                for k in every_nth(range(len(gazes)), every):
+                for k in every_nth(range(len(gazes)), job.every):
                     left, right = (equalised_eye(image[k]) for image in images)
                     yaw, pitch = geometry.yaw_pitch(gazes[k])
                     made.add(

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception.errors import shortened
-from face_perception.faces import FaceTracker
 from face_perception.files import read_regular
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     affect_crop,
     every_nth,
-    quiet,
     refuse_test,
 )
 from face_perception.learning.data.dataset import DatasetError
@@ -55,31 +53,22 @@ class _Utterance:
     expression: str
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the utterances in ``source`` to ``out``, with the published split.
 
     Each frame has the labels of its utterance. Arousal a from 0 to 1 becomes 2 a - 1, which leaves
     CCC as it is. The subject is the video. An utterance without a film is counted and left out: the
-    set is a list of web videos, and some are gone. ``test`` must be empty. Returns the number of
-    samples ``written``, and the numbers of those left out, by reason. Every ``every``-th frame is
-    used. Raises DatasetError that names what is missing or odd.
+    set is a list of web videos, and some are gone. ``test`` must be empty. Every ``every``-th frame
+    is used.
     """
-    refuse_test(test, "OMG-Emotion")
-    utterances = list(_utterances(source))
-    films = {(film.parent.name, film.name): film for film in sorted(source.rglob("*.mp4"))}
+    refuse_test(job.test, "OMG-Emotion")
+    utterances = list(_utterances(job.source))
+    films = {(film.parent.name, film.name): film for film in sorted(job.source.rglob("*.mp4"))}
     if not any((one.video, one.name) in films for one in utterances):
-        raise DatasetError(f"{source} has no film of the utterances: {_WANTED}")
+        raise DatasetError(f"{job.source} has no film of the utterances: {_WANTED}")
     with Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="OMG-Emotion",
         licence="CC BY-NC-SA 3.0 (labels); the web videos are their owners'",
         module=__name__,
@@ -91,9 +80,9 @@ def convert(
                 continue
             clip = f"{one.video}/{Path(one.name).stem}"
             with FrameReader(film) as frames:
-                for k, frame in every_nth(enumerate(frames), every):
+                for k, frame in every_nth(enumerate(frames), job.every):
                     with made.unless_missing():
-                        crop = affect_crop(tracker, frame.image)
+                        crop = affect_crop(job.tracker, frame.image)
                         made.add(
                             {"file": crop},
                             subject=one.video,

@@ -7,17 +7,15 @@ basic/Image/aligned/train_00001_aligned.jpg is the picture.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from face_perception.faces import FaceTracker
 from face_perception.learning.data.converting import (
     Conversion,
-    Report,
+    Job,
     drawn_share,
     every_nth,
     numbers,
-    quiet,
     read_rows,
     refuse_test,
 )
@@ -38,33 +36,23 @@ _ORDER = (None, "surprised", "scared", "disgusted", "happy", "sad", "angry", "ne
 _VALIDATION = 0.1  # share of the training part that is for validation
 
 
-def convert(
-    source: Path,
-    out: Path,
-    *,
-    tracker: FaceTracker,
-    test: Sequence[str] = (),
-    every: int = 1,
-    report: Report = quiet,
-) -> Counter[str]:
+def convert(job: Job) -> Counter[str]:
     """Writes the aligned pictures in ``source`` (the folder basic, or the one that has it).
 
     The split ``test`` is the published one; a tenth of the published training part, drawn by the
     name of the picture, is for validation. ``test`` must be empty. People are not known: each
-    picture is a subject. Returns the number of samples ``written``, and the numbers of those left
-    out, by reason. Every ``every``-th picture is used. Raises DatasetError that names what is
-    missing or odd.
+    picture is a subject. Every ``every``-th picture is used.
     """
-    refuse_test(test, "RAF-DB")
-    basic = source / "basic" if (source / "basic").is_dir() else source
+    refuse_test(job.test, "RAF-DB")
+    basic = job.source / "basic" if (job.source / "basic").is_dir() else job.source
     conversion = Conversion(
-        out,
-        report,
+        job.out,
+        job.report,
         name="RAF-DB, single labels",
         licence="for non-commercial research only (terms of the authors of RAF-DB)",
         module=__name__,
     )
-    return write_pictures(every_nth(_pictures(basic), every), tracker, conversion)
+    return write_pictures(every_nth(_pictures(basic), job.every), job.tracker, conversion)
 
 
 def _pictures(basic: Path) -> Iterator[LabelledPicture]:
