@@ -34,7 +34,8 @@ def conv(x: Array, kernel: Array, stride: int = 1) -> Array:
     sizes = kernel.shape[2:]
     padded = np.pad(x, [(0, 0), *((size // 2, size // 2) for size in sizes)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, sizes, axis=(1, 2, 3))
-    return np.einsum("cthwijk,ocijk->othw", windows[:, :, ::stride, ::stride], kernel)
+    found = np.tensordot(windows[:, :, ::stride, ::stride], kernel, ((0, 4, 5, 6), (1, 2, 3, 4)))
+    return np.moveaxis(found, -1, 0)
 
 
 def pool(x: Array, axes: tuple[int, ...]) -> Array:
