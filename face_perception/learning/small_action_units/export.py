@@ -7,7 +7,14 @@ from torch import nn
 
 from face_perception.faces import ALIGNED_SIDE
 from face_perception.learning.onnx_export import to_onnx
-from face_perception.learning.small_action_units.network import CODES, SmallActionUnits, small_faces
+from face_perception.learning.small_action_units.network import (
+    CODES,
+    FEATURES,
+    GRAY,
+    SmallActionUnits,
+    gradient_histograms,
+    mirror_weights,
+)
 
 INPUT, OUTPUT = "face", "intensity"
 
@@ -30,23 +37,32 @@ REAL_PEOPLE: dict[int, tuple[float, float]] = {
 
 
 class _Graph(nn.Module):
-    """The model for inference: takes aligned faces as ``faces.aligned_face`` cuts them."""
+    """The model for inference: takes aligned faces as ``faces.aligned_face`` cuts them.
 
-    chosen: torch.Tensor
-    zero: torch.Tensor
-    one: torch.Tensor
+    It gives what the network gives, in a quarter of the steps: one convolution makes the small gray
+    face, and one linear layer has the scale of the features, the mean over the mirror image and the
+    scale of the intensities.
+    """
 
+    @torch.no_grad()
     def __init__(self, network: SmallActionUnits) -> None:
         super().__init__()
-        self.network = network
-        zero, one = zip(*REAL_PEOPLE.values(), strict=True)
-        self.register_buffer("chosen", torch.tensor([CODES.index(code) for code in REAL_PEOPLE]))
-        self.register_buffer("zero", torch.tensor(zero))
-        self.register_buffer("one", torch.tensor(one))
+        self.small = nn.Conv2d(3, 1, 2, stride=2)
+        gray = torch.tensor(GRAY).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+        self.small.weight = nn.Parameter(gray / 4 / 127.5)
+        self.small.bias = nn.Parameter(torch.tensor([-1.0]))
+        chosen = [CODES.index(code) for code in REAL_PEOPLE]
+        zero, one = torch.tensor(list(REAL_PEOPLE.values()), dtype=torch.float64).T
+        weights = (network.output.weight.double() / network.spread)[chosen]
+        bias = network.output.bias.double()[chosen] - weights @ network.mean.double()
+        weights = (weights + mirror_weights(weights)) / 2
+        self.output = nn.Linear(FEATURES, len(chosen))
+        self.output.weight = nn.Parameter((weights / (one - zero)[:, None]).float())
+        self.output.bias = nn.Parameter(((bias - zero) / (one - zero)).float())
 
     def forward(self, face: torch.Tensor) -> torch.Tensor:
-        found = self.network(small_faces(face))[:, self.chosen]
-        return (found - self.zero) / (self.one - self.zero)
+        found: torch.Tensor = self.output(gradient_histograms(self.small(face)))
+        return found
 
 
 def small_action_units_onnx(network: SmallActionUnits) -> bytes:

@@ -19,15 +19,27 @@ from face_perception.faces import ALIGNED_SIDE
 # wide as people's, rendered faces raise the lids a little; and without 29, 43 and 45.
 CODES = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 20, 22, 24, 25, 26, 27, 28)
 SIDE = ALIGNED_SIDE // 2  # of the image that the model sees, pixels
-# A cell of a histogram has _CELL pixels on each side, and the next one begins after _STEP.
-_DIRECTIONS, _CELL, _STEP = 8, 8, 4
-_CELLS = (SIDE - _CELL) // _STEP + 1
+# A cell of a histogram has 2x2 blocks of _BLOCK pixels on each side, and shares them with the next.
+_DIRECTIONS, _BLOCK = 8, 4
+_CELLS = SIDE // _BLOCK - 1
 FEATURES = _DIRECTIONS * _CELLS * _CELLS
 # Gray levels of red, green and blue (ITU-R BT.601).
-_GRAY = (0.299, 0.587, 0.114)
+GRAY = (0.299, 0.587, 0.114)
 # Added to contrasts, so that flat parts do not count: of a face (gray levels from -1 to 1), and of
 # the gradients in 3x3 cells (standard deviations of the gray levels of the face).
 _FLAT_FACE, _FLAT_CELLS = 0.04, 0.03
+
+
+def _gradient_kernels() -> torch.Tensor:
+    """Returns the kernels [K, 1, 3, 3] of the gradients in each direction."""
+    kernels = torch.zeros(_DIRECTIONS, 1, 3, 3)
+    for k in range(_DIRECTIONS):
+        angle = 2 * math.pi * k / _DIRECTIONS
+        kernels[k, 0, 1, 2], kernels[k, 0, 2, 1] = math.cos(angle), math.sin(angle)
+    return kernels - kernels.flip(-1, -2)
+
+
+_KERNELS = _gradient_kernels()
 
 
 class SmallActionUnits(nn.Module):
@@ -53,10 +65,8 @@ class SmallActionUnits(nn.Module):
 
 
 def small_faces(aligned: torch.Tensor) -> torch.Tensor:
-    """Returns aligned faces [N, 3, 112, 112], RGB from 0 to 255, as gray ones [N, 1, 56, 56], -1 to
-    1.
-    """
-    gray = (aligned * aligned.new_tensor(_GRAY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    """Returns RGB faces [N, 3, 112, 112], 0 to 255, as gray ones [N, 1, 56, 56], -1 to 1."""
+    gray = (aligned * aligned.new_tensor(GRAY).view(1, 3, 1, 1)).sum(1, keepdim=True)
     return functional.avg_pool2d(gray, 2) / 127.5 - 1
 
 
@@ -67,13 +77,18 @@ def gradient_histograms(faces: torch.Tensor) -> torch.Tensor:
     """
     faces = faces - faces.mean((1, 2, 3), keepdim=True)
     faces = faces / (faces.square().mean((1, 2, 3), keepdim=True).sqrt() + _FLAT_FACE)
-    right = faces[..., 1:-1, 2:] - faces[..., 1:-1, :-2]
-    down = faces[..., 2:, 1:-1] - faces[..., :-2, 1:-1]
-    angles = [2 * math.pi * k / _DIRECTIONS for k in range(_DIRECTIONS)]
-    along = [functional.relu(right * math.cos(a) + down * math.sin(a)) for a in angles]
+    strength = functional.relu(functional.conv2d(faces, _KERNELS.to(faces)))
     # The border has no gradients.
-    strength = functional.pad(torch.cat(along, 1), (1, 1, 1, 1))
-    cells = functional.avg_pool2d(strength, _CELL, _STEP)
+    blocks = functional.avg_pool2d(strength, _BLOCK, padding=1)
+    cells = functional.avg_pool2d(blocks, 2, 1)
     energy = functional.pad(cells.square().sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
     near = functional.avg_pool2d(energy, 3, 1).sqrt()
     return (cells / (near + _FLAT_CELLS)).flatten(1)
+
+
+def mirror_weights(weights: torch.Tensor) -> torch.Tensor:
+    """Weights [K, F] of the features of a face, as weights of those of its mirror image."""
+    by_cell = weights.unflatten(1, (_DIRECTIONS, _CELLS, _CELLS))
+    # The mirror image of the direction a is pi - a.
+    mirrored = [(_DIRECTIONS // 2 - k) % _DIRECTIONS for k in range(_DIRECTIONS)]
+    return by_cell[:, mirrored].flip(-1).flatten(1)
