@@ -28,6 +28,8 @@ def describe_fit(fit: CalibrationFit, prior: EstimatorPrior) -> str:
             f"; with five targets, which also measure the gain, by about "
             f"{_degrees(prior.residual_with_gain)}"
         )
+    if fit.left_out:
+        text += f". One target was left out: {fit.left_out}"
     return text
 
 

@@ -34,6 +34,14 @@ class CalibrationRefused(InputError):
     """
 
 
+class TargetRefused(CalibrationRefused):
+    """The samples are not good enough because of one target; ``target`` is its index."""
+
+    def __init__(self, message: str, target: int) -> None:
+        super().__init__(message)
+        self.target = target
+
+
 @dataclass(frozen=True, slots=True)
 class CalibrationSamples:
     """Samples of one person's gaze, in order of time.
@@ -72,6 +80,13 @@ class CalibrationSamples:
             np.asarray(truths, np.float64).reshape(-1, 2),
             np.zeros(count, np.int_) if targets is None else np.asarray(targets, np.int_),
             np.full((count, 3), np.nan) if lids is None else np.asarray(lids, float).reshape(-1, 3),
+        )
+
+    def without(self, target: int) -> CalibrationSamples:
+        """Returns the samples without those of one ``target``."""
+        keep = self.targets != target
+        return CalibrationSamples(
+            self.estimates[keep], self.truths[keep], self.targets[keep], self.lids[keep]
         )
 
     def plausible(self, prior: EstimatorPrior) -> npt.NDArray[np.bool_]:
@@ -119,28 +134,33 @@ def degrees(angle: float) -> str:
 def check_plausible(
     samples: CalibrationSamples, prior: EstimatorPrior, names: Sequence[str]
 ) -> None:
-    """Raises CalibrationRefused if the gaze at a target is too far off to be a look at it."""
+    """Raises TargetRefused if the gaze at a target is too far off to be a look at it."""
     plausible = samples.plausible(prior)
     for target in np.unique(samples.targets):
         of_target = samples.targets == target
         if plausible[of_target].mean() >= 0.5:
             continue
         off = samples.truths[of_target] - samples.estimates[of_target]
-        raise CalibrationRefused(
+        raise TargetRefused(
             f"the gaze is {degrees(float(np.linalg.norm(np.median(off, axis=0))))} away from "
             f"{named(target, names)}, more than between any two people: look at the target, and "
-            "check its position, camera_info and the frame"
+            "check its position, camera_info and the frame",
+            int(target),
         )
 
 
-def steady(samples: CalibrationSamples) -> tuple[npt.NDArray[np.bool_], list[RobustCentre]]:
+def steady(
+    samples: CalibrationSamples, names: Sequence[str]
+) -> tuple[npt.NDArray[np.bool_], list[RobustCentre]]:
     """Returns which samples [N] are near the centre of their target's samples, and the centres.
 
-    Raises CalibrationRefused if the person looked elsewhere, at two places, or unsteadily.
+    Raises CalibrationRefused if the person looked elsewhere, at two places, or unsteadily:
+    TargetRefused if it was at one of several targets.
     """
     near = np.zeros(len(samples.targets), np.bool_)
     offsets = samples.truths - samples.estimates
-    parts = [np.flatnonzero(samples.targets == t) for t in np.unique(samples.targets)]
+    targets = np.unique(samples.targets)
+    parts = [np.flatnonzero(samples.targets == t) for t in targets]
     centres = [robust_centre(offsets[part]) for part in parts]
     for part, found in zip(parts, centres, strict=True):
         near[part] = found.near
@@ -149,16 +169,15 @@ def steady(samples: CalibrationSamples) -> tuple[npt.NDArray[np.bool_], list[Rob
         about = offsets.copy()
         for part, found in zip(parts, centres, strict=True):
             about[part] -= found.at
-        looked = [offsets if len(parts) == 1 else about]
-    else:
-        looked = [offsets[part] for part in parts]
-    for part_offsets in looked:
-        apart = distance_between_places(part_offsets, _MIN_FOR_TWO)
+        apart = distance_between_places(offsets if len(parts) == 1 else about, _MIN_FOR_TWO)
         if apart > 0:
-            raise CalibrationRefused(
-                f"the person looked at two places, {degrees(apart)} apart: keep looking at the "
-                "target"
-            )
+            raise CalibrationRefused(_two_places(apart, "the target"))
+    else:
+        for target, part in zip(targets, parts, strict=True):
+            apart = distance_between_places(offsets[part], _MIN_FOR_TWO)
+            if apart > 0:
+                where = named(target, names) if len(parts) > 1 else "the target"
+                raise TargetRefused(_two_places(apart, where), int(target))
     elsewhere = 1 - float(near.mean())
     if elsewhere > _MAX_ELSEWHERE:
         raise CalibrationRefused(
@@ -172,6 +191,10 @@ def steady(samples: CalibrationSamples) -> tuple[npt.NDArray[np.bool_], list[Rob
             "look steadily, come nearer, or give the face more light"
         )
     return near, centres
+
+
+def _two_places(apart: float, target: str) -> str:
+    return f"the person looked at two places, {degrees(apart)} apart: keep looking at {target}"
 
 
 def means_of(samples: CalibrationSamples, near: npt.NDArray[np.bool_]) -> TargetMeans:
