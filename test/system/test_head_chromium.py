@@ -66,7 +66,7 @@ def test_the_page_follows_a_node_with_another_renderer(browser: Browser) -> None
     picture = np.zeros((64, 64, 3), np.uint8)
     stages: list[tuple[np.ndarray | None, dict[str, tuple[str, bytes]], str]] = [
         (None, head_files(), "note.textContent.includes('three.js is missing')"),
-        (picture, {}, "window.stats && stats.drawn > 0 && !headProblem"),
+        (picture, {}, "window.stats && stats.drawn > 0 && !problem"),
         (None, with_three(), "window.stats && stats.drawn > 0 && head !== null"),
         (picture, {}, "window.stats && stats.drawn > 0 && head === null"),
     ]
