@@ -22,6 +22,7 @@ from waits import scaled
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+LONGEST_ANSWER = 120  # seconds: a page does not answer while it compiles shaders without a GPU
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed here")
 
 
@@ -66,7 +67,7 @@ class Browser:
         number = next(self._ids)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._socket.recv(timeout=scaled(30)))
+            message = json.loads(self._socket.recv(timeout=scaled(LONGEST_ANSWER)))
             if message.get("id") == number:
                 assert "error" not in message, message
                 return message["result"]

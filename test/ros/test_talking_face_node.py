@@ -196,11 +196,12 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
     samples, rate = hello()
     silent = stamps(frames)[-1]
     found = fresh(peer, values)
-    dry = ""
+    dry, shown = "", 0
     end = time.monotonic() + scaled(120)
-    while found["ran dry"] != dry:
-        # Repeats where this process was delayed in the middle of a word: no fault of the node.
-        assert time.monotonic() < end, "a computer that is too busy to send speech"
+    while found["ran dry"] != dry or shown <= 30:
+        # Repeats where this process was delayed in the middle of a word, or the node had no time to
+        # show the face: no fault of the node.
+        assert time.monotonic() < end, "a computer that is too busy to speak, or to show the face"
         dry, known = found["ran dry"], len(states)
         sound.clear()
         speaker.say(samples, rate)
@@ -208,6 +209,8 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
         went = [State.STATE_IDLE, State.STATE_SPEAKING, State.STATE_IDLE]
         assert [s.state for s in states[-3:]] == went
         found = fresh(peer, values)
+        first, last = stamps(sound)[[0, -1]]
+        shown = int(((stamps(frames) > first + 0.2) & (stamps(frames) < last - 0.3)).sum())
 
     # The sound is the speech at 48 kHz without gaps. Its stamps are the times of playing.
     heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
@@ -237,7 +240,6 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
     before = moved[seen < silent]
     print(f"{len(during)} frames, moved {np.percentile(during, 90):.1f}, before {before.max():.1f}")
     assert np.percentile(during, 90) > 3 * before.max()
-    assert len(during) > 30, "those that would be out of time are not shown"
     assert float(found["rendered (fps)"]) > 0
     assert float(found["delivered (fps)"]) > 0
     assert found["late chunks"] == "0"
