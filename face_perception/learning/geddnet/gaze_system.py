@@ -23,6 +23,7 @@ from face_perception.learning.geddnet.export import (
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.geddnet.tensorflow_variables import VariablesError
+from face_perception.learning.import_arguments import add_name
 from face_perception.learning.torch_checkpoint import CheckpointError, check_system, system_of
 
 # Largest deviation of the folded graph from the published network, in radians.
@@ -54,9 +55,7 @@ class GazeSystem:
             help="a TensorFlow checkpoint (needs tensorflow), or an .npz file with its "
             f"{self.variables} variables",
         )
-        parser.add_argument(
-            "--name", default=self.model, help=f"name of the model; default: {self.model}"
-        )
+        add_name(parser, self.model)
         parser.add_argument(
             "--licence",
             default=self.licence,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
+from face_perception.learning.import_arguments import add_name
 from face_perception.learning.lr_asd.export import CROPS, lr_asd_build
 from face_perception.learning.lr_asd.network import LRASD
 from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint, require_system
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or lower_face, as finetuning_TalkSet.model (default: lower_face if the name of the file "
         "has TalkSet in it, else face)",
     )
-    parser.add_argument("--name", default="lr_asd", help="name of the model (default: lr_asd)")
+    add_name(parser, "lr_asd")
 
 
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:

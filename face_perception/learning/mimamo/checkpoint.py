@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
+from face_perception.learning.import_arguments import add_name
 from face_perception.learning.mimamo.export import appearance_build, features_by, two_stream_build
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.mimamo.stream_export import stream_builds
@@ -43,11 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the ResNet-50 of FER+ (resnet50_ferplus_dag.pth, .npz)",
     )
-    parser.add_argument(
-        "--name",
-        default="mimamo",
-        help="name of the model; others are NAME_released and NAME_appearance (default: mimamo)",
-    )
+    add_name(parser, "mimamo", "others are NAME_released and NAME_appearance")
 
 
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:

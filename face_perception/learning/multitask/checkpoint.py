@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
+from face_perception.learning.import_arguments import add_name
 from face_perception.learning.multitask.export import AVERAGES, CNN_THRESHOLDS, cnn_build
 from face_perception.learning.multitask.network import AU, Multitask
 from face_perception.learning.torch_checkpoint import (
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the published evaluation does (default: logits)",
     )
     add_thresholds(parser, "those published with the weights")
-    parser.add_argument("--name", default="multitask", help="name; default: multitask")
+    add_name(parser, "multitask")
 
 
 def add_thresholds(parser: argparse.ArgumentParser, default: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
+from face_perception.learning.import_arguments import add_name
 from face_perception.learning.multitask.checkpoint import add_thresholds
 from face_perception.learning.multitask.export import RNN_THRESHOLDS, over_time_build, trunk_build
 from face_perception.learning.multitask.network import HEADS, RecurrentMultitask
@@ -35,11 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of frames of a window, as the checkpoint was trained (default: 32)",
     )
     add_thresholds(parser, "those published for this window")
-    parser.add_argument(
-        "--name",
-        default="multitask_rnn",
-        help="name of the model; its trunk is NAME_trunk (default: multitask_rnn)",
-    )
+    add_name(parser, "multitask_rnn", "its trunk is NAME_trunk")
 
 
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
