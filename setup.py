@@ -96,7 +96,7 @@ setup(
         "lsl": listed("tools/lsl.txt"),
         # To show the talking face to browsers far away, by WebRTC.
         "calls": listed("tools/calls.txt"),
-        # What the talking face needs beside: each only where it is asked for, and said if missing.
+        # What parts of the talking face need; an error names the package if it is missing.
         "avatar": listed("tools/avatar.txt"),
     },
     entry_points={"console_scripts": ["face-perception = face_perception.cli:main"]},

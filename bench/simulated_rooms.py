@@ -28,7 +28,7 @@ class Room:
     """A room with a robot and a person.
 
     ``echo`` and ``voice`` are impulse responses [N] at 16 kHz from the loudspeaker and from the
-    person to the microphone; ``delay`` (seconds) is that of the echo besides. The clock of the
+    person to the microphone; ``delay`` (seconds) is added to the echo. The clock of the
     microphone counts ``clock`` seconds in one true second. ``loudness`` is the RMS of the echo,
     ``noise`` that of the noise. The loudspeaker bends its sound by ``drive`` (of a sample that is
     as loud as speech on average) and ``asymmetry``, and has a band from ``low`` to ``high`` hertz.

@@ -41,7 +41,7 @@ def write_film(folder: Path, tracker: FaceTracker, seconds: float) -> Path:
 def painted_videos(folder: Path, frames: int = 26) -> TalkingVideos:
     """Returns one clip in each split, of a painted face whose mouth opens with the sound.
 
-    What is kept beside the faces is kept beside ``folder``.
+    Files that a test keeps with the faces go into ``folder`` / faces.
     """
     clips = tuple(painted_clip(split, k, frames) for k, split in enumerate(SPLITS))
     return TalkingVideos(DataSource(folder, *ABOUT.values()), folder / "faces", clips)

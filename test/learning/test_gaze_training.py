@@ -133,7 +133,7 @@ def test_images_have_the_values_that_were_written(
         (b"", "is empty"),
     ],
 )
-def test_an_image_that_is_none_is_named_with_the_reason(
+def test_a_file_that_is_not_an_image_is_named_with_the_reason(
     folder: Path, content: bytes, said: str
 ) -> None:
     found = dataset.read(folder)

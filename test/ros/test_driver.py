@@ -342,7 +342,7 @@ def test_camera_info_is_published_from_a_calibration(
     peer.until(lambda: infos[-1].header.stamp in [m.header.stamp for m in raw])
 
 
-def test_a_calibration_that_is_none_is_named(start: Start, picture: Path, tmp_path: Path) -> None:
+def test_a_file_without_calibration_is_named(start: Start, picture: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("hello: world\n")
     node = start("camera", source=str(picture), camera_info_file=str(bad))

@@ -30,7 +30,7 @@ def subscribe_latched(peer: Peer, got: list[String]) -> None:
 
 
 @pytest.mark.parametrize("order", ["sent before", "subscribed before"])
-def test_what_was_sent_before_is_had_where_it_is_kept(order: str, sender: Peer, peer: Peer) -> None:
+def test_a_latched_subscription_gets_earlier_messages(order: str, sender: Peer, peer: Peer) -> None:
     profile = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     got: list[String] = []
 

@@ -41,7 +41,7 @@ class Device(ModuleType):
         self._initialize()
 
     def _initialize(self) -> None:
-        assert self.open == 0, "PortAudio must not begin anew under an open stream"
+        assert self.open == 0, "PortAudio must not start again while a stream is open"
         self._listed = self.plugged
 
     def _terminate(self) -> None:
@@ -163,7 +163,7 @@ def test_a_loudspeaker_that_was_asked_for(made: Callable[..., Any]) -> None:
     with pytest.raises(AudioDeviceError):  # by the old list of devices
         AudioOutput(PlaybackQueue(RATE), AudioClock(), "device")
     again = AudioOutput(PlaybackQueue(RATE), AudioClock(), "device")
-    assert again.description.startswith("USB speaker"), "who tries anew finds it"
+    assert again.description.startswith("USB speaker"), "another try finds it"
     again.close()
     stage = made(True, "device")
     stage.device.plugged = False

@@ -229,4 +229,4 @@ def test_while_busy_a_gap_does_not_run_the_appearance_network() -> None:
     often = Mimamo[int](networks, MimamoSettings(appearance_every=8, look_ahead=0))
     for k, stamp in enumerate(stamps):
         often.estimate(k, stamp, [crops[k]], busy=True)
-    assert often.appearance_runs == 4, "when told how often, it begins anew with a look"
+    assert often.appearance_runs == 4, "with a fixed rate, it starts with a look"

@@ -84,7 +84,7 @@ def test_a_session_is_a_rosbag2_recording_with_its_facts(tmp_path: Path) -> None
     assert (record["label"], record["reason"]) == ("test", "it was stopped")
     assert (record["messages"], record["dropped"], record["markers"]) == (5, 0, 1)
     with (folder / "markers.csv").open(newline="") as file:
-        # A spreadsheet shall not read a label as a formula.
+        # A spreadsheet must not read a label as a formula.
         assert list(csv.reader(file))[1] == [f"{START + 1:.6f}", "'=begin, now", "service"]
     assert read(folder) == ([f"message {n}" for n in range(5)], False)
     from rosbags.interfaces import QosDurability
