@@ -10,7 +10,6 @@ from face_perception.speech import blendshapes_of
 from face_perception.types import BLENDSHAPES, FloatArray
 
 TURNS = ("gaze_yaw", "gaze_pitch", "head_yaw", "head_pitch", "head_roll")
-FACE_NUMBERS = len(BLENDSHAPES) + len(TURNS)
 
 # Turns of the eyes in the head at which the lids' blendshapes are 1, radians: to a side, up, down.
 _LOOK_SIDE, _LOOK_UP, _LOOK_DOWN = 0.61, 0.28, 0.40

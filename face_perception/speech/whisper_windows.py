@@ -23,7 +23,6 @@ WINDOW = 10  # states for an image
 BEFORE = 4  # of these, states before the time of the image
 BLOCK = 30 * RATE  # samples that the encoder takes at once
 BLOCK_FRAMES = BLOCK // HOP
-_BLOCK_STEPS = 30 * STEP_RATE
 _STEP = RATE // STEP_RATE
 # log10 of the largest power in speech at a usual level: 0.97 to 1.06 in three recordings.
 _USUAL_PEAK = 1.0

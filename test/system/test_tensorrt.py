@@ -133,7 +133,6 @@ def test_what_is_used_of_tensorrt_is_there(api: TensorRT) -> None:
 
     theirs = {
         ours.Network: "INetworkDefinition",
-        ours.Tensor: "ITensor",
         ours.Profile: "IOptimizationProfile",
         ours.TimingCache: "ITimingCache",
         ours.Config: "IBuilderConfig",

@@ -16,16 +16,9 @@ from face_perception.inference.tensorrt.jetpack import find_jetpack, install_hin
 MODULES = ("tensorrt", "tensorrt_rtx")
 
 
-class Tensor(Protocol):
-    name: str
-    shape: Sequence[int]
-
-
 class Network(Protocol):
     num_inputs: int
     num_layers: int
-
-    def get_input(self, index: int, /) -> Tensor: ...
 
 
 class Profile(Protocol):

@@ -33,8 +33,6 @@ FACES, MFCC, OUTPUT = "faces", "mfcc", "speaking"
 # detector's box, 0.2 of it below its middle. That the aligned face fits the box is our estimate.
 CROPS = {"face": (24, 24, 112), "lower_face": (41, 63, 78)}
 
-_MOST_FACES = 8  # largest batch that TensorRT engines are built for
-
 
 class _Folded(nn.Module):
     """A block for inference: pictures [N * T, C, H, W], T to a clip -> the same with more C."""

@@ -20,15 +20,13 @@ COLOURS: dict[str, Colour] = {
     "grey": (0.26, 0.25, 0.24),
     "white": (0.55, 0.54, 0.52),
 }
-# Form of a haircut: length in metres, how far it stands off, curl (radius and turns), and parting.
-STYLES = ("shaved", "short", "medium", "bob", "long", "tied", "afro", "curly", "bald")
 
 
 @dataclass(frozen=True, slots=True)
 class HairStyle:
     """Lengths in metres. ``brows`` are height (metres), thickness, arch and length (about 1)."""
 
-    style: str
+    style: str  # shaved, short, medium, bob, long, tied, afro, curly, bald
     colour: Colour
     length: float
     curl: float  # 0 straight to 1
