@@ -41,11 +41,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import mitsuba as mi
 import numpy as np
 import numpy.typing as npt
-import trimesh
 from PIL import Image
+
+try:
+    import mitsuba as mi
+    import trimesh
+except ImportError as error:
+    raise SystemExit(f"{error}: the text at the top of {__file__} says how to install it") from None
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
