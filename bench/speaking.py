@@ -395,7 +395,7 @@ def with_noise(sound: Array, decibels: float) -> Array:
 
 
 def score_grid(folder: Path, cache: Path | None) -> None:
-    """Returns real lips with their own sound, with that of the next speaker, and with silence."""
+    """Scores real lips with their own sound, with that of the next speaker, and with silence."""
     from bench.accuracy.lips import read_sound
     from face_perception.media import FrameReader
 

@@ -14,7 +14,7 @@ Bins = Sequence[Mapping[str, float]]
 
 
 def series_of(details: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Bins]]:
-    """Returns each list of bins (``said``, ``seen``, ``n``) in a run's details, with its name."""
+    """Yields each list of bins (``said``, ``seen``, ``n``) in a run's details, with its name."""
     for key, value in details.items():
         label = f"{name}: {key}" if name else key
         if isinstance(value, Mapping):

@@ -54,7 +54,7 @@ def face(**changes: Any) -> types.Face:
 
 
 def same(a: Any, b: Any) -> None:
-    """Returns whether both are equal in each field, to the precision of float32."""
+    """Checks that both are equal in each field, to the precision of float32."""
     assert type(a) is type(b)
     for field in dataclasses.fields(a):
         x, y = getattr(a, field.name), getattr(b, field.name)
@@ -387,9 +387,7 @@ def test_states_are_those_of_the_message(states: Any, message: Any, prefix: str)
 
 
 def nothing_known(value: Any) -> None:
-    """Returns whether all numbers are NaN, all texts empty, all flags false, and all states
-    UNKNOWN.
-    """
+    """Checks that all numbers are NaN, texts empty, flags false, and states UNKNOWN."""
     for field in dataclasses.fields(value):
         found = getattr(value, field.name)
         if field.name in ("yaw_gain", "pitch_gain"):

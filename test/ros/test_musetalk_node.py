@@ -64,13 +64,13 @@ class Seen:
         return int(self.values().get(f"lips, {what}", 0))
 
     def heard_on_time(self) -> None:
-        """Returns whether the sound was played without interruption."""
+        """Checks that the sound was played without interruption."""
         heard = sum(len(m.samples) for m in self.sound) / 48_000
         times = sum(s.state == State.STATE_SPEAKING for s in self.states)
         assert abs(heard - times * len(self.samples) / self.rate) < 0.5 * times
 
     def kept_coming(self, fps: float) -> None:
-        """Returns whether most frames were shown. Late frames are dropped."""
+        """Checks that most frames were shown. Late frames are dropped."""
         at = stamps(self.frames)
         print(f"{len(at)} frames in {at[-1] - at[0]:.1f} s")
         assert len(at) > 0.7 * fps * (at[-1] - at[0])

@@ -106,7 +106,7 @@ def test_rows_of_a_table_have_as_many_cells_as_its_header(page: Path) -> None:
 
 
 def shell_lines(page: Path) -> Iterator[str]:
-    """Returns the commands of a page: in shell blocks and in code within sentences."""
+    """Yields the commands of a page: in shell blocks and in code within sentences."""
     text = page.read_text()
     for block in re.findall(r"```bash\n(.*?)```", text, re.S):
         yield from block.replace("\\\n", " ").splitlines()
