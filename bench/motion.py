@@ -161,7 +161,7 @@ def phases(faces: list[FaceCrop], seconds: float) -> None:
 
 
 def with_statistics(network: nn.Module, example: Callable[[], object]) -> None:
-    """Returns the network with random weights and the normalisation statistics of ``example``."""
+    """Gives a network the normalisation statistics of what ``example()`` runs through it."""
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = None
