@@ -123,14 +123,14 @@ def write_looks(path: Path) -> None:
 
 
 def make_lens(data: Path) -> None:
-    """The astronaut with two calm pictures and a smile, as one of the people who face the lens."""
+    """Writes two calm pictures and a smile of the astronaut, as a person who faces the lens."""
     for number, name in enumerate(("NE1", "NE2", "HA1")):
         face = cv2.resize(photo("astronaut")[number:300, 90:380], (256, 256))
         save(data / "jaffe" / f"AA.{name}.{number}.tiff", face)
 
 
 def make_fitted(data: Path) -> None:
-    """The astronaut, labelled with a head that is turned by 0.2 rad to the image's right."""
+    """Writes the astronaut, labelled with a head that is turned by 0.2 rad to the image's right."""
     folder = data / "PRNet" / "TestImages" / "AFLW2000"
     save(folder / "image00001.jpg", photo("astronaut")[40:260, 110:340])
     scipy.io.savemat(folder / "image00001.mat", {"Pose_Para": np.array([[0.0, -0.2, 0.0]])})

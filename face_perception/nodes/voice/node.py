@@ -130,7 +130,10 @@ class VoiceNode(PerceptionNode[VoiceParameters]):
         return response
 
     def _on_face_interrupted(self, since: float) -> None:
-        """A person or another program has stopped the talking face, at a ROS time in seconds."""
+        """Ends the texts of before ``since`` (ROS time, seconds), when the face was stopped.
+
+        A person or another program stopped it.
+        """
         # A text that came later, such as a reply to the person, is said.
         self._end_all("the talking face was interrupted", received_until=since, face_stopped=True)
 

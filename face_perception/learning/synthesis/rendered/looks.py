@@ -41,7 +41,7 @@ class Looks:
 
 
 def make_looks(head: HeadSurface, person: Person, worn: Worn, *, with_hair: bool = True) -> Looks:
-    """Without hair, the scalp is still painted in its colour."""
+    """Returns the looks of a person. Without hair, the scalp still has the colour of hair."""
     coarse, scale = neutral_points(head, person)
     fine = head.surface(coarse)
     shape = Shape(head, fine, head.surface.normals(fine), scale)

@@ -31,7 +31,7 @@ class HeadSurface:
 
     @classmethod
     def of(cls, parts: HumanParts, levels: int = 2, *, face_only: bool = False) -> HeadSurface:
-        """With ``face_only``, the surface has neither chest nor back of the head."""
+        """Returns the surface of a head; with ``face_only``, without chest and back of the head."""
         eyes = np.concatenate([parts.groups[f"helper-{side}-eye"].ravel() for side in "lr"])
         rest = parts.points - parts.points[np.unique(eyes)].mean(0)
         quads = parts.groups["body"]
