@@ -196,8 +196,15 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             now = self.ros_seconds()
             chunk = AudioChunk(now - chunk.duration, chunk.rate, chunk.samples, chunk.clipped)
         now = time.monotonic()
+        late = self._stream.late_chunks
         for segment in (*self._stream.poll(now), *self._stream.push_chunk(chunk, now)):
             self._process(segment)
+        if self._stream.late_chunks > late:
+            self.warn_throttled(
+                f"{self._input.topic}: a chunk is older than the audio before it: left out "
+                f"({self._stream.late_chunks} so far). Correct the stamps of the sender",
+                key="late audio",
+            )
 
     def _poll(self) -> None:
         for segment in self._stream.poll(time.monotonic()):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # Chunks that wait while a callback runs: 20 s of chunks of 10 ms. A speech synthesizer may send a
 # whole sentence at once.
 _DEPTH = 2000
+_CLOCK_SET = 600.0  # seconds between stamps, from which it is not audio that is missing
 _SAID = 10.0  # seconds for which the diagnostics say that audio was lost
 _GAP = 0.25  # seconds, or two chunks if that is longer; a larger gap between stamps is a loss
 
@@ -181,7 +182,13 @@ class AudioInput:
         """Tells of audio that is missing before a chunk, by the stamps."""
         gap = chunk.stamp - self._expected_stamp
         known = chunk.stamp > 0 and self._expected_stamp > 0
-        if known and gap > max(_GAP, 2 * chunk.duration):
+        if known and abs(gap) > _CLOCK_SET:
+            self._tell_loss(
+                f"the stamps have jumped by {gap:.0f} s: the clock of the sender was set, or there "
+                "are two senders",
+                0.0,
+            )
+        elif known and gap > max(_GAP, 2 * chunk.duration):
             self.missing_seconds += gap
             self._tell_loss(
                 f"{gap:.1f} s of audio are missing ({self.missing_seconds:.1f} s so far): the "

@@ -137,6 +137,13 @@ def test_audio_that_never_came_is_noticed_by_the_stamps(listener: Listener, peer
     assert audio.missing_seconds == pytest.approx(3.0)
     assert "/audio: 3.0 s of audio are missing" in audio.status
     assert audio.dropped_seconds == 0
+    for step, count in ((3600, 15), (-3000, 20)):  # the clock of the sender is set
+        sender.skip(10 * step)
+        sender.send(5)
+        spin(listener, lambda count=count: len(listener.chunks) == count)  # type: ignore[misc]
+        assert f"/audio: the stamps have jumped by {step} s: the clock" in audio.status
+    assert audio.missing_seconds == pytest.approx(3.0)
+    assert listener.holes == pytest.approx([3.0, 0.0, 0.0])
 
 
 def test_without_a_limit_nothing_is_dropped(listener: Listener, peer: Peer) -> None:
