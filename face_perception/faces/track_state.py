@@ -7,6 +7,7 @@ which tracks to keep.
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,7 +33,7 @@ _ON_FACE = 0.2
 # 12 people who talk, turn and cover their face. After a third of a second it is above 0.86 in 95 %
 # of cases, and above 0.84 if the light changes in strength, colour or direction.
 _ALIKE = 0.7
-_ANOTHER = 0.8
+ANOTHER = 0.8
 _CONFIRM = 0.3  # weight of a new detection in the certainty of a track
 _FAST = 0.05  # face sizes between two images, above which the next position is extrapolated
 _LOOK_AHEAD = 0.2  # seconds; longest extrapolation
@@ -56,6 +57,8 @@ class Track:
     pose: HeadPose | None = None
     eyes: EyeOpenness = field(default_factory=EyeOpenness)
     visibility: EyeVisibility = field(default_factory=EyeVisibility)
+    # Stamps and appearances of the last seconds, see ``CrossFades``.
+    appearances: deque[tuple[float, FloatArray]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.last_appearance = self.usual_appearance
@@ -117,8 +120,8 @@ def same_place(a: Track, b: Track) -> bool:
 def is_another_person(track: Track, appearance: FloatArray) -> bool:
     """Returns whether ``appearance`` differs from the last and from the usual one of a track."""
     return (
-        appearance_similarity(track.usual_appearance, appearance) < _ANOTHER
-        and appearance_similarity(track.last_appearance, appearance) < _ANOTHER
+        appearance_similarity(track.usual_appearance, appearance) < ANOTHER
+        and appearance_similarity(track.last_appearance, appearance) < ANOTHER
     )
 
 

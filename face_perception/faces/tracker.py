@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError, shortened
+from face_perception.faces.cross_fade import CrossFades
 from face_perception.faces.detector import (
     WHOLE_IMAGE,
     Detection,
@@ -217,6 +218,7 @@ class FaceTracker:
         """Forgets all faces. The counter of ids continues, unless ``restart_ids`` is true."""
         if restart_ids:
             self._count = 0
+        self._fades = CrossFades()
         self._tracks: list[Track] = []
         self._lost: list[Track] = []
         self._shape: tuple[int, ...] = ()
@@ -246,6 +248,7 @@ class FaceTracker:
         self._since_view += 1
         self._lost = [t for t in self._lost if frame.stamp - t.stamp <= _KEEP_LOST]
         before = self._tracks
+        self._fades.add(image, frame.stamp)
         any_lost = self._follow(image, frame.stamp)
         # Search once in each image. In a slow stream the whole image is due every time, so it
         # alternates with the other views.
@@ -325,6 +328,9 @@ class FaceTracker:
                 track = Track(landmarks, presence, stamp, seen, min(track.certainty, _NO_FACE))
             else:
                 update_track(track, landmarks, presence, seen, stamp)
+                if track.id and self._fades.has_faded(track, (image.shape[1], image.shape[0])):
+                    track.id = ""  # it does not come back
+                    track = Track(landmarks, presence, stamp, seen, min(track.certainty, _NO_FACE))
             self._tracks.append(track)
         for one, other in itertools.combinations(tuple(self._tracks), 2):
             if one in self._tracks and other in self._tracks and same_place(one, other):

@@ -125,6 +125,43 @@ def test_a_cut_to_another_person_begins_a_new_id(names, gap, tracker):
     assert seen[-1] == ["face_2"]
 
 
+def faded(tracker, pictures, seconds):
+    """Tracks pictures that fade into each other; returns the ids before and after, and all ids."""
+    ids, stamp = [], 0.0
+    for one, other in itertools.pairwise([pictures[0], *pictures, pictures[-1]]):
+        for share in np.linspace(0, 1, max(round(30 * seconds), 15)):
+            mixed = cv2.addWeighted(one, 1 - share, other, share, 0)
+            ids.append([face.face_id for face in tracker.track(frame(mixed, stamp))])
+            stamp += 1 / 30
+    return ids[10], ids[-1], {i for some in ids for i in some}
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.8, 2.0])
+@pytest.mark.parametrize("names", [NAMES, NAMES[::-1]])
+def test_a_fade_to_another_person_ends_the_id(names, seconds, tracker):
+    pictures = [wall() for _ in names]
+    for picture, name in zip(pictures, names, strict=True):
+        paste(picture, name, 300, 240, 160)
+    before, after, _ = faded(tracker, pictures, seconds)
+    assert before == ["face_1"]
+    assert len(after) == 1
+    assert after != before
+    tracker.reset(restart_ids=True)
+    dark = np.zeros_like(pictures[0])
+    before, after, _ = faded(tracker, [pictures[0], dark, pictures[1]], seconds)
+    assert (before, len(after)) == (["face_1"], 1)
+    assert after != before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_light_that_fades_keeps_the_id(name, tracker):
+    image = wall()
+    paste(image, name, 300, 240, 160)
+    side = np.linspace(0.3, 1.5, 640)[:, None]
+    lights = [np.clip(image * light, 0, 255).astype(np.uint8) for light in (side, side[::-1], 0.3)]
+    assert faded(tracker, [image, *lights, image], 0.8)[2] == {"face_1"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_head_that_moves_far_between_two_images_keeps_its_face(name, tracker):
     """The head moves by up to 0.4 face heights from image to image, at 5 images a second."""
