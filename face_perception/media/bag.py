@@ -110,7 +110,8 @@ class Bag:
             if len(times) == _RATE_OF:
                 break
         if not times:
-            raise InputError(f"{self._name} has no image on {self.topic}")
+            damage = f": {self._bag.damage}" if self._bag.damage else ""
+            raise InputError(f"{self._name} has no image on {self.topic}{damage}")
         steps = [b - a for a, b in itertools.pairwise(times) if b > a]
         return 1e9 / statistics.median(steps) if steps else 30.0
 

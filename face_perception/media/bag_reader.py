@@ -12,6 +12,7 @@ from typing import Any
 
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.files import open_regular
+from face_perception.media.bounded_bags import bound_decompression
 from face_perception.media.damaged_db3 import DamagedDb3, has_log
 from face_perception.media.damaged_mcap import DamagedMcap, is_unfinished
 from face_perception.outside_files import one_error, reason_of
@@ -314,8 +315,10 @@ def _import_rosbags(path: Path) -> Any:
     try:
         for part in ("rosbag2", "typesys"):
             importlib.import_module(f"rosbags.{part}")
-        return importlib.import_module("rosbags")
+        rosbags = importlib.import_module("rosbags")
     except ImportError as error:
         raise MissingDependencyError(
             f"{path} is read with rosbags, which is not installed: run `pip install rosbags`"
         ) from error
+    bound_decompression()
+    return rosbags

@@ -22,7 +22,8 @@ from face_perception.media import FrameReader, FrameWriter, play_clip
 from face_perception.types import Camera
 
 pytest.importorskip("rosbags")
-from bags import camera_info, compressed, image, make, write_bag
+from bags import STORE, camera_info, compressed, image, make, write_bag
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 RAW, PACKED, INFO = "/camera/image_raw", "/camera/image_raw/compressed", "/camera/camera_info"
 START = 1_700_000_000.25
@@ -254,6 +255,24 @@ def test_messages_beside_a_database_are_read(tmp_path: Path) -> None:
     database.close()
     found, _ = numbers(killed)
     assert found == [0, 0, 0]
+
+
+@pytest.mark.parametrize("mode", ["FILE", "MESSAGE", "STORAGE"])
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+def test_compressed_bags_are_read_but_no_bombs(tmp_path: Path, plugin: str, mode: str) -> None:
+    if (plugin, mode) == ("SQLITE3", "STORAGE"):
+        pytest.skip("SQLite has no such compression")
+    for name, size in (("good", 48 * 64 * 3), ("bomb", 60_000_000)):
+        message = noise(1)
+        message.data = np.resize(message.data if size < 10_000 else np.zeros(1, np.uint8), size)
+        writer = Writer(tmp_path / name, version=9, storage_plugin=StoragePlugin[plugin])
+        writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
+        with writer:
+            topic = writer.add_connection(RAW, message.__msgtype__, typestore=STORE)
+            writer.write(topic, 1, STORE.serialize_cdr(message, message.__msgtype__))
+    assert numbers(tmp_path / "good") == ([1], "")
+    with pytest.raises(InputError):
+        numbers(tmp_path / "bomb")
 
 
 @pytest.mark.parametrize("name", ["run #3", "50%25", "what?", os.fsdecode(b"caf\xe9")])

@@ -1,0 +1,79 @@
+"""Limits how much memory the compressed parts of a recording may need.
+
+rosbags unpacks them whatever their size: a bag of 15 kB may need gigabytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import os
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+
+from face_perception.errors import InputError
+
+# What a part may need: so many bytes in any case, and so many times its own size. A plain raw image
+# of 4K has 25 MB.
+_FREE, _LARGEST_RATIO = 32 << 20, 50
+
+
+@functools.cache
+def bound_decompression() -> None:
+    """Replaces the functions with which rosbags unpacks by ones that refuse too much.
+
+    They raise InputError. Does nothing where this rosbags has others.
+    """
+    storage: Any = importlib.import_module("rosbags.rosbag2.storage_mcap")
+    reader: Any = importlib.import_module("rosbags.rosbag2.reader")
+    zstd = getattr(storage, "zstd", None)
+    ways = getattr(storage, "DECOMPRESSORS", {})
+    if zstd is None or not hasattr(reader, "zstd"):
+        return
+    lz4 = importlib.import_module("lz4.frame")
+    if "zstd" in ways:
+        ways["zstd"] = lambda data, _: _unpacked(zstd.ZstdDecompressor(), data)
+    if "lz4" in ways:
+        ways["lz4"] = lambda data, _: _unpacked(lz4.LZ4FrameDecompressor(), data)
+    reader.zstd = SimpleNamespace(
+        decompress=lambda data: _unpacked(zstd.ZstdDecompressor(), data),
+        open=lambda file, mode: _BoundedFile(zstd.open(file, mode), file),
+    )
+
+
+def _most(size: int) -> int:
+    return _FREE + _LARGEST_RATIO * size
+
+
+def _too_much(size: int) -> InputError:
+    return InputError(f"{size} compressed bytes unpack to more than {_most(size) >> 20} MB")
+
+
+def _unpacked(decompressor: Any, data: bytes) -> bytes:
+    made: bytes = decompressor.decompress(data, _most(len(data)) + 1)
+    if len(made) > _most(len(data)):
+        raise _too_much(len(data))
+    if not decompressor.eof:
+        raise InputError("compressed data are cut off")
+    return made
+
+
+class _BoundedFile(io.RawIOBase):
+    """A file that is unpacked while it is read."""
+
+    def __init__(self, unpacked: BinaryIO, packed: BinaryIO) -> None:
+        self._unpacked = unpacked
+        self._size = os.fstat(packed.fileno()).st_size
+        self._left = _most(self._size)
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._unpacked.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _too_much(self._size)
+        return data
+
+    def close(self) -> None:
+        self._unpacked.close()
+        super().close()
