@@ -12,7 +12,7 @@ from typing import Any
 
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.files import open_regular
-from face_perception.media.bounded_bags import bound_decompression
+from face_perception.media.bounded_bags import bound_decompression, unpacked_message
 from face_perception.media.damaged_db3 import DamagedDb3, has_log
 from face_perception.media.damaged_mcap import DamagedMcap, is_unfinished
 from face_perception.outside_files import one_error, reason_of
@@ -195,7 +195,7 @@ class BagReader:
             types = self._types
         for connection, time, data in self.stored_messages(topics):
             try:
-                message = types.deserialize_cdr(data, connection.msgtype)
+                message = types.deserialize_cdr(unpacked_message(data), connection.msgtype)
             except Exception as error:
                 if refuse is not None:
                     refuse(connection.topic, error)

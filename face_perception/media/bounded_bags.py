@@ -17,6 +17,7 @@ from face_perception.errors import InputError
 # What a part may need: so many bytes in any case, and so many times its own size. A plain raw image
 # of 4K has 25 MB.
 _FREE, _LARGEST_RATIO = 32 << 20, 50
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 @functools.cache
@@ -40,6 +41,18 @@ def bound_decompression() -> None:
         decompress=lambda data: _unpacked(zstd.ZstdDecompressor(), data),
         open=lambda file, mode: _BoundedFile(zstd.open(file, mode), file),
     )
+
+
+def unpacked_message(data: bytes) -> bytes:
+    """Returns a message of a file that is read without the list that says it is compressed.
+
+    No message begins as zstd does. Raises InputError if it needs too much memory.
+    """
+    if not data.startswith(_ZSTD):
+        return data
+    reader: Any = importlib.import_module("rosbags.rosbag2.reader")
+    made: bytes = reader.zstd.decompress(data)
+    return made
 
 
 def _most(size: int) -> int:

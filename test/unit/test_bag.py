@@ -271,6 +271,9 @@ def test_compressed_bags_are_read_but_no_bombs(tmp_path: Path, plugin: str, mode
             topic = writer.add_connection(RAW, message.__msgtype__, typestore=STORE)
             writer.write(topic, 1, STORE.serialize_cdr(message, message.__msgtype__))
     assert numbers(tmp_path / "good") == ([1], "")
+    if mode == "MESSAGE":
+        (file,) = (tmp_path / "good").glob("good.*")
+        assert numbers(file) == ([1], ""), "without the list that says that it is compressed"
     with pytest.raises(InputError):
         numbers(tmp_path / "bomb")
 
