@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--seconds",
         type=float,
-        default=0.1,
+        default=0.05,
         metavar="S",
         help="time spent on each network and backend; default: %(default)s",
     )

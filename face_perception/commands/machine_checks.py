@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +45,10 @@ def machine_info() -> dict[str, str | int]:
 
 def check_machine() -> list[Finding]:
     """Runs all checks and returns their results in the order in which to print them."""
-    checks: tuple[Callable[[], Finding], ...] = (
-        _python, _memory_left, _disk, _shared_memory, _ros, _messages, _dds, _camera, _microphone,
-        _screen, _onnxruntime, _models, _gpu, _tensorrt,
-    )  # fmt: skip
-    return [check() for check in checks]
+    of_machine = [check() for check in (_python, _memory_left, _disk, _shared_memory)]
+    of_devices = [check() for check in (_camera, _microphone, _screen)]
+    of_networks = [check() for check in (_onnxruntime, _models, _gpu, _tensorrt)]
+    return [*of_machine, *_ros_checks(), *of_devices, *of_networks]
 
 
 def _python() -> Finding:
@@ -100,49 +99,55 @@ def _shared_memory() -> Finding:
     return Finding("shared memory", state, found or f"/dev/shm has {size / 2**20:.0f} MB", fix)
 
 
-def _ros() -> Finding:
-    done = _run_python("import rclpy; print(rclpy.__path__[0])")
-    distribution = os.environ.get("ROS_DISTRO", "")
-    if done.returncode == 0:
-        return Finding("ROS 2", OK, f"{distribution or 'unknown'}, {done.stdout.strip()}")
-    missing = _last_line(done.stderr)
-    # The library and `face-perception run` work without ROS.
-    state = WRONG if distribution else ABSENT
-    return Finding(
-        "ROS 2",
-        state,
-        missing,
-        "source ROS 2, or run `make setup`; `face-perception run` needs no ROS",
-    )
-
-
-def _messages() -> Finding:
-    done = _run_python("import face_perception.msg as m; print(m.__file__)")
-    if done.returncode == 0:
-        return Finding("messages", OK, done.stdout.strip())
-    fix = "run `colcon build`, then source install/setup.bash (or `make setup` and tools/env.sh)"
-    return Finding("messages", ABSENT, _last_line(done.stderr), fix)
-
-
-def _dds() -> Finding:
+def _ros_checks() -> list[Finding]:
+    """Checks ROS 2, the messages and DDS. One process does all three: each would import rclpy."""
     from face_perception.ros.environment import check_ros_environment
 
+    wrong = ""
     try:
         check_ros_environment(os.environ)
     except InputError as error:
-        problem, _, fix = str(error).partition(": ")
+        wrong = str(error)
+    code = f"from face_perception.ros.ros_check import main; main(dds={not wrong})"
+    done = _run_python(code)
+    # What it found until it ended, by check.
+    found = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+    why = _last_line(done.stderr)
+    return [_ros(found, why), _messages(found, why), _dds(found, why, wrong)]
+
+
+def _ros(found: Mapping[str, str], why: str) -> Finding:
+    distribution = os.environ.get("ROS_DISTRO", "")
+    if "rclpy" in found:
+        return Finding("ROS 2", OK, f"{distribution or 'unknown'}, {found['rclpy']}")
+    # The library and `face-perception run` work without ROS.
+    state = WRONG if distribution else ABSENT
+    fix = "source ROS 2, or run `make setup`; `face-perception run` needs no ROS"
+    return Finding("ROS 2", state, why, fix)
+
+
+def _messages(found: Mapping[str, str], why: str) -> Finding:
+    if "messages" in found:
+        return Finding("messages", OK, found["messages"])
+    fix = "run `colcon build`, then source install/setup.bash (or `make setup` and tools/env.sh)"
+    return Finding("messages", ABSENT, found.get("no_messages", why), fix)
+
+
+def _dds(found: Mapping[str, str], why: str, wrong: str) -> Finding:
+    """``wrong`` is a problem of the environment, with its fix; "" if there is none."""
+    if wrong:
+        problem, _, fix = wrong.partition(": ")
         return Finding("DDS", WRONG, problem, fix)
-    done = _run_python("from face_perception.ros.dds_check import main; main()")
-    middleware = done.stdout.strip()
-    if done.returncode == 0 and middleware:
+    if "middleware" in found:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")
-        return Finding("DDS", OK, f"{middleware}, domain {domain}: received a message of 1 MB")
-    if done.returncode == 0:
+        text = f"{found['middleware']}, domain {domain}: received a message of 1 MB"
+        return Finding("DDS", OK, text)
+    if "no_middleware" in found:
         fix = "check ROS_DOMAIN_ID, RMW_IMPLEMENTATION, the firewall and /dev/shm"
-        return Finding("DDS", WRONG, "received no message within 10 s", fix)
-    if "No module named 'rclpy'" in done.stderr:
+        return Finding("DDS", WRONG, f"received no message within {found['no_middleware']}", fix)
+    if "rclpy" not in found:
         return Finding("DDS", ABSENT, "not checked, because ROS 2 is missing")
-    return Finding("DDS", WRONG, _last_line(done.stderr), "check RMW_IMPLEMENTATION")
+    return Finding("DDS", WRONG, why, "check RMW_IMPLEMENTATION")
 
 
 def _camera() -> Finding:
@@ -250,8 +255,10 @@ def _run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 1, "", "it did not finish within 20 s")
+    except subprocess.TimeoutExpired as error:
+        said = error.stdout or ""  # bytes, although the process is read as text
+        printed = said.decode(errors="replace") if isinstance(said, bytes) else said
+        return subprocess.CompletedProcess(command, 1, printed, "it did not finish within 20 s")
 
 
 def _last_line(text: str) -> str:

@@ -53,7 +53,7 @@ def works(call: object) -> bool:
 
 def test_a_wrong_variable_of_ros_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_STATIC_PEERS", "###")
-    found = machine._dds()
+    _, _, found = machine._ros_checks()
     assert found.state == WRONG
     assert "ROS_STATIC_PEERS has '###'" in found.found
     assert "without spaces and ports" in found.fix
@@ -163,18 +163,41 @@ def test_without_ros(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(machine, "_run_python", lambda *_: failed)
     monkeypatch.delenv("ROS_DISTRO", raising=False)
-    assert (machine._ros().state, machine._dds().state) == (ABSENT, ABSENT)
-    assert "No module named 'rclpy'" in machine._ros().found
+    found = machine._ros_checks()
+    assert [each.state for each in found] == [ABSENT, ABSENT, ABSENT]
+    assert "No module named 'rclpy'" in found[0].found
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
-    assert machine._ros().state == WRONG
+    assert machine._ros_checks()[0].state == WRONG
+
+
+@pytest.mark.parametrize(
+    ("printed", "states", "said"),
+    [
+        ("rclpy /a\nmessages /b\nmiddleware c\n", [OK, OK, OK], "c, domain"),
+        ("rclpy /a\nmessages /b\nno_middleware 10 s\n", [OK, OK, WRONG], "within 10 s"),
+        ("rclpy /a\nno_messages ImportError: x\nmiddleware c\n", [OK, ABSENT, OK], "c, domain"),
+        # The middleware has ended the process.
+        ("rclpy /a\nmessages /b\n", [OK, OK, WRONG], "no rmw"),
+    ],
+)
+def test_each_check_of_ros_is_told_apart(
+    printed: str, states: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.CompletedProcess([], 1, printed, "Traceback\nRuntimeError: no rmw")
+    monkeypatch.setattr(machine, "_run_python", lambda *_: done)
+    found = machine._ros_checks()
+    assert [each.state for each in found] == states
+    assert said in found[2].found
 
 
 def test_what_hangs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(*_: object, **arguments: float) -> None:
-        raise subprocess.TimeoutExpired("python", arguments["timeout"])
+        raise subprocess.TimeoutExpired("python", arguments["timeout"], output=b"rclpy /a\n")
 
     monkeypatch.setattr(machine.subprocess, "run", hang)
-    assert machine._ros().found == "it did not finish within 20 s"
+    ros, messages, dds = machine._ros_checks()
+    assert (ros.state, messages.found) == (OK, "it did not finish within 20 s")
+    assert (dds.state, dds.found) == (WRONG, "it did not finish within 20 s")
 
 
 def test_a_full_or_read_only_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
