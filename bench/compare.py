@@ -11,26 +11,46 @@ the tolerance, or is missing in NEW.
 from __future__ import annotations
 
 import argparse
-import json
+import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from face_perception.errors import InputError
+from face_perception.outside_files import one_error, read_json
+
 
 def read(path: Path) -> dict[str, Mapping[str, Any]]:
-    """Returns the content of figure files by their benchmark."""
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    found = [json.loads(file.read_text()) for file in files]
-    return {content["bench"]: content for content in found if "figures" in content}
+    """Returns the content of figure files by their benchmark.
+
+    Raises InputError if a file cannot be read, or if there are no figures.
+    """
+    found = {}
+    for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+        with one_error(f"{file}", "run the benchmark again with --figures"):
+            content = read_json(file)
+        if isinstance(content, dict) and "figures" in content:
+            found[content["bench"]] = content
+    if not found:
+        raise InputError(f"{path} has no figures: run a benchmark with --figures")
+    return found
 
 
 def change(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
-    """Returns by which share a figure got worse: 0.1 is 10 % worse, -0.1 is 10 % better."""
+    """Returns by which share a figure got worse: 0.1 is 10 % worse, -0.1 is 10 % better.
+
+    Infinite if the figure is not a number in NEW, or if a rate has become 0.
+    """
     before, after = old["figures"][name], new["figures"][name]
     ratio = after["value"] / before["value"] if before["value"] else float(after["value"] > 0) + 1
     if before.get("time"):
         ratio *= old["reference_seconds"] / new["reference_seconds"]
-    return 1 / ratio - 1 if before["higher_is_better"] and ratio else ratio - 1
+    if math.isnan(after["value"]) or (before["higher_is_better"] and not ratio):
+        return math.inf
+    return 1 / ratio - 1 if before["higher_is_better"] else ratio - 1
 
 
 def main() -> int:
@@ -41,9 +61,10 @@ def main() -> int:
     parser.add_argument("new", type=Path)
     parser.add_argument("--tolerance", type=float, default=0.05)
     options = parser.parse_args()
-    old, new = read(options.old), read(options.new)
-    if not old:
-        parser.error(f"{options.old} has no figures: run a benchmark with --figures")
+    try:
+        old, new = read(options.old), read(options.new)
+    except InputError as error:
+        parser.error(str(error))
     worse = 0
     for bench, before in old.items():
         after = new.get(bench, {"figures": {}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -220,7 +221,10 @@ def test_figures_that_got_worse_are_named(
         figures.add_time("slower", slow)
         figures.add("speed", speed, higher_is_better=True)
         figures.add("memory", 100.0)
-        if folder == "old":
+        new = folder == "new"
+        figures.add("stopped", 0.0 if new else 30.0, higher_is_better=True)
+        figures.add("unknown", math.nan if new else 1.0)
+        if not new:
             figures.add("gone", 1.0)
         figures.save(tmp_path / folder / "example.json")
     monkeypatch.setattr("sys.argv", ["compare.py", str(tmp_path / "old"), str(tmp_path / "new")])
@@ -231,8 +235,33 @@ def test_figures_that_got_worse_are_named(
     assert said["speed"][-3:] == ["+11.1", "%", "WORSE"]
     assert said["memory"][-1] == "same"
     assert said["gone"][-1] == "missing"
-    monkeypatch.setattr("sys.argv", ["compare.py", *2 * [str(tmp_path / "new")]])
+    assert said["stopped"][-1] == said["unknown"][-1] == "WORSE"
+    monkeypatch.setattr("sys.argv", ["compare.py", *2 * [str(tmp_path / "old")]])
     assert compare.main() == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "No such file"), ("{", "it is not JSON"), ("[]", "has no figures")],
+)
+def test_what_has_no_figures_is_named(
+    content: str | None,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Figures("example").save(tmp_path / "good.json")
+    bad = tmp_path / "bad.json"
+    if content is not None:
+        bad.write_text(content)
+    for order in ((bad, tmp_path / "good.json"), (tmp_path / "good.json", bad)):
+        monkeypatch.setattr("sys.argv", ["compare.py", *map(str, order)])
+        with pytest.raises(SystemExit, match="2"):
+            compare.main()
+        told = capsys.readouterr().err
+        assert f"{bad}" in told
+        assert said in told
 
 
 def test_the_reference_work_takes_time() -> None:
