@@ -49,7 +49,6 @@ from face_perception.inference import (
     tensorrt_version,
 )
 from face_perception.inference.tensorrt.cuda import Cuda
-from face_perception.inference.tensorrt.engines import why_unavailable
 
 FAILED, NO_GPU = 1, 69  # EX_UNAVAILABLE of sysexits.h
 BACKENDS = ("onnxruntime", "tensorrt")
@@ -220,9 +219,11 @@ def main() -> int:
     parser.add_argument("--as-json", action="store_true", help="check one network, print its row")
     options = parser.parse_args()
 
-    reason = why_unavailable()
-    if reason:
-        print(f"gpu-check needs an NVIDIA GPU with TensorRT: {reason}.", file=sys.stderr)
+    try:
+        find_gpu()
+        tensorrt_version()
+    except ModelError as error:
+        print(f"gpu-check needs an NVIDIA GPU with TensorRT: {error}.", file=sys.stderr)
         return NO_GPU
     try:
         names = list(chosen_networks(options.names))

@@ -15,6 +15,7 @@ import tensorrt_standin
 from bench import compare, gpu_check
 from bench.figures import Figures
 from face_perception import paths
+from face_perception.inference import ModelError
 
 ON_STANDIN = Path(tensorrt_standin.__file__).with_name("gpu_check_standin.py")
 ROW = {
@@ -54,11 +55,26 @@ def check(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return gpu_check.main()
 
 
-def test_without_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ("find_gpu", "this machine has no NVIDIA GPU"),
+        ("tensorrt_version", "TensorRT is not installed (no module): pip install tensorrt"),
+    ],
+)
+def test_without_a_gpu_or_tensorrt(
+    missing: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
-    reason = "this machine has no NVIDIA GPU"
-    monkeypatch.setattr(gpu_check, "why_unavailable", lambda: reason)
+    def fail() -> None:
+        raise ModelError(reason)
+
+    monkeypatch.setattr(gpu_check, "find_gpu", lambda: None)
+    monkeypatch.setattr(gpu_check, "tensorrt_version", lambda: "")
+    monkeypatch.setattr(gpu_check, missing, fail)
     assert check("--output", str(tmp_path / "out"), monkeypatch=monkeypatch) == 69
     said = capsys.readouterr()
     assert said.err == f"gpu-check needs an NVIDIA GPU with TensorRT: {reason}.\n"
