@@ -113,6 +113,49 @@ def test_the_entry_point_is_valid() -> None:
     assert script.read_text().rstrip().endswith('exec "$@"'), "signals reach the nodes"
 
 
+# Of the models that are there, and the renderer: what is fetched.
+FETCHES: dict[str, tuple[str, str, list[str]]] = {
+    "nothing": ("default three", "head", []),
+    "the default models": ("", "auto", ["default"]),
+    "three.js for the head": ("default", "head", ["three"]),
+    "three.js for the head alone": ("default", "auto", []),
+}
+
+
+@pytest.mark.parametrize("case", FETCHES)
+def test_the_entry_point_fetches_what_is_missing(case: str, tmp_path: Path) -> None:
+    there, renderer, fetched = FETCHES[case]
+    for name in ("opt/ros/jazzy/setup.bash", "ws/install/setup.bash", "opt/venv/bin/activate"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    script = re.sub(r"(/opt/|/ws/)", rf"{tmp_path}\1", (DOCKER / "entrypoint.sh").read_text())
+    program = tmp_path / "face-perception"
+    program.write_text(
+        f"""#!/bin/sh
+        if [ "$2" = verify ]; then
+          case " {there} " in *" ${{3:-default}} "*) exit 0;; *) exit 1;; esac
+        fi
+        echo "$2 ${{4:-default}}" >> {tmp_path}/asked
+        """
+    )
+    program.chmod(0o755)
+    (tmp_path / "asked").touch()
+    (tmp_path / "models").mkdir()
+    done = subprocess.run(
+        ["bash", "-c", script, "entrypoint", "echo", "the nodes"],
+        env={
+            "PATH": f"{tmp_path}:/usr/bin:/bin", "ROS_DISTRO": "jazzy", "HOME": str(tmp_path),
+            "FACE_PERCEPTION_MODELS": str(tmp_path / "models"), "RENDERER": renderer,
+        },
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "the nodes\n"
+    assert (tmp_path / "asked").read_text().splitlines() == [f"fetch {name}" for name in fetched]
+    # The folder of the calibrations is missing here.
+    assert re.search(r"cannot write to \S+/face_perception: .* chown -R \d+ \S+", done.stderr)
+    assert "models: a volume" not in done.stderr
+
+
 @pytest.mark.parametrize("file", COMPOSE, ids=lambda f: f.name)
 def test_a_compose_file(file: Path) -> None:
     content = yaml.safe_load(file.read_text())

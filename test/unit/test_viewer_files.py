@@ -79,11 +79,36 @@ RVIZ_PARTS: dict[str, dict[str, Any]] = {
     "Focal Point": {"X": NUMBER, "Y": NUMBER, "Z": NUMBER},
     "Topic": QOS,
 }  # fmt: skip
-IN_3D = (
-    "visualization_msgs/msg/MarkerArray",
-    "sensor_msgs/msg/PointCloud2",
-    "tf2_msgs/msg/TFMessage",
-)
+# What Foxglove reads of a layout, from the sources of its open fork, Lichtblick: of a panel, by the
+# word before the exclamation mark; of a part, by its key.
+FOXGLOVE_PARTS: dict[str, dict[str, Any]] = {
+    "Image": {"imageMode": dict},
+    "imageMode": {"imageTopic": str, "annotations": dict, "synchronize": bool},
+    "3D": {
+        "followTf": str, "followMode": ("follow-pose", "follow-position", "follow-none"),
+        "cameraState": dict, "scene": dict, "topics": dict,
+    },
+    "cameraState": {
+        "distance": NUMBER, "perspective": bool, "phi": NUMBER, "thetaOffset": NUMBER,
+        "target": list, "targetOffset": list, "targetOrientation": list, "fovy": NUMBER,
+        "near": NUMBER, "far": NUMBER,
+    },
+    "scene": {"transforms": dict},
+    "transforms": {"axisScale": NUMBER, "labelSize": NUMBER},
+    "of a topic": {
+        "visible": bool, "colorField": str, "pointSize": NUMBER,
+        "colorMode": ("flat", "gradient", "colormap", "rgb", "rgba", "rgba-fields"),
+    },
+    "Plot": {"title": str, "paths": list},
+    "of a path": {
+        "value": str, "enabled": bool, "timestampMethod": ("receiveTime", "headerStamp"),
+    },
+    "DiagnosticSummary": {
+        "topicToRender": str, "minLevel": int, "pinnedIds": list, "hardwareIdFilter": str,
+        "sortByLevel": bool,
+    },
+}  # fmt: skip
+IN_3D = ("visualization_msgs/msg/MarkerArray", "sensor_msgs/msg/PointCloud2")
 
 
 def published() -> dict[str, str]:
@@ -115,18 +140,22 @@ def check_rviz(part: Any, name: str, where: str) -> None:
     """Checks that RViz reads each key of a part of its file, and takes its value."""
     for item in part if isinstance(part, list) else ():
         check_rviz(item, "", where)
-    if not isinstance(part, dict):
-        return
-    allowed = RVIZ_PARTS[part.get("Class") or name]
+    if isinstance(part, dict):
+        check_keys(part, RVIZ_PARTS[part.get("Class") or name], where)
+        for key, value in part.items():
+            check_rviz(value, key, f"{where}/{key}")
+
+
+def check_keys(part: dict[str, Any], allowed: dict[str, Any], where: str) -> None:
+    """Checks that ``allowed`` has each key, and that its value is of the type or one of those."""
     for key, value in part.items():
         wanted = allowed.get(key)
-        assert wanted is not None, f"RViz does not read {key!r} of {where}"
+        assert wanted is not None, f"nothing reads {key!r} of {where}"
         if isinstance(wanted, tuple) and isinstance(wanted[0], str):
             assert value in wanted, f"{key} of {where}"
         else:
             assert isinstance(value, wanted), f"{key} of {where}"
             assert wanted is bool or not isinstance(value, bool), f"{key} of {where}"
-        check_rviz(value, key, f"{where}/{key}")
 
 
 def test_rviz_reads_every_key() -> None:
@@ -142,17 +171,33 @@ def test_rviz_reads_every_key() -> None:
 
 
 def test_the_view_of_rviz_is_upright() -> None:
-    """Who looks at the picture stands behind the camera, and sees what the camera sees."""
     view = yaml.safe_load(RVIZ.read_text())["Visualization Manager"]["Views"]["Current"]
     yaw, pitch = view["Yaw"], view["Pitch"]
-    # As RViz's orbit has it: from the focal point, in the optical frame.
     towards_viewer = np.array(
         [math.cos(yaw) * math.cos(pitch), math.sin(yaw) * math.cos(pitch), math.sin(pitch)]
     )
     focus = np.array([view["Focal Point"][axis] for axis in "XYZ"])
-    right = np.cross(-towards_viewer, [0.0, 0.0, 1.0])  # RViz turns z up
+    check_view(focus, view["Distance"], towards_viewer)
+
+
+def test_the_view_of_foxglove_is_upright() -> None:
+    view = json.loads(FOXGLOVE.read_text())["configById"]["3D!people"]["cameraState"]
+    assert view["targetOrientation"] == [0, 0, 0, 1]
+    phi, theta = math.radians(view["phi"]), -math.radians(view["thetaOffset"])
+    towards_viewer = np.array(
+        [math.sin(theta) * math.sin(phi), -math.cos(theta) * math.sin(phi), math.cos(phi)]
+    )
+    check_view(np.array(view["targetOffset"]), view["distance"], towards_viewer)
+
+
+def check_view(focus: Any, distance: float, towards_viewer: Any) -> None:
+    """Checks that who looks at the scene stands behind the camera, and sees what it sees.
+
+    All is in the optical frame. Both programs turn its z axis up.
+    """
+    right = np.cross(-towards_viewer, [0.0, 0.0, 1.0])
     up = np.cross(right, -towards_viewer)
-    assert (focus + view["Distance"] * towards_viewer)[2] < 0, "behind the lens"
+    assert (focus + distance * towards_viewer)[2] < 0, "behind the lens"
     assert right[0] > 0.9 * np.linalg.norm(right), "what is right in the image is on the right"
     assert up[1] < 0, "y of an optical frame points down"
 
@@ -161,6 +206,8 @@ def test_foxglove_shows_topics_that_exist() -> None:
     layout = json.loads(FOXGLOVE.read_text())
     panels = layout["configById"]
     assert set(leaves(layout["layout"])) == panels.keys()
+    for name, panel in panels.items():
+        check_foxglove(panel, name.partition("!")[0], name)
     image = panels["Image!camera"]["imageMode"]
     assert published()[image["imageTopic"]] == "sensor_msgs/msg/Image"
     for topic in image["annotations"]:
@@ -168,6 +215,20 @@ def test_foxglove_shows_topics_that_exist() -> None:
     for topic in panels["3D!people"]["topics"]:
         assert published()[topic] in IN_3D
     assert panels["DiagnosticSummary!nodes"]["topicToRender"] == "/diagnostics"
+
+
+def check_foxglove(part: Any, name: str, where: str) -> None:
+    """Checks that Foxglove reads each key of a part of its layout, and takes its value."""
+    if name in ("topics", "annotations", "paths"):
+        inner = part if name == "paths" else part.values()
+        for item in inner:
+            check_keys(
+                item, FOXGLOVE_PARTS["of a path" if name == "paths" else "of a topic"], where
+            )
+    elif isinstance(part, dict):
+        check_keys(part, FOXGLOVE_PARTS[name], where)
+        for key, value in part.items():
+            check_foxglove(value, key, f"{where}/{key}")
 
 
 def leaves(part: Any) -> Iterator[str]:
