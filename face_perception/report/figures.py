@@ -349,7 +349,7 @@ def raster(spans: FloatArray, values: FloatArray, length: float) -> FloatArray:
     ``spans`` [n, 2] is from when to when each row holds, in seconds from 0 to ``length``. It counts
     in each column that it covers by a hundredth or more: stamps are rounded.
 
-    >>> raster(np.array([[0.0, 0.334], [0.334, 0.667]]), np.array([[0.2], [0.4]]), 1.0).ravel()
+    >>> raster(np.array([[0.0, 0.5001], [0.5001, 1.0]]), np.array([[0.2], [0.4]]), 1.0).ravel()
     array([0.2, 0.4])
     """
     columns = int(min(_COLUMNS, len(spans)))

@@ -71,9 +71,10 @@ class IdTopics:
         topic = self._tracked.topic_name
         if self._node.count_publishers(topic) <= 1:
             return ""
+        fix = ", or publish_persons: false" if self._kind == "persons" else ""
         return (
             f"another node publishes {topic}, too: programs that read it see {self._kind} come and "
-            "go; stop one of the two, or set topic_root of one"
+            f"go; stop one of the two, or set topic_root of one{fix}"
         )
 
     def track(self, ids: Iterable[str], header: Any) -> list[str]:

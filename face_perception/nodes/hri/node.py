@@ -144,7 +144,9 @@ class HriNode(PerceptionNode[HriParameters]):
             self.timer(_CHECK_PERIOD, ids.tick)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
-        shared = [ids.shared for ids in self._ids]
+        # Without voice_activity, the list of voices may be that of another node.
+        voices = self._voices.ids if self._voices is not None else None
+        shared = [ids.shared for ids in self._ids if ids is not voices]
         problem = "; ".join(filter(None, (self._input.status, *shared, *self._missing)))
         return problem, {"faces": str(self._count)}
 
