@@ -88,7 +88,7 @@ setup(
         "polars": ["polars>=1.0"],
         # To draw the figures of a report.
         "report": ["matplotlib>=3.9"],
-        # To analyse clips on several machines.
+        # To analyse clips, and to train with many settings, on several machines.
         "ray": listed("tools/ray.txt"),
         # To read rosbag2 recordings.
         "bags": listed("tools/bags.txt"),

@@ -36,6 +36,7 @@ COMMANDS = {
     "models": "models",
     "convert": "convert",
     "train": "train",
+    "sweep": "sweep",
     "bench": "bench",
     "doctor": "doctor",
 }

@@ -10,7 +10,6 @@ import numpy as np
 from bench.accuracy import product
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
 from bench.accuracy.data_sets import EMPTY, MUXSPACE, Missing
-from bench.accuracy.donor import largest
 from bench.accuracy.labelled import Labelled, press
 from bench.accuracy.pictures import (
     darkened,
@@ -20,6 +19,7 @@ from bench.accuracy.pictures import (
     with_margin,
     with_width,
 )
+from face_perception.learning.claims.donor_face import largest
 from face_perception.statistics import mean
 from face_perception.types import Camera, Face, Frame, Image
 

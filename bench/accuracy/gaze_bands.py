@@ -1,9 +1,9 @@
 """Gaze of people who look at the lens and away from it: 56 people of the Columbia Gaze Data Set.
 
 The public copy holds bands of eyes (brows to nose). Each is set into the face of a donor
-(`donor.py`) and seen as a still by a camera 2 m away. Effect of this on the gain: the bands of
-whole faces, set into a donor, have 0.97 of the sideways gain and 1.20 of the vertical gain of the
-whole faces (one person, 45 pictures, 2026-11-30).
+(`learning/claims/donor_face.py`) and seen as a still by a camera 2 m away. Effect of this on the
+gain: the bands of whole faces, set into a donor, have 0.97 of the sideways gain and 1.20 of the
+vertical gain of the whole faces (one person, 45 pictures, 2026-11-30).
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import numpy as np
 
 from bench.accuracy import product
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
-from bench.accuracy.data_sets import COLUMBIA
-from bench.accuracy.donor import Donor, default_donor, fit
+from bench.accuracy.data_sets import COLUMBIA, MUXSPACE
 from bench.accuracy.looking import (
     Look,
     Told,
@@ -35,15 +34,16 @@ from bench.accuracy.looking import (
 )
 from bench.accuracy.pictures import read_picture
 from face_perception import geometry
+from face_perception.inference import sample_photo
+from face_perception.learning.claims.columbia_bands import canthi_of
+from face_perception.learning.claims.donor_face import Donor, camera_of, fit
 from face_perception.statistics import mean, reliability
 from face_perception.types import Camera, FloatArray, Image
 
 NAME = "Columbia Gaze bands"
 _FILE = re.compile(r"(?P<person>\d+)_2m_0P_(?P<up>-?\d+)V_(?P<side>-?\d+)H")
-# Focal length in distances of the outer canthi: they are 89 mm apart and 2 m away.
-_FOCAL = 2.0 / 0.089
-# Where the outer canthi are in a band, as shares of its width, before they are measured.
-_GUESS = (np.array([0.15, 0.245]), np.array([0.8, 0.235]))
+# A frontal, calm face with bare eyes among the press photographs; chosen for its pose, by eye.
+_DONOR = "images/Brian_Pavlich_0001.jpg"
 _CORNERS = (15, 10)  # degrees to the side and up or down; the outer four of five targets
 _SMALL = 38.0  # pixels between the outer canthi: a face 1.5 m from a 640-pixel camera
 _SMALL_PEOPLE = 6  # one person in so many is also measured at this size
@@ -77,6 +77,12 @@ def run(context: Context) -> Findings:
         findings.rows.append(_confidence(told))
     findings.details["donor"] = chosen.name
     return findings
+
+
+def default_donor(data: Path) -> Path:
+    """Returns a calm frontal face of the press photographs if they exist, else Grace Hopper."""
+    found = data / MUXSPACE.name / _DONOR
+    return found if found.exists() else sample_photo("grace_hopper")
 
 
 def _figures(looks: Sequence[Look], findings: Findings) -> list[Row]:
@@ -178,8 +184,7 @@ def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look
         name = _FILE.match(file.stem)
         assert name is not None
         band = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE).astype(np.float32)
-        width = band.shape[1]
-        right, left = fit(band, donor, tracker, (_GUESS[0] * width, _GUESS[1] * width))
+        right, left = fit(band, donor, tracker, canthi_of(band))
         image, camera = _seen(donor, band, right, left, small)
         seen = see(image, camera)
         if seen is None or not seen[1].valid or not np.isfinite(seen[1].direction).all():
@@ -196,16 +201,12 @@ def _seen(
 ) -> tuple[Image, Camera]:
     """Returns the composite and its camera, whose axis passes between the eyes."""
     image, origin = donor.with_band(band, right, left)
-    apart = float(np.linalg.norm(left - right))
-    middle = (right + left) / 2 + origin
+    right, left = right + origin, left + origin
     if small:
-        scale = small / apart
+        scale = small / float(np.linalg.norm(left - right))
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        middle, apart = (middle + 0.5) * scale - 0.5, small
-    focal = _FOCAL * apart
-    height, width = image.shape[:2]
-    camera = Camera(width, height, focal, focal, float(middle[0]), float(middle[1]))
-    return np.ascontiguousarray(image), camera
+        right, left = ((corner + 0.5) * scale - 0.5 for corner in (right, left))
+    return np.ascontiguousarray(image), camera_of(image, right, left)
 
 
 MEASURE = Measure("gaze_bands", (COLUMBIA,), run)

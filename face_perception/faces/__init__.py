@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         RIGHT_OUTER_CANTHUS,
         SELLION,
     )
+    from face_perception.faces.mesh import Mesh, MeshResult, Square, square_of_landmarks
     from face_perception.faces.tracker import (
         MAX_FACES,
         FaceTracker,
@@ -106,6 +107,9 @@ __all__ = [
     "SELLION",
     "FaceTracker",
     "FaceTrackerSettings",
+    "Mesh",
+    "MeshResult",
+    "Square",
     "UncutCrop",
     "aligned_face",
     "check_crop",
@@ -121,5 +125,6 @@ __all__ = [
     "project_points",
     "recompute_for_camera",
     "rotate_to_frontal",
+    "square_of_landmarks",
     "undistort_points",
 ]

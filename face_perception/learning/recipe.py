@@ -40,7 +40,14 @@ def read_settings(kind: type[_Recipe], file: Path) -> _Recipe:
     Raises InputError that names the file and the setting that is unknown, missing, of another type
     or out of range.
     """
-    found = _yaml(file)
+    return checked_settings(kind, file, _yaml(file))
+
+
+def checked_settings(kind: type[_Recipe], file: Path, found: object) -> _Recipe:
+    """Returns the recipe of ``kind`` with the settings ``found`` in ``file``.
+
+    Raises what ``read_settings`` raises.
+    """
     if not isinstance(found, dict):
         names = ", ".join(declared.name for declared in settings_of(kind))
         raise InputError(f"{file} has no settings: give some of {names}")

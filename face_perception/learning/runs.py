@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from face_perception.errors import InputError
 from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
 from face_perception.learning.dilated_net import runs as dilated_net_runs
+from face_perception.learning.dilated_net.recipe import DilatedNetRecipe
 from face_perception.learning.geddnet import runs as geddnet_runs
+from face_perception.learning.geddnet.recipe import GazeRecipe
 from face_perception.learning.mimamo import runs as mimamo_runs
+from face_perception.learning.mimamo.recipe import MimamoRecipe
 from face_perception.learning.mouth import runs as mouth_runs
+from face_perception.learning.mouth.recipe import MouthRecipe
 from face_perception.learning.multitask import runs as multitask_runs
+from face_perception.learning.multitask.recipe import MultitaskRecipe
 from face_perception.learning.musetalk import runs as musetalk_runs
 from face_perception.learning.musetalk import syncnet_runs
+from face_perception.learning.musetalk.recipe import MuseTalkRecipe
+from face_perception.learning.musetalk.syncnet_recipe import SyncNetRecipe
 from face_perception.learning.recipe import recipe_file, task_of
 from face_perception.learning.several_machines import launched
 from face_perception.learning.small_action_units import runs as small_action_units_runs
+from face_perception.learning.small_action_units.recipe import SmallActionUnitsRecipe
 from face_perception.learning.small_gaze import runs as small_gaze_runs
+from face_perception.learning.small_gaze.recipe import SmallGazeRecipe
 
 # Task of a recipe -> the module with its ``train`` and ``evaluate``.
 TASKS: dict[str, ModuleType] = {
@@ -33,10 +43,36 @@ TASKS: dict[str, ModuleType] = {
     "small_gaze": small_gaze_runs,
     "syncnet": syncnet_runs,
 }
+# Task -> the dataclass of its settings.
+_RECIPES: dict[str, type[Any]] = {
+    "dilated_net": DilatedNetRecipe,
+    "geddnet": GazeRecipe,
+    "multitask": MultitaskRecipe,
+    "mimamo": MimamoRecipe,
+    "mouth": MouthRecipe,
+    "musetalk": MuseTalkRecipe,
+    "small_action_units": SmallActionUnitsRecipe,
+    "small_gaze": SmallGazeRecipe,
+    "syncnet": SyncNetRecipe,
+}
 _DEFAULT_TASK = "geddnet"  # of a recipe that names no task
 # Tasks of which processes that torchrun or SLURM started can train one network together: they only
 # read a data set, and write nothing between.
 _TOGETHER = ("dilated_net", "geddnet")
+
+
+def recipe_type(task: str, file: Path) -> type[Any]:
+    """Returns the dataclass of the settings of ``task`` (empty: the default) in ``file``.
+
+    Raises InputError for an unknown task.
+    """
+    _check_task(task or _DEFAULT_TASK, file)
+    return _RECIPES[task or _DEFAULT_TASK]
+
+
+def _check_task(task: str, file: Path) -> None:
+    if task not in TASKS:
+        raise InputError(f"{file}: task {task!r} is not known: use one of {', '.join(TASKS)}")
 
 
 def train(
@@ -57,8 +93,7 @@ def train(
     """
     file = recipe_file(recipe_name)
     task = task_of(out / run_folder.SETTINGS if resume else file) or _DEFAULT_TASK
-    if task not in TASKS:
-        raise InputError(f"{file}: task {task!r} is not known: use one of {', '.join(TASKS)}")
+    _check_task(task, file)
     if launched() is not None:
         if task not in _TOGETHER:
             raise InputError(

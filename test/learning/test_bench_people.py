@@ -23,7 +23,6 @@ import people_data
 from bench.accuracy import (
     blinks,
     command,
-    donor,
     gaze_tablet,
     head_pose,
     page,
@@ -39,7 +38,9 @@ from bench.accuracy.diagram import reliability_svg, series_of
 from bench.accuracy.labelled import ck_plus, press
 from bench.accuracy.looking import Look, calibrate
 from face_perception import statistics as stats
+from face_perception.errors import InputError
 from face_perception.gaze import GeometricGaze
+from face_perception.learning.claims import donor_face
 from face_perception.types import Camera, Frame, HeadPose
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,25 +143,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_band_is_set_where_the_eyes_are(data: Path) -> None:
     """On composites, the mesh finds the canthi where the band has them."""
     tracker = product.tracker()
-    grace = donor.Donor(people_data.photo("grace_hopper"), tracker)
+    grace = donor_face.Donor(people_data.photo("grace_hopper"), tracker)
     folder = data / "deepgaze" / "data" / "dataset" / "center"
     band = cv2.imread(str(folder / "0001_2m_0P_0V_0H.jpg"), cv2.IMREAD_GRAYSCALE)
     band = band.astype(np.float32)
     apart = 300 / people_data.BAND[0]
     wide, high = people_data.BAND_MIDDLE
     true = apart * np.array([[wide - 0.5, high], [wide + 0.5, high]])
-    found = donor.fit(band, grace, tracker, tuple(true + (15, 10)))
+    found = donor_face.fit(band, grace, tracker, tuple(true + (15, 10)))
     assert np.abs(np.array(found) - true).max() < 12
     image, origin = grace.with_band(band, *found)
     x, y = origin.astype(int) + (150, 60)
     assert abs(int(image[y, x, 0]) - int(band[60, 150])) <= 1, "the band keeps its pixels"
-    with pytest.raises(ValueError, match="no face"):
-        donor.Donor(people_data.noise(300, 300), tracker)
+    with pytest.raises(InputError, match="no face"):
+        donor_face.Donor(people_data.noise(300, 300), tracker)
 
 
 def test_a_donor_has_no_side() -> None:
     """With the mirror image of a band the composite is the mirror image, so its gaze is too."""
-    grace = donor.Donor(people_data.photo("grace_hopper"), product.tracker())
+    grace = donor_face.Donor(people_data.photo("grace_hopper"), product.tracker())
     band = np.random.default_rng(0).uniform(0, 255, (100, 300)).astype(np.float32)
     right, left = np.array([40.0, 50.0]), np.array([259.0, 50.0])
     composites = []

@@ -15,28 +15,35 @@ import numpy as np
 import pytest
 from same_process_pool import SameProcessPool
 
+from face_perception.avatar import FaceState, PortraitRenderer
 from face_perception.cli import main
-from face_perception.learning.claims import columbia, table
+from face_perception.faces import load_tracker
+from face_perception.inference import sample_photo
+from face_perception.learning.claims import columbia, columbia_bands, table
 from face_perception.learning.claims.columbia_bands import Bands, read_bands
 from face_perception.learning.data.dataset import DatasetError
 
 HEADS, UPS, SIDES = (-15, 0), (0, 10), (-10, 0)
 PEOPLE = 3
+EYES, BAND = np.array([170, 155]), (183, 86)  # top left corner and size of the band, pixels
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns grey bands with two bright discs, which move with the gaze."""
+    """Bands of the astronaut's eyes, turned by the talking face; each person's is cut elsewhere."""
     folder: Path = tmp_path_factory.mktemp("columbia")
-    for person in range(1, PEOPLE + 1):
-        for head in HEADS:
-            for up in UPS:
-                for side in SIDES:
-                    band = np.full((141, 300), 80 + 10 * person, np.uint8)
-                    for centre in (75, 225):
-                        cv2.circle(band, (centre + side, 70 - up), 8, 255, -1)
-                    direction = folder / ("center" if up == side == 0 else "other")
-                    direction.mkdir(exist_ok=True)
+    portrait = PortraitRenderer.from_file(sample_photo("astronaut"), tracker=load_tracker())
+    for up in UPS:
+        for side in SIDES:
+            state = FaceState(gaze_yaw=math.radians(side), gaze_pitch=math.radians(up))
+            face = cv2.cvtColor(portrait.render(state), cv2.COLOR_RGB2GRAY)
+            direction = folder / ("center" if up == side == 0 else "other")
+            direction.mkdir(exist_ok=True)
+            for person in range(1, PEOPLE + 1):
+                x, y = EYES - (4 * person, 2 * person)
+                band = face[y : y + BAND[1], x : x + BAND[0]] // 4 * (5 - person)
+                band = cv2.resize(band, (300, 300 * BAND[1] // BAND[0]))
+                for head in HEADS:
                     name = f"{person:04d}_2m_{head}P_{up}V_{side}H.jpg"
                     cv2.imwrite(str(direction / name), band)
     return folder
@@ -47,20 +54,48 @@ def bands(folder: Path) -> Bands:
     return read_bands(folder)
 
 
-def test_names_and_halves_of_the_bands_are_read(bands: Bands) -> None:
+def test_names_are_read_and_eyes_are_found(bands: Bands) -> None:
     assert len(bands.faces) == PEOPLE * len(HEADS) * len(UPS) * len(SIDES)
     assert bands.names == ("0001", "0002", "0003")
     assert bands.contact.sum() == PEOPLE * len(HEADS)
     assert bands.targets.tolist() == [[0, -10], [0, 0], [10, -10], [10, 0]]
-    # The bright discs are where the names say: lower (larger row) for a gaze that is not up, and
-    # further left for one to the left.
-    level = (bands.faces.gaze == 0).all(1)
-    for eye in (bands.faces.left_eye, bands.faces.right_eye):
-        bright = [np.argwhere(one > 250).mean(0) for one in eye]
-        middle = np.mean([b for b, is_level in zip(bright, level, strict=True) if is_level], 0)
-        for place, gaze in zip(bright, bands.faces.gaze, strict=True):
-            shift = np.degrees(gaze) * (-96 / 150, 96 / 150)
-            assert place - middle == pytest.approx(shift, abs=1.5)
+    eyes = np.stack([bands.faces.left_eye, bands.faces.right_eye]).astype(float)
+    for look in np.unique(bands.target):
+        first, *others = (
+            eyes[:, (bands.target == look) & (bands.faces.person == p)][:, 0] for p in range(PEOPLE)
+        )
+        for other in others:  # the place of the cut and the light are gone
+            near = np.abs(first - other).mean()
+            assert near < 0.6 * np.abs(first - np.roll(other, 8, 2)).mean()
+    # Dark irises are where the names say: further left for a gaze to the left. Pictures with the
+    # same other labels are in the same order.
+    side = bands.targets[bands.target][:, 1]
+    columns = (255 - eyes[:, :, 20:44]).mean(2) ** 3 @ np.arange(96)
+    columns /= ((255 - eyes[:, :, 20:44]).mean(2) ** 3).sum(-1)
+    assert (columns[:, side == -10] - columns[:, side == 0]).mean() < -0.4
+
+
+def test_eyes_are_kept(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = read_bands(folder, keep=tmp_path)
+    monkeypatch.setattr(columbia_bands, "_eyes_of", None)
+    again = read_bands(folder, keep=tmp_path)
+    np.testing.assert_array_equal(again.faces.left_eye, first.faces.left_eye)
+    assert again.digest == first.digest
+
+
+def test_pictures_without_a_face_are_left_out(
+    folder: Path, bands: Bands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eyes = list(zip(bands.faces.left_eye, bands.faces.right_eye, strict=True))
+    monkeypatch.setattr(columbia_bands, "_eyes_of", lambda files: [None, *eyes[1:]])
+    said: list[str] = []
+    found = read_bands(folder, report=said.append)
+    np.testing.assert_array_equal(found.faces.right_eye, bands.faces.right_eye[1:])
+    np.testing.assert_array_equal(found.target, bands.target[1:])
+    assert said[-1] == "columbia: no face was found in 1 of 24 pictures"
+    monkeypatch.setattr(columbia_bands, "_eyes_of", lambda files: [None] * len(files))
+    with pytest.raises(DatasetError, match="no face was found with the eyes"):
+        read_bands(folder)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +111,9 @@ def test_names_and_halves_of_the_bands_are_read(bands: Bands) -> None:
 def test_other_folders_are_refused(name: str, fault: str, tmp_path: Path) -> None:
     if name:
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(tmp_path / name), np.zeros((90, 40), np.uint8))
+        (tmp_path / "other").mkdir()
+        for file in (name, "other/0001_2m_0P_0V_5H.jpg"):
+            cv2.imwrite(str(tmp_path / file), np.zeros((90, 40), np.uint8))
     with pytest.raises(DatasetError, match=fault):
         read_bands(tmp_path)
 
@@ -158,7 +195,7 @@ def test_the_command_writes_a_section_and_keeps_the_page(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     tiny = dataclasses.replace(
-        columbia.SIZES["quick"], folds=3, tested=2, images=8, epochs=1, contact_epochs=1, width=0.02
+        columbia.SIZES["quick"], folds=3, tested=2, images=8, epochs=1, contact_epochs=1, width=0.05
     )
     monkeypatch.setitem(columbia.SIZES, "quick", tiny)
     out, work = tmp_path / "claims.md", tmp_path / "work"
@@ -190,7 +227,7 @@ def test_the_command_writes_a_section_and_keeps_the_page(
 
 
 def test_finished_networks_are_not_trained_again(bands: Bands, tmp_path: Path) -> None:
-    size = columbia.Size(2, 2, 4, 1, 1, 0.02, 0)
+    size = columbia.Size(2, 2, 4, 1, 1, 0.05, 0)
     people = np.array([0])
     first = columbia._fold(bands, size, 0, people, columbia.PLAIN, tmp_path)
     checkpoint = tmp_path / "0_dilated" / "last.ckpt"

@@ -95,3 +95,39 @@ def test_a_cluster_that_is_not_there_is_named(
     arguments = ["run", *map(str, clips), "--output", str(tmp_path), "--ray", "127.0.0.1:1"]
     assert main(arguments) == 1
     assert "there is no Ray cluster at 127.0.0.1:1" in capfd.readouterr().err
+
+
+def test_a_sweep_goes_on_when_a_machine_is_lost(
+    cluster: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ray Tune trains the jobs; those that were finished are not trained again."""
+    pytest.importorskip("torch")
+    pytest.importorskip("ray.tune")
+    recipe, out = tmp_path / "mine.yaml", tmp_path / "out"
+    recipe.write_text(
+        "task: dilated_net\nepochs: 1\npeople: 10\nimages: 3\nwidth: 0.02\nbatch: 4\n"
+        "sweep: {seed: [0, 1, 2, 3]}\n"
+    )
+    node = cluster.add_node(num_cpus=1)
+
+    def finished() -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in out.glob("*/figures.json")}
+
+    kept: dict[Path, int] = {}
+
+    def lose() -> None:
+        while len(finished()) < 2:
+            time.sleep(0.1)
+        cluster.remove_node(node, allow_graceful=False)
+        kept.update(finished())
+
+    losing = threading.Thread(target=lose)
+    losing.start()
+    said = ["sweep", str(recipe), "--out", str(out), "--split", "test", "--ray", cluster.address]
+    assert main(said) == 0
+    losing.join()
+    assert len(finished()) == 4
+    assert {file: finished()[file] for file in kept} == kept
+    assert "4 of 4" in capfd.readouterr().err
+    assert main(said) == 0
+    assert "4 of 4 jobs are finished" in capfd.readouterr().err

@@ -70,18 +70,21 @@ ALLOWED: dict[str, set[str]] = {
     "overlay": {"errors", "types", "geometry", "faces"},
     "hri": BASE | {"faces", "attention"},
     "optional_modules": {"errors"},
+    "ray_cluster": {"errors", "optional_modules"},
     "results": BASE | {"media", "event_settings"},
     "sessions": BASE | {"media"},
     "report": BASE | {"results"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
-    "learning": BASE | SENSES | {"inference", "faces", "media", "statistics", "report"},
+    "learning": BASE | SENSES | {"inference", "faces", "media", "statistics", "report"}
+    | {"ray_cluster"},
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
     "bringup": BASE | PROCESS | {"media", "speech", "ros"},
     "nodes": BASE | PROCESS | SENSES
     | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup", "audio_devices"}
     | {"sessions", "web", "person_ids"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
-    | {"report", "bringup", "ros", "nodes", "learning", "exit_codes", "event_settings"},
+    | {"report", "bringup", "ros", "nodes", "learning", "exit_codes", "event_settings"}
+    | {"ray_cluster"},
     "cli": {"commands", "errors", "standard_streams"},
 }  # fmt: skip
 
@@ -115,7 +118,7 @@ RESERVED: dict[str, set[str]] = {
     "onnxruntime": {"inference"},
     "tensorrt": {"inference"},
     "mediapipe": set(),
-    "ray": {"commands"},
+    "ray": {"ray_cluster", "learning"},
     "soxr": {"attention", "speech", "learning"},
     "espeakng_loader": {"learning"},
     "hibari": {"speech"},

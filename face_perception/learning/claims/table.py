@@ -297,8 +297,10 @@ def prepare_work(work: Path, report: Report) -> bool:
 
 
 def remove_work(work: Path, made: Iterable[str]) -> None:
-    """Removes the folders ``made`` in ``work``, and ``work`` if no other run left any in it."""
+    """Removes the folders and files ``made`` in ``work``, and ``work`` if nothing else is in it."""
     for name in made:
+        if (work / name).is_file():
+            (work / name).unlink()
         shutil.rmtree(work / name, ignore_errors=True)
     if all(file.name == "source" for file in work.iterdir()):
         shutil.rmtree(work)

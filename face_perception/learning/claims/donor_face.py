@@ -1,20 +1,24 @@
 """Puts pictures of other people's eyes into one face, the donor's.
 
-The product must find a face first, so it cannot run on pictures that show only eyes.
+The tracker must find a face first, so it cannot run on pictures that show only eyes.
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench.accuracy.data_sets import MUXSPACE
-from face_perception.faces import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS, FaceTracker
-from face_perception.inference import sample_photo
+from face_perception.errors import InputError
+from face_perception.faces import (
+    LEFT_OUTER_CANTHUS,
+    RIGHT_OUTER_CANTHUS,
+    FaceTracker,
+    Square,
+    square_of_landmarks,
+)
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
 Gray = npt.NDArray[np.float32]
@@ -22,17 +26,11 @@ Gray = npt.NDArray[np.float32]
 # The donor's picture: outer canthi this many pixels apart, at this place.
 _APART, _WIDTH, _HEIGHT = 190.0, 640, 720
 _EYES = np.array([(_WIDTH - 1) / 2, 0.4 * _HEIGHT])
-# A frontal, calm face with bare eyes among the press photographs; chosen for its pose, by eye.
-_DEFAULT = "images/Brian_Pavlich_0001.jpg"
 # The part of a composite around the eyes that is kept, in distances between the outer canthi.
 _ASIDE, _ABOVE, _BELOW = 1.75, 1.45, 2.1
 _FEATHER = 0.07  # of the band's width
-
-
-def default_donor(data: Path) -> Path:
-    """Returns a calm frontal face of the press photographs if they exist, else Grace Hopper."""
-    found = data / MUXSPACE.name / _DEFAULT
-    return found if found.exists() else sample_photo("grace_hopper")
+# Focal length in distances of the outer canthi: they are 89 mm apart and 2 m away.
+_FOCAL = 2.0 / 0.089
 
 
 def outer_canthi(face: Face) -> tuple[FloatArray, FloatArray]:
@@ -58,7 +56,7 @@ class Donor:
     the lens and their mirror images were read 1.7 degrees (standard error 0.3) to the same side of
     the picture; with the symmetric one, -0.1 (0.1).
 
-    Raises ValueError if the picture has no face.
+    Raises InputError if the picture has no face.
     """
 
     def __init__(self, picture: Image, tracker: FaceTracker) -> None:
@@ -69,7 +67,7 @@ class Donor:
         )
         face = largest(tracker, padded)
         if face is None:
-            raise ValueError("the donor's picture has no face: give a frontal photograph")
+            raise InputError("the donor's picture has no face: give a frontal photograph")
         gray = cv2.cvtColor(padded, cv2.COLOR_RGB2GRAY)
         level = cv2.warpAffine(
             gray,
@@ -79,6 +77,18 @@ class Donor:
             borderMode=cv2.BORDER_REPLICATE,
         ).astype(np.float32)
         self._face: Gray = (level + level[:, ::-1]) / 2
+        right, left = outer_canthi(face)
+        square = square_of_landmarks(face.landmarks)
+        apart = float(np.linalg.norm(left - right))
+        self._side = square.side / apart
+        self._below = float(np.linalg.norm((square.x, square.y) - (right + left) / 2)) / apart
+
+    def square(self, right: FloatArray, left: FloatArray) -> Square:
+        """Returns where the mesh finds the donor's face with these outer canthi in a composite."""
+        across = left - right
+        x, y = (right + left) / 2 + self._below * np.array([-across[1], across[0]])
+        side = self._side * float(np.linalg.norm(across))
+        return Square(float(x), float(y), side, math.atan2(across[1], across[0]))
 
     def with_band(
         self, band: Gray, right: FloatArray, left: FloatArray
@@ -118,16 +128,31 @@ class Donor:
         return np.ascontiguousarray(np.repeat(gray[..., None], 3, axis=2)), (-low).astype(float)
 
 
+def camera_of(image: Image, right: FloatArray, left: FloatArray) -> Camera:
+    """Returns the camera of a composite, 2 m away, whose axis passes between the outer canthi.
+
+    ``right`` and ``left`` [2] are the outer canthi in ``image``, pixels.
+    """
+    height, width = image.shape[:2]
+    focal = _FOCAL * float(np.linalg.norm(left - right))
+    x, y = ((right + left) / 2).tolist()
+    return Camera(width, height, focal, focal, x, y)
+
+
 def fit(
-    band: Gray, donor: Donor, tracker: FaceTracker, guess: tuple[FloatArray, FloatArray]
+    band: Gray,
+    donor: Donor,
+    tracker: FaceTracker,
+    guess: tuple[FloatArray, FloatArray],
+    rounds: int = 3,
 ) -> tuple[FloatArray, FloatArray]:
-    """Returns the outer canthi in ``band``, found by running the mesh on composites several times.
+    """Returns the outer canthi in ``band``, found by running the mesh on ``rounds`` composites.
 
     Each composite uses the canthi of the one before, the first ``guess``. Stops if no face is
     found.
     """
     right, left = guess
-    for _ in range(3):
+    for _ in range(rounds):
         image, origin = donor.with_band(band, right, left)
         face = largest(tracker, image)
         if face is None:

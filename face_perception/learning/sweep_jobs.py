@@ -1,0 +1,68 @@
+"""The jobs of a sweep: each trains a recipe with its own settings in its own run folder."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from face_perception.errors import FacePerceptionError, error_text
+from face_perception.files import write_atomically
+from face_perception.learning import run_folder, runs
+from face_perception.learning.training_loop import has_checkpoint
+
+ATTEMPTS = 3  # of a job whose process or machine was lost
+KILLED = "perhaps the memory is full: give fewer --workers, and repeat the command"
+RECIPE, FIGURES = "job.yaml", "figures.json"  # files of a job's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training: ``changed`` are its values of the swept settings, ``settings`` all it sets."""
+
+    name: str
+    changed: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What came of a job: its figures by name, or why it ``failed``."""
+
+    job: Job
+    figures: Mapping[str, float]
+    failed: str = ""
+
+
+def run_job(job: Job, data: Path | None, out: Path, split: str) -> Finished:
+    """Trains one job in its folder and measures it; continues what an earlier attempt left.
+
+    An error of the recipe or the data, and a fault of this package, are returned as the reason why
+    it failed. Processes that are killed return nothing, and their job can be run again.
+    """
+    folder = out / job.name
+    try:
+        resume = (folder / run_folder.SETTINGS).exists() and has_checkpoint(folder)
+        runs.train(
+            str(folder / RECIPE),
+            None if resume else data,
+            folder,
+            resume=resume,
+            name="sweep",
+            report=_quiet,
+        )
+        figures = runs.evaluate(folder, data, split, _quiet)
+    except (OSError, FacePerceptionError) as error:
+        return Finished(job, {}, error_text(error))
+    except Exception:
+        fault = f"a fault of this package: please report this:\n{traceback.format_exc()}"
+        return Finished(job, {}, fault)
+    write_atomically(folder / FIGURES, json.dumps({split: figures}, indent=1).encode())
+    return Finished(job, figures)
+
+
+def _quiet(_: str) -> None:
+    pass
