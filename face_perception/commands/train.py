@@ -104,8 +104,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     claims.add_argument(
         "--size",
         default="reduced",
-        help="how much --columbia trains: quick (about 6 minutes of a processor, to try the "
-        "command), reduced (about 20 minutes) or full (about 16 hours); default: %(default)s",
+        help="how much --columbia trains: quick (about 4 minutes of a processor, to try the "
+        "command), reduced (about 11 minutes) or full (about 55 minutes); default: %(default)s",
     )
     claims.set_defaults(run=_claims)
 

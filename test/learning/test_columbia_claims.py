@@ -17,6 +17,7 @@ from same_process_pool import SameProcessPool
 
 from face_perception.avatar import FaceState, PortraitRenderer
 from face_perception.cli import main
+from face_perception.errors import InputError
 from face_perception.faces import load_tracker
 from face_perception.inference import sample_photo
 from face_perception.learning.claims import columbia, columbia_bands, table
@@ -235,6 +236,8 @@ def test_finished_networks_are_not_trained_again(bands: Bands, tmp_path: Path) -
     again = columbia._fold(bands, size, 0, people, columbia.PLAIN, tmp_path)
     assert not checkpoint.exists()
     assert again[1] == first[1]
+    with pytest.raises(InputError, match=r"last\.ckpt"):  # of the network that it starts from
+        columbia._fold(bands, size, 0, people, columbia.CONTACT, tmp_path)
     np.testing.assert_array_equal(again[0], first[0])
 
 
