@@ -31,7 +31,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--split",
         choices=("train", "validation", "test"),
         default="validation",
-        help="part of the data set to measure on; default: %(default)s",
+        help="part of the data set to measure on, if the recipe holds out no person; default: "
+        "%(default)s",
     )
     sweep.add_argument(
         "--by",

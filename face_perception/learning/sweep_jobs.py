@@ -54,7 +54,9 @@ def run_job(job: Job, data: Path | None, out: Path, split: str) -> Finished:
             name="sweep",
             report=_quiet,
         )
-        figures = runs.evaluate(folder, data, split, _quiet)
+        # A recipe that holds out a person is measured on that person.
+        part = None if job.settings.get("hold_out") else split
+        figures = runs.evaluate(folder, None, part, _quiet)
     except (OSError, FacePerceptionError) as error:
         return Finished(job, {}, error_text(error))
     except Exception:

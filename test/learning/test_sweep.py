@@ -92,6 +92,10 @@ def test_a_job_that_fails_is_named_and_the_table_is_sorted(tmp_path: Path, data:
     found = sweep.run_sweep([first], data, out, split="test", workers=1, ray="", report=print)
     assert found == [done]
     assert checkpoint.stat().st_mtime_ns == before, "a finished job is not trained again"
+    (alone,) = sweep.read_jobs(recipe(tmp_path, "sweep: {hold_out: [person_0001]}"))
+    sweep._prepare([alone], data, out)
+    held_out = sweep_jobs.run_job(alone, data, out, "test")
+    assert held_out.figures["people"] == 1, "it is measured on the person who is held out"
     missing = sweep_jobs.run_job(second, tmp_path / "nothing", out, "test")
     assert "nothing" in missing.failed
     assert not (out / second.name / "figures.json").exists(), "it is tried again"
