@@ -85,9 +85,10 @@ def read_bands(
     """Reads all pictures of ``folder`` and its folders, in ``workers`` processes.
 
     The eyes are kept in the folder ``keep``, and read from there the next time. A picture in whose
-    composite no face is found is counted in the report and left out. Raises
-    DatasetError if there are no pictures, if a name or a picture is odd, if a picture comes twice,
-    if a person has no picture of a target that others have, or if nobody looks into the lens.
+    composite no face is found is counted in the report and left out. This rarely happens, because
+    the donor's face is around every band: one without eyes is not noticed. Raises DatasetError if
+    there are no pictures, if a name or a picture is odd, if a picture comes twice, if a person has
+    no picture of a target that others have, or if nobody looks into the lens.
 
     It also raises DatasetError if a picture is in ``folder`` itself: in the public collection these
     have the answer printed into the picture (its folder ``benchmark``), which a network would read.
