@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.floating]
 _SPEED = np.array([7.5, 8.0, 8.0, 16.0, 9.0, 10.0])
 _LIP_SPEED = 10.0
 _SPEED_UP = 0.015  # seconds in which a weight at rest reaches its largest speed
-_AHEAD = 0.07  # seconds by which lips begin to close before they must be closed
+CLOSES_AHEAD = 0.07  # seconds by which lips begin to close before they must be closed
 _SETTLED = 1e-3  # smaller weights are 0
 
 _PRESS = 3
@@ -65,16 +65,25 @@ class LipSpeedLimit:
         return made
 
 
+def closing_in_time(coming: FloatArray, period: float) -> FloatArray:
+    """Returns the first of some coming shapes [N, 6], with lips that begin to close for the others.
+
+    The shapes are ``period`` seconds apart.
+    """
+    press = coming[:, _PRESS] - np.arange(len(coming)) * period * _SPEED[_PRESS]
+    made: FloatArray = coming[0].copy()
+    made[_PRESS] = press.max()
+    return made
+
+
 def limited_motion(wanted: FloatArray, period: float) -> FloatArray:
     """Returns shapes [N, 6] that follow the wanted ones [N, 6] with limited speed.
 
     They are ``period`` seconds apart. Because all are known, the lips meet where they should.
     """
-    count = round(_AHEAD / period)
-    early = wanted.copy()
-    padded = np.concatenate([wanted, np.repeat(wanted[-1:], count, 0)])
-    for k in range(1, count + 1):
-        coming = padded[k : k + len(wanted), _PRESS]
-        early[:, _PRESS] = np.maximum(early[:, _PRESS], coming - k * period * _SPEED[_PRESS])
+    known = 1 + round(CLOSES_AHEAD / period)
     motion = LipSpeedLimit(period)
-    return np.array([motion.follow(one) for one in early]).reshape(wanted.shape)
+    made = [
+        motion.follow(closing_in_time(wanted[k : k + known], period)) for k in range(len(wanted))
+    ]
+    return np.array(made).reshape(wanted.shape)

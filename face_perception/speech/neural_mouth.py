@@ -5,6 +5,7 @@ The network moves lips and teeth. ``BandMouth`` moves the jaw and closes the mou
 
 from __future__ import annotations
 
+from collections import deque
 from types import MappingProxyType
 
 import numpy as np
@@ -13,7 +14,7 @@ from face_perception.geometry import smoothstep
 from face_perception.inference import Model, ModelError, Purpose, load
 from face_perception.speech.audio_chunks import AudioSamples, checked_samples
 from face_perception.speech.band_mouth import BandMouth
-from face_perception.speech.lip_speed_limit import LipSpeedLimit
+from face_perception.speech.lip_speed_limit import CLOSES_AHEAD, LipSpeedLimit, closing_in_time
 from face_perception.speech.mel_spectrogram import mel_filters
 from face_perception.speech.mouth_shape_track import MouthShapeTrack
 from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
@@ -63,10 +64,12 @@ class NeuralMouth:
 
     frame_period = _HOP / MOUTH_RATE
 
-    def __init__(self, model: Model | None = None) -> None:
+    def __init__(self, model: Model | None = None, *, extra_look_ahead: float = 0.0) -> None:
         """Takes a trained ``model``; None loads that of the package.
 
-        Raises ModelError if the model is not a mouth network.
+        With ``extra_look_ahead`` (seconds; more than 0.07 is not used) the lips begin to close so
+        long before they must be closed: their speed is limited. Raises ModelError if the model is
+        not a mouth network.
         """
         self._model = model or load(TRAINED, MOUTH_NETWORKS, backend="onnxruntime")
         delay = self._model.card.facts.get(_DELAY)
@@ -79,7 +82,11 @@ class NeuralMouth:
         # One hop is added because interpolation needs the next shape.
         own = (delay * _HOP + _WINDOW // 2 + _HOP) / MOUTH_RATE
         self._bands = BandMouth()
-        self.look_ahead = max(own, self._bands.look_ahead)
+        # Frames that are known beyond the one that is shown.
+        self._further = int(
+            min(max(extra_look_ahead, 0.0), CLOSES_AHEAD) / self.frame_period + 1e-6
+        )
+        self.look_ahead = max(own, self._bands.look_ahead) + self._further * self.frame_period
         state = self._model.inputs["state"].shape
         self._rest = np.zeros([size or 1 for size in state], np.float32)
         self.reset()
@@ -93,6 +100,8 @@ class NeuralMouth:
         self._frame_count = 0
         self._track = MouthShapeTrack(self.frame_period)  # the network alone
         self._limit = LipSpeedLimit(self.frame_period)
+        self._wanted: deque[FloatArray] = deque(maxlen=self._further + 1)
+        self._count = 0  # frames that were combined
         self._shown = MouthShapeTrack(self.frame_period)
 
     def push_samples(self, samples: AudioSamples) -> None:
@@ -122,9 +131,13 @@ class NeuralMouth:
     def _combine(self) -> None:
         """Combines the frames that both the network and the band mouth have estimated."""
         bands = self._bands.wanted
-        for i in range(len(self._shown), min(len(self._track), len(bands))):
+        for i in range(self._count, min(len(self._track), len(bands))):
             made = _combined(MouthShape(*bands[i].tolist()), MouthShape(*self._track[i].tolist()))
-            self._shown.append(self._limit.follow(made))
+            self._wanted.append(made)
+            self._count += 1
+            if len(self._wanted) > self._further:
+                coming = closing_in_time(np.array(self._wanted), self.frame_period)
+                self._shown.append(self._limit.follow(coming))
 
     def _run(self, frame: FloatArray) -> None:
         out = self._model.infer({"features": frame[None], "state": self._state})

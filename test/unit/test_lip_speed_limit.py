@@ -40,6 +40,21 @@ def test_the_mouth_that_hears_does_not_jump(make: type[Mouth], path: str) -> Non
     assert largest_step(shapes) < MOST_IN_30_MS
 
 
+def test_lips_close_further_where_more_of_the_sound_is_known() -> None:
+    """As with a `delay` of 0.17 s. The shapes are the same however the samples are split."""
+    samples, least = read(OWN)[: 4 * MOUTH_RATE], []
+    for extra in (0.0, 0.07):
+        mouth = NeuralMouth(extra_look_ahead=extra)
+        for first in range(0, len(samples), 700):
+            mouth.push_samples(samples[first : first + 700])
+        count = int((len(samples) / MOUTH_RATE - mouth.look_ahead) / PERIOD)
+        shapes = np.array([mouth.shape_at(i * PERIOD).values() for i in range(count)])
+        assert largest_step(shapes) < MOST_IN_30_MS
+        least.append((lip_distance(shapes) <= 0.05).sum())
+    assert mouth.look_ahead == pytest.approx(NeuralMouth().look_ahead + 0.07)
+    assert least[1] > least[0]
+
+
 def test_the_mouth_that_knows_the_phonemes_closes_in_time_and_does_not_jump() -> None:
     """A voice that says "mapabama", each vowel 90 ms and each closure 60 ms, as fast speech."""
     names, lengths = "mɑpɑbɑmɑ", (0.06, 0.09) * 4

@@ -47,6 +47,23 @@ def test_a_text_is_split_into_sentences(text: str, sentences: int) -> None:
         assert sentence == sentence.strip()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "<speak>Hello <break time=\"500ms\"/> <emphasis level='strong'>you</emphasis></speak>",
+            "Hello you",
+        ),
+        ("<p>One.</p>\n<p\n class='a'>Two", "One. Two"),
+        ("2 < 3 and b > a, or a<b", "2 < 3 and b > a, or a<b"),
+        ("a &lt; b &amp;lt; R&D", "a < b &lt; R&D"),
+        ("I <3 you", "I <3 you"),
+    ],
+)
+def test_tags_are_not_said(text: str, said: str) -> None:
+    assert " ".join(split_text(text)) == said
+
+
 @pytest.mark.parametrize("text", ["word " * 2000, "x" * 10_000, "one, " * 2000, "日" * 500])
 def test_long_sentences_are_cut_and_nothing_is_lost(text: str) -> None:
     found = split_text(text)

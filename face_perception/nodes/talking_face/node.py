@@ -53,6 +53,9 @@ from face_perception.speech import (
 )
 from face_perception.web import WebSettings, ice_servers
 
+_PREPARED = (
+    0.1  # seconds of delay with which the mouth has what it needs: 76 ms of speech, and a frame
+)
 _DUCKED = 0.25  # volume while a person talks over the robot: -12 dB
 _NO_VOICES = 1.0  # seconds without voice activity after which nobody counts as talking
 # Seconds of the robot's speech without knowing whether a person talks, after which the diagnostics
@@ -216,11 +219,12 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         renderer, listener = self._renderer_choice.start_renderer(values.rate)
         self.on_end(self._renderer_choice.stop_renderer)
         # MuseTalk generates lips for speech that has arrived, so the sound must wait for them.
+        delay = max(values.delay, self._renderer_choice.delay)
         self.performer = performer = Performer(
-            _mouth(values.mouth),
+            _mouth(values.mouth, delay - _PREPARED),
             IdleMotionAnimator(values.seed, prosody=values.prosody),
             renderer,
-            replace(values, delay=max(values.delay, self._renderer_choice.delay)),
+            replace(values, delay=delay),
             listener=listener,
         )
         self._topics.start_timeline(values.audio_rate, performer.clock.time_of)
@@ -424,8 +428,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         return response
 
 
-def _mouth(name: str) -> Mouth:
+def _mouth(name: str, extra_look_ahead: float) -> Mouth:
     """Loads a mouth model. Raises ModelError if it does not exist or has another purpose."""
     if name == "bands":
         return BandMouth()
-    return NeuralMouth(load(name, MOUTH_NETWORKS, backend="onnxruntime"))
+    network = load(name, MOUTH_NETWORKS, backend="onnxruntime")
+    return NeuralMouth(network, extra_look_ahead=extra_look_ahead)

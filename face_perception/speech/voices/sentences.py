@@ -16,6 +16,9 @@ _LONGEST_WORD = 60  # characters; longer ones, such as addresses, are cut
 # The end of a sentence, with closing quotes and brackets. A full stop needs a space after it.
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？])")
 _CLAUSE = re.compile(r"(?<=[,;:—–、，；：])\s*")
+# A tag of SSML, XML or HTML. Not "a < b": a name follows "<" at once.
+_TAG = re.compile(r"""</?[A-Za-z][\w:.-]*(\s+[\w:.-]+\s*=\s*("[^"<]*"|'[^'<]*'))*\s*/?>""")
+_ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 _ABBREVIATIONS = frozenset(
     {"dr", "mr", "mrs", "ms", "prof", "st", "vs", "etc", "e.g", "i.e", "no", "jr", "sr", "approx"}
 )
@@ -24,7 +27,8 @@ _ABBREVIATIONS = frozenset(
 def split_text(text: str) -> list[str]:
     """Returns the sentences of a text, each on one line and at most ``LONGEST_PIECE`` long.
 
-    Longer sentences are cut after a comma, else between words. Control characters count as spaces.
+    Longer sentences are cut after a comma, else between words. Control characters and tags, such as
+    those of SSML, count as spaces.
     Raises InputError if the text is longer than ``LONGEST_TEXT`` or has no letter and no digit.
 
     >>> split_text("Dr. Smith is here.  He said: 'Hello!' Then he left")
@@ -35,6 +39,9 @@ def split_text(text: str) -> list[str]:
             f"the text has {len(text)} characters: say at most {LONGEST_TEXT} at once, and the "
             "rest after that"
         )
+    text = _TAG.sub(" ", text)
+    for entity, letter in _ENTITIES.items():
+        text = text.replace(entity, letter)
     pieces: list[str] = []
     for line in re.split(r"[\r\n\v\f\x85\u2028\u2029]+", text):
         for sentence in _sentences(_plain(line)):
