@@ -41,6 +41,13 @@ _HAIR_BACK: Points = (
     (0.0, -18.2), (2.9, -17.8), (5.6, -16.3), (7.5, -13.6), (8.4, -10.0), (8.6, -6.0), (8.6, -2.2),
     (8.2, 1.4), (7.2, 3.5), (5.6, 3.3), (4.6, 0.5), (0.0, -4.0),
 )  # fmt: skip
+# Short hair tapers off behind the ears.
+_SHORT_BACK: Points = (
+    (0.0, -18.0), (3.4, -17.5), (6.0, -15.9), (7.5, -13.2), (7.8, -10.2), (7.4, -7.8), (6.8, -6.0),
+    (6.0, -5.0), (4.0, -5.0), (0.0, -5.0),
+)  # fmt: skip
+# The upper edge of a beard: from the middle outwards, and how far below the middle of the lips.
+_BEARD_X, _BEARD_Y = (0.0, 2.4, 3.0, 4.4, 5.4, 6.0, 6.4), (-1.1, -0.7, -0.1, 0.5, -0.9, -3.0, -6.4)
 # The whole outline of the fringe, which is parted on the image's left.
 _FRINGE: Points = (
     (-6.9, -2.6), (-8.0, -6.4), (-8.0, -10.4), (-6.9, -14.2), (-4.6, -17.0), (-1.0, -18.1),
@@ -202,11 +209,7 @@ def _background() -> Pixels:
 
 
 def _body(canvas: Pixels, style: FaceStyle) -> None:
-    back = _mask(_closed_curve(_mirrored(_HAIR_BACK)), 0.08)
-    if not style.long:
-        # The hair ends at the ears.
-        rows = (np.arange(SIDE, dtype=np.float32) - np.float32(_MOUTH[1])) / np.float32(_SCALE)
-        back = back * np.clip(-7.0 - rows, 0, 1)[:, None]
+    back = _mask(_closed_curve(_mirrored(_HAIR_BACK if style.long else _SHORT_BACK)), 0.08)
     _paint(canvas, back, _times(_HAIR, style.hair))
     neck = _closed_curve(
         _mirrored(((0.0, 11.5), (3.2, 11.2), (3.4, 8.0), (3.5, 4.0), (3.2, 0.0), (0.0, -1)))
@@ -267,9 +270,10 @@ def _skin_marks(canvas: Pixels, face: Pixels, style: FaceStyle) -> None:
     noise = random.normal(0, 1, (SIDE, SIDE)).astype(np.float32)
     rows = (np.arange(SIDE, dtype=np.float32) - np.float32(_MOUTH[1])) / np.float32(_SCALE)
     columns = np.abs(np.arange(SIDE, dtype=np.float32) - np.float32(_MOUTH[0])) / _SCALE
-    low = np.clip((rows[:, None] + 1.6) / 1.6, 0, 1) * np.ones((1, SIDE), np.float32)
-    sides = np.clip((rows[:, None] + 5.0) / 1.5, 0, 1) * np.clip(columns[None] - 4.2, 0, 1)
-    beard = face * np.maximum(low, sides) * (0.7 + 0.3 * np.clip(noise, -1, 1))
+    below = rows[:, None] - np.interp(columns, _BEARD_X, _BEARD_Y).astype(np.float32)[None]
+    grown = cv2.GaussianBlur(np.clip(below / 0.5 + 0.5, 0, 1), (0, 0), 0.35 * _SCALE)
+    grown *= 1 - 0.75 * _spot(0, 1.5, 0.9, 0.4)  # less hair below the lower lip
+    beard = face * grown * (0.7 + 0.3 * np.clip(noise, -1, 1))
     _paint(canvas, np.asarray(beard, np.float32), _times(_HAIR, style.hair), style.beard)
     dots = np.clip(cv2.GaussianBlur(noise, (0, 0), 1.8) * 6 - 1.4, 0, 1)
     cheeks = _spot(-3.2, -4.0, 2.6, 1.8) + _spot(3.2, -4.0, 2.6, 1.8)
