@@ -22,7 +22,7 @@ import numpy.typing as npt
 from av import AudioFrame, VideoFrame
 
 from face_perception.avatar.screens.screen import ScreenFrame
-from face_perception.errors import InputError
+from face_perception.errors import InputError, one_line
 from face_perception.speech import to_int16
 
 _VIDEO_RATE = 90_000  # ticks a second, of RTP
@@ -52,7 +52,7 @@ class WebCall:
             )
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except Exception as error:  # aiortc raises what its parser stumbles over
-            raise InputError(f"the offer cannot be read: {error}") from error
+            raise InputError(f"the offer cannot be read: {one_line(error)}") from error
         return str(self._connection.localDescription.sdp)
 
     def show(self, frame: ScreenFrame) -> None:

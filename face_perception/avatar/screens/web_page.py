@@ -51,6 +51,7 @@ class _Viewer(Client):
         self.frame: ScreenFrame | None = None
         self.sounds: deque[tuple[float, npt.NDArray[np.float32]]] = deque(maxlen=_SOUNDS)
         self.call: WebCall | None = None  # it gets frames and sound instead
+        self.calling = False  # whether a call is being made
         self.answers: deque[str] = deque(maxlen=_MOST_ANSWERS)
 
 
@@ -158,14 +159,20 @@ class WebScreen(PageServer[_Viewer]):
         offer = read_request(message).get("offer")
         if not offer:
             return {"servers": list(self._calls)}
-        before, call = client.call, WebCall(self._rate, self._calls)
+        if client.calling:  # each call takes a port
+            raise InputError("another offer is being answered: wait for its answer")
+        client.calling = True
+        before, client.call = client.call, None
         if before is not None:
             await before.close()
+        call = WebCall(self._rate, self._calls)
         try:
             answer = await call.answer(offer)
         except InputError:
             await call.close()
             raise
+        finally:
+            client.calling = False
         if client in self.clients:
             client.call = call
         else:  # it has gone meanwhile
