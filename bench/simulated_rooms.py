@@ -88,10 +88,11 @@ def impulse_response(
     part = at - whole
     response = np.bincount(whole, gain * (1 - part), count + 2)
     response += np.bincount(whole + 1, gain * part, count + 2)
-    # In a flat room the late sound decays slower than Eyring's formula says.
+    # In a flat room the late sound decays slower than Eyring's formula says. Near the loudspeaker
+    # the decay cannot be told from the direct sound; it must not become slower, or even a growth.
     first = int(at.min())
     times = np.arange(len(response)) / RATE
-    faster = 1 / reverberation - 1 / _reverberation(response)
+    faster = max(0.0, 1 / reverberation - 1 / _reverberation(response))
     return response * 10 ** (-3 * faster * np.maximum(times - times[first], 0))
 
 

@@ -143,10 +143,11 @@ class VoiceActivity:
         return found
 
     def _step(self, samples: AudioSamples, heard: AudioSamples) -> VoiceState:
-        given = np.concatenate([self._context, samples])[None]
+        loud = self._over_echo.amplified(heard, samples)
+        given = np.concatenate([self._context, loud])[None]
         out = self._model.infer({"input": given, "h": self._h, "c": self._c})
         self._h, self._c = out["hn"], out["cn"]
-        self._context = samples[-_CONTEXT:]
+        self._context = loud[-_CONTEXT:]
         begin = self._steps * STEP / RATE
         self._steps += 1
         end = self._steps * STEP / RATE

@@ -271,3 +271,14 @@ def test_the_reference_work_takes_time() -> None:
 def test_every_converter_is_fuzzed() -> None:
     # The files of mpiifacegaze are other targets: "annotations" and "camera of a data set".
     assert {f"converter {name}" for name in SETS} - {*CONVERTERS} == {"converter mpiifacegaze"}
+
+
+def test_the_sound_in_a_simulated_room_decays() -> None:
+    """The loudspeaker of room 1110 is near the microphone, and its reverberation is short."""
+    pytest.importorskip("scipy")
+    from bench.simulated_rooms import RATE, make_room
+
+    room = make_room(1110)
+    for response in (room.echo, room.voice):
+        early = (response[: round(0.1 * RATE)] ** 2).sum()
+        assert early > 0.9 * (response**2).sum()

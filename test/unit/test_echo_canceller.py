@@ -138,9 +138,10 @@ def test_what_was_heard_belongs_to_what_comes_out() -> None:
 
 
 def test_an_unsure_network_is_believed_where_the_canceller_lets_the_sound_pass() -> None:
+    tone = np.tile(np.float32([1, 1, -1, -1]), 128)  # 4 kHz
+
     def hear(voice: float, left: float, loud: float = 0.1) -> float:
-        over, sound = VoiceOverEcho(), np.full(512, loud, np.float32)
-        quiet = np.full(512, 1e-3, np.float32)
+        over, sound, quiet = VoiceOverEcho(), loud * tone, 1e-3 * tone
         assert [over.probability(0.01, quiet, quiet) for _ in range(4)] == [0.01] * 4
         return [over.probability(voice, sound, left * sound) for _ in range(4)][-1]
 
@@ -150,12 +151,27 @@ def test_an_unsure_network_is_believed_where_the_canceller_lets_the_sound_pass()
     assert hear(0.3, 0.9, loud=1e-3) < 0.5, "the noise of the room, in a pause of the robot"
     nothing = np.zeros(512, np.float32)
     assert VoiceOverEcho().probability(0.7, nothing, nothing) == 0.7
-    over, sound = VoiceOverEcho(), np.full(512, 0.1, np.float32)
+    rumble = np.full(512, 0.1, np.float32)
+    found = [VoiceOverEcho().probability(0.3, rumble, 0.9 * rumble) for _ in range(4)][-1]
+    assert found < 0.5, "no voice is so low"
+    over, sound = VoiceOverEcho(), 0.1 * tone
     assert over.probability(0.3, nothing, 1e-3 * sound) < 0.5, "lost at the beginning"
     found = [over.probability(0.2, sound, 0.03 * sound) for _ in range(20)][-1]
     over.probability(0.01, nothing, nothing)  # lost: that is not how quiet the room is
     after = [over.probability(0.2, sound, 0.03 * sound) for _ in range(6)][-1]
     assert after == pytest.approx(found)
+
+
+@pytest.mark.parametrize(("loud", "gain"), [(0.01, 20), (1e-4, 30), (0.5, 1)])
+def test_soft_sound_is_amplified_for_the_network(loud: float, gain: float) -> None:
+    tone = np.tile(np.float32([1, 1, -1, -1]), 128)
+    over = VoiceOverEcho()
+    for _ in range(4):
+        over.probability(0.01, loud * tone, 0.5 * loud * tone)
+    heard = over.amplified(loud * tone, 0.5 * loud * tone)
+    np.testing.assert_allclose(heard, np.clip(0.5 * loud * gain, 0, 1) * tone, rtol=0.01)
+    unchanged = loud * tone
+    assert over.amplified(unchanged, unchanged) is unchanged, "nothing was played"
 
 
 def test_a_person_who_talks_over_the_robot_remains() -> None:

@@ -53,9 +53,7 @@ from face_perception.speech import (
 )
 from face_perception.web import WebSettings, ice_servers
 
-_PREPARED = (
-    0.1  # seconds of delay with which the mouth has what it needs: 76 ms of speech, and a frame
-)
+_PREPARED = 0.1  # seconds of delay that the mouth needs: 76 ms of speech, and most of a frame
 _DUCKED = 0.25  # volume while a person talks over the robot: -12 dB
 _NO_VOICES = 1.0  # seconds without voice activity after which nobody counts as talking
 # Seconds of the robot's speech without knowing whether a person talks, after which the diagnostics

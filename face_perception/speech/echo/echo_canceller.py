@@ -21,15 +21,16 @@ _TAIL = 0.6  # seconds after the sound after which its echo has faded
 _JITTER = 1e-3  # seconds by which drivers' stamps are off; the filter notices 0.1 ms
 # Samples by which the place in what is played may be off before it is moved by one in each block,
 # and before it is set again. Else it only follows the rates of both clocks, because the times of
-# the first seconds vary by more than the filter can follow.
-_OFF, _JUMP = 8, 0.02 * ECHO_RATE
+# the first seconds vary by more than the filter can follow. A move by one sample makes the filter
+# learn high frequencies again; being off costs nothing while the echo stays within the filter.
+_OFF, _JUMP = 96, 0.02 * ECHO_RATE
 _LOST = 0.25  # seconds; a larger error means that the sound does not continue
 _SMOOTH = 0.05  # share of a new block in the powers that are compared: over 0.3 s
 _SILENT = 1e-10  # power of a block of the loudspeaker that is silence: -100 dB
 # The filter knows the room while its echo has this share of the power that is heard, and this share
-# is left. After _PROVEN blocks (2 s) of that it has learnt the room. Until then, what is left may
+# is left. After _PROVEN blocks (1.5 s) of that it has learnt the room. Until then, what is left may
 # be the robot's own voice.
-_EXPLAINED, _LEFT, _PROVEN = 0.5, 0.4, 125
+_EXPLAINED, _LEFT, _PROVEN = 0.5, 0.4, 94
 _AGAIN = 30  # blocks (0.5 s) of that after which the room counts as learnt again after a hole
 _DIVERGED = 1.5  # times the power that is heard: the filter adds echo
 

@@ -17,6 +17,7 @@ _SUBTRACTED = 3.0  # times the estimate are subtracted
 _DECAY = 0.7  # of the echo in a room in 16 ms, in power, at most
 _LEAST_GAIN = 0.03
 _MOST, _FEWEST = 10.0, -30.0  # dB of the estimated echo that may be left over
+_RUMBLE = 3  # bins of 31 Hz from 0 Hz on, which hold no speech; the voice network hears less there
 _AUDIBLE = 1e-4  # least sum of the power spectrum of an echo, of samples in [-1, 1]
 
 
@@ -50,7 +51,9 @@ class ResidualEcho:
             change = np.where(power > residual, _QUANTILE, _QUANTILE - 1) * _FAST
             self._left_over = np.clip(self._left_over + change, _FEWEST, _MOST)
         gain = 1 - _SUBTRACTED * residual / np.maximum(self._power, 1e-12)
-        whole = self._window * np.fft.irfft(np.maximum(gain, _LEAST_GAIN) * spectrum)
+        gain = np.maximum(gain, _LEAST_GAIN)
+        gain[:_RUMBLE] = 0
+        whole = self._window * np.fft.irfft(gain * spectrum)
         out: Samples = self._overlap + whole[:BLOCK]
         self._overlap = whole[BLOCK:]
         return out
