@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakSet
 
 from face_perception.errors import FacePerceptionError, one_line
 from face_perception.web.access import is_loopback, origin_allowed
@@ -203,7 +204,13 @@ class PageServer(ABC, Generic[C]):
             self._loop.close()
 
     async def _serve(self, host: str, port: int) -> None:
-        from websockets.asyncio.server import serve
+        from websockets.asyncio.server import ServerConnection, serve
+
+        connections: WeakSet[ServerConnection] = WeakSet()
+
+        def new_connection(*args: Any, **options: Any) -> ServerConnection:
+            connections.add(connection := ServerConnection(*args, **options))
+            return connection
 
         self._stop = asyncio.Event()
         server = await serve(
@@ -219,13 +226,19 @@ class PageServer(ABC, Generic[C]):
             close_timeout=1,
             server_header=None,
             logger=_quiet,
+            create_connection=new_connection,
         )
         self.port = next(iter(server.sockets)).getsockname()[1]
         self._ready.set()
         await self._stop.wait()
         server.close()
         await asyncio.wait([asyncio.ensure_future(server.wait_closed())], timeout=_ENDS)
-        # Browsers hold spare connections on which they ask for nothing, and tasks may hang.
+        # A browser holds spare connections on which it asks for nothing yet. If one stayed open,
+        # the browser would wait on it for ever for the page of the next server.
+        for connection in connections:
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        # Tasks may hang.
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left - self._tasks:
             task.cancel()

@@ -256,6 +256,15 @@ def test_a_browser_that_vanishes_is_forgotten(web: WebScreen) -> None:
         eventually(lambda: web.wanted)
 
 
+def test_a_spare_connection_ends_with_the_server(web: WebScreen) -> None:
+    """A browser that kept it would ask the next server's page on it, and wait for ever."""
+    with socket.create_connection(("127.0.0.1", web.port), timeout=scaled(5)) as spare:
+        urllib.request.urlopen(web.address, timeout=scaled(5)).close()  # both are accepted now
+        web.close()
+        with contextlib.suppress(ConnectionResetError):
+            assert spare.recv(1) == b""
+
+
 def test_a_port_in_use_is_said(web: WebScreen) -> None:
     with pytest.raises(WebPageError, match=f"127.0.0.1:{web.port}.*web_port"):
         WebScreen("127.0.0.1", web.port, rate=48_000)
