@@ -24,7 +24,11 @@ MARGIN = 1.5  # side of the square / longer side of the face's box, as in MediaP
 
 @dataclass(frozen=True)
 class Square:
-    """A rotated square in an image: centre and side in pixels, angle in radians, clockwise."""
+    """A rotated square in an image: centre and side in pixels, angle in radians, clockwise.
+
+    >>> Square(x=100, y=80, side=40, angle=0).to_image(pixels=20) @ [0, 0, 1]  # its left top
+    array([80., 60.])
+    """
 
     x: float
     y: float
@@ -79,6 +83,11 @@ class MeshResult:
 
     ``landmarks`` is float32 [478, 3], in pixels of the image, ``presence`` the probability of a
     face. The result must be used before the next call of the same ``Mesh``.
+
+    >>> patch = np.zeros((SIDE, SIDE, 3), np.uint8)
+    >>> nobody = MeshResult(np.zeros((478, 3), np.float32), 0.01, Square(96, 96, 192, 0), patch)
+    >>> nobody.presence > 0.5
+    False
     """
 
     landmarks: FloatArray
@@ -95,7 +104,15 @@ class MeshResult:
 
 
 class Mesh:
-    """Runs the mesh network. Do not use it in two threads at the same time."""
+    """Runs the mesh network. Do not use it in two threads at the same time.
+
+    >>> import cv2
+    >>> from face_perception.inference import load, sample_photo
+    >>> image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
+    >>> found = Mesh(load("face_mesh")).find(image, Square(x=224, y=118, side=160, angle=0))
+    >>> found.landmarks.shape, found.presence > 0.5
+    ((478, 3), True)
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model

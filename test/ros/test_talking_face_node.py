@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 import threading
 import time
@@ -23,6 +22,7 @@ from geometry_msgs.msg import PointStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from node_processes import NodeProcess, Peer
+from ports import free_port
 from rclpy.context import Context
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -623,12 +623,6 @@ def test_pictures_that_cannot_speak_and_one_that_can(
     node = start("talking_face", audio_out="none", portrait=str(path))
     frames = peer.listen(Image, "avatar/image")
     peer.until(lambda: len(frames) > 0, 90, "for its frames")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_page_of_the_node(

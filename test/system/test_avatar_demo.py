@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from ports import free_port
 from waits import scaled
 
 from face_perception.speech import Phone, Recording
@@ -135,7 +136,11 @@ def test_the_demo_ends_in_the_middle_of_the_speech(domain: int, tmp_path: Path) 
     said = tmp_path / "said"
     with said.open("wb") as out:
         process = subprocess.Popen(
-            ["face-perception", "avatar-demo", "--output", "out", "--duration", "600"],
+            # Another test may run a demo on the default port.
+            [
+                *("face-perception", "avatar-demo", "--output", "out", "--duration", "600"),
+                *("--port", str(free_port())),
+            ],
             cwd=tmp_path,
             env={**environment, "PYTHONUNBUFFERED": "1"},
             stdout=out,
