@@ -27,6 +27,8 @@ _LEAST_CHANGE = 8.0  # gray levels
 # for people who move it is at least 0.44. Light that changes mixes too, but leaves the appearance.
 _STRAIGHT = 0.25
 _OUTLIERS = 0.1  # share of the images in between that may deviate more
+# Share of the images in between that must show both people, so that no sudden change is a fade.
+_MIXED = 1 / 3
 
 
 class CrossFades:
@@ -85,5 +87,7 @@ class CrossFades:
             return False
         between = values[1:-1] - values[0]
         share = between @ change / strength
+        if np.mean((share > 0.1) & (share < 0.9)) < _MIXED:
+            return False
         deviation = np.linalg.norm(between - share[:, None] * change, axis=1) / np.sqrt(strength)
         return bool(np.quantile(deviation, 1 - _OUTLIERS) < _STRAIGHT)

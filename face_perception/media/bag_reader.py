@@ -22,7 +22,7 @@ SESSION_BAG = "bag"  # the folder of the recording in the folder of a session
 _FILES = (".mcap", ".db3")
 # A line of the list of files, and the bytes in which it is searched.
 _LISTED = re.compile(
-    r"""^\s*-\s+(?!path:)["']?(?:.*/)?([^/\n"']+\.(?:mcap|db3)(?:\.zstd)?)["']?\s*$""",
+    r"""^[ \t]*-[ \t]+(?!path:)["']?(?:.*/)?([^/\n"']+\.(?:mcap|db3)(?:\.zstd)?)["']?[ \t\r]*$""",
     re.MULTILINE,
 )
 _MOST_LIST = 1 << 20
@@ -77,13 +77,13 @@ class BagReader:
         at = path
         if path.is_dir():
             at = path / SESSION_BAG if is_session(path) else path
-            self._files, self._missing = _data_files(at), _missing_files(at)
+            self._files, self._missing, self._others = _files_of(at)
             # The list of files is written at the end.
             if not (at / METADATA).exists() and len(self._files) == 1:
                 (at,) = self._files
         else:
             open_regular(path).close()  # no pipe, no device
-            self._files, self._missing = [path], []
+            self._files, self._missing, self._others = [path], [], ""
         if len(self._files) > 1:
             with one_error(self.name, _FIX):
                 self._bag = parts = _Parts(self._files)
@@ -105,7 +105,8 @@ class BagReader:
     @property
     def damage(self) -> str:
         missing = [f"{name} is missing" for name in self._missing]
-        return "; ".join(filter(None, (*missing, self._note, getattr(self._bag, "lost", ""))))
+        lost = getattr(self._bag, "lost", "")
+        return "; ".join(filter(None, (*missing, self._others, self._note, lost)))
 
     @property
     def connections(self) -> list[Any]:
@@ -289,26 +290,36 @@ def _is_mcap(file: Path) -> bool:
     return file.suffix.lower() == ".mcap"
 
 
-def _missing_files(folder: Path) -> list[str]:
-    """Returns the files that the list of a recording names, but that are not there.
+def _files_of(folder: Path) -> tuple[list[Path], list[str], str]:
+    """Returns the files of a recording, the names of missing ones, and a note on others.
 
-    Another file in place of one that is listed is that file with a new name.
+    There are no files if all that are listed are compressed: rosbags unpacks these. If as many
+    files are there as are listed, one with another name counts as renamed.
     """
+    found = _data_files(folder)
     at = folder / METADATA
     if not at.is_file():
-        return []
+        return found, [], ""
     with open_regular(at) as file:
         text = file.read(_MOST_LIST).decode(errors="replace")
     listed = dict.fromkeys(_LISTED.findall(text))
-    if len(listed) <= len(_data_files(folder)):
-        return []
-    return [name for name in listed if not (folder / name).exists()]
+    there = [name for name in listed if (folder / name).exists()]
+    if listed and len(there) == len(listed):
+        files = [folder / name for name in there if Path(name).suffix in _FILES]
+        others = ", ".join(file.name for file in found if file.name not in listed)
+        note = f"{others}: not in its {METADATA}, and left out" if others and files else ""
+        return files, [], note
+    if len(listed) <= len(found):
+        return found, [], ""
+    return found, [name for name in listed if name not in there], ""
 
 
 def _data_files(folder: Path) -> list[Path]:
     """Returns the files of messages in a folder, in the order of their numbers: 9 before 10."""
     found = [file for file in folder.iterdir() if file.suffix.lower() in _FILES]
-    return sorted(found, key=lambda file: [int(n) for n in re.findall(r"\d+", file.stem)])
+    return sorted(
+        found, key=lambda file: ([int(n) for n in re.findall(r"\d+", file.stem)], file.name)
+    )
 
 
 def _import_rosbags(path: Path) -> Any:

@@ -9,6 +9,7 @@ import functools
 import importlib
 import io
 import os
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ from face_perception.errors import InputError
 # What a part may need: so many bytes in any case, and so many times its own size. A plain raw image
 # of 4K has 25 MB.
 _FREE, _LARGEST_RATIO = 32 << 20, 50
+_LARGEST_RATIO_OF_FILES = 250  # they are unpacked to the disk; images that stay alike are small
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
@@ -34,11 +36,11 @@ def bound_decompression() -> None:
         return
     lz4 = importlib.import_module("lz4.frame")
     if "zstd" in ways:
-        ways["zstd"] = lambda data, _: _unpacked(zstd.ZstdDecompressor(), data)
+        ways["zstd"] = lambda data, _: _unpacked(zstd.ZstdDecompressor, data)
     if "lz4" in ways:
-        ways["lz4"] = lambda data, _: _unpacked(lz4.LZ4FrameDecompressor(), data)
+        ways["lz4"] = lambda data, _: _unpacked(lz4.LZ4FrameDecompressor, data)
     reader.zstd = SimpleNamespace(
-        decompress=lambda data: _unpacked(zstd.ZstdDecompressor(), data),
+        decompress=lambda data: _unpacked(zstd.ZstdDecompressor, data),
         open=lambda file, mode: _BoundedFile(zstd.open(file, mode), file),
     )
 
@@ -55,21 +57,28 @@ def unpacked_message(data: bytes) -> bytes:
     return made
 
 
-def _most(size: int) -> int:
-    return _FREE + _LARGEST_RATIO * size
+def _too_much(size: int, most: int) -> InputError:
+    return InputError(
+        f"{size} compressed bytes unpack to more than {most >> 20} MB: if you trust them, record "
+        "them again without compression"
+    )
 
 
-def _too_much(size: int) -> InputError:
-    return InputError(f"{size} compressed bytes unpack to more than {_most(size) >> 20} MB")
-
-
-def _unpacked(decompressor: Any, data: bytes) -> bytes:
-    made: bytes = decompressor.decompress(data, _most(len(data)) + 1)
-    if len(made) > _most(len(data)):
-        raise _too_much(len(data))
-    if not decompressor.eof:
-        raise InputError("compressed data are cut off")
-    return made
+def _unpacked(new_decompressor: Callable[[], Any], data: bytes) -> bytes:
+    """Returns the content of ``data``, which may be several compressed frames in a row."""
+    size = len(data)
+    made: bytes = b""
+    most = _FREE + _LARGEST_RATIO * size
+    while True:
+        decompressor = new_decompressor()
+        made += decompressor.decompress(data, most - len(made) + 1)
+        if len(made) > most:
+            raise _too_much(size, most)
+        if not decompressor.eof:
+            raise InputError("compressed data are cut off")
+        data = decompressor.unused_data
+        if not data:
+            return made
 
 
 class _BoundedFile(io.RawIOBase):
@@ -78,13 +87,13 @@ class _BoundedFile(io.RawIOBase):
     def __init__(self, unpacked: BinaryIO, packed: BinaryIO) -> None:
         self._unpacked = unpacked
         self._size = os.fstat(packed.fileno()).st_size
-        self._left = _most(self._size)
+        self._most = self._left = _FREE + _LARGEST_RATIO_OF_FILES * self._size
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._unpacked.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise _too_much(self._size)
+            raise _too_much(self._size, self._most)
         return data
 
     def close(self) -> None:

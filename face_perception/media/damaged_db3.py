@@ -47,7 +47,9 @@ class DamagedDb3:
         mode = "mode=ro" if has_log(path) else "immutable=1"
         try:
             self._db = sqlite3.connect(
-                f"file:{quote(os.fsencode(path.absolute()))}?{mode}", uri=True
+                f"file:{quote(os.fsencode(path.absolute()))}?{mode}",
+                uri=True,
+                check_same_thread=False,  # frames are read ahead in another thread
             )
             self._db.execute("PRAGMA cell_size_check = ON")
             # Without this, SQLite refuses a file that is cut off. Nothing is written.

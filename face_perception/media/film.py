@@ -58,6 +58,7 @@ _ENCRYPTED_TAGS, _KEY_OF_WEBM = ("drmi", "encv"), "enc_key_id"
 _STEADY_CONTAINERS = ("mxf", "gxf")
 # Frames from which a rate can be steady, and the share of them that must follow it.
 _STEADY_FROM, _STEADY = 10, 0.9
+_STEADY_OVER = 31  # frames before a gap, which must be steady
 _SIXTEEN_BIT_GRAY = ("gray16le", "gray16be")
 
 
@@ -260,10 +261,11 @@ class Film:
                 except StopIteration:
                     break
                 except Exception:  # the container is damaged here; what was read is good
-                    self._harmed = True
-                    yield None
-                    break
-            self._harmed |= bool(errors) or packet.is_corrupt
+                    packet = None
+            self._harmed |= packet is None or bool(errors) or packet.is_corrupt
+            if packet is None:
+                yield None
+                break
             yield packet
 
     def _frames(self) -> Iterator[tuple[Image, Fraction | None]]:
@@ -293,7 +295,8 @@ class Film:
                 time = None if frame.pts is None else frame.pts * frame.time_base
                 if times is not None:
                     time = heapq.heappop(times) if times else None
-                wrong |= self._is_harmed() and self._gaps.before(time, 1 / self.rate)
+                wrong |= self._is_harmed() and self._gaps.before(time)
+                self._gaps.add_decoded(time)
                 later = damaged_at is None or frame.pts is None or frame.pts > damaged_at
                 if frame.is_corrupt:
                     wrong, damaged_at = True, frame.pts
@@ -346,27 +349,45 @@ class FrameGaps:
 
     def __init__(self) -> None:
         self._times = array("d")
+        self._recent: deque[float] = deque(maxlen=_STEADY_OVER)  # also of frames left out
+
+    def add_decoded(self, time: Fraction | None) -> None:
+        """Adds the time of the next frame, seconds, also if the frame is left out."""
+        if time is not None:
+            self._recent.append(float(time))
 
     def add(self, time: Fraction | None) -> None:
-        """Adds the time of the next frame, seconds; None if it is not known."""
+        """Adds the time of the next frame that is kept, seconds; None if it is not known."""
         if time is not None:
             self._times.append(float(time))
 
-    def before(self, time: Fraction | None, step: float) -> bool:
-        """Returns whether frames are missing before that of ``time``. ``step`` is in seconds."""
-        return time is not None and bool(self._times) and float(time) - self._times[-1] > 1.5 * step
+    def before(self, time: Fraction | None) -> bool:
+        """Returns whether frames are missing before that of ``time``, the next that is decoded.
+
+        Returns False where the rate is not steady.
+        """
+        usual = _steady_step(np.diff(np.array(self._recent)))
+        if time is None or usual is None:
+            return False
+        return float(time) - self._recent[-1] > 1.5 * usual
 
     def missing(self) -> int:
         """Returns how many frames are missing; 0 if the rate is not steady."""
         steps = np.diff(np.array(self._times))
-        steps = steps[steps > 0]
-        if len(steps) < _STEADY_FROM:
-            return 0
-        usual = float(np.median(steps))
-        steady = np.abs(steps - usual) <= np.maximum(0.1 * usual, 0.0015)
-        if steady.mean() < _STEADY:
+        usual = _steady_step(steps)
+        if usual is None:
             return 0
         return int((np.rint(steps / usual) - 1)[steps > 1.5 * usual].sum())
+
+
+def _steady_step(steps: np.ndarray) -> float | None:
+    """Returns the usual one of ``steps`` between frames; None if there are few, or they vary."""
+    steps = steps[steps > 0]
+    if len(steps) < _STEADY_FROM:
+        return None
+    usual = float(np.median(steps))
+    steady = np.abs(steps - usual) <= max(0.1 * usual, 0.0015)
+    return usual if steady.mean() >= _STEADY else None
 
 
 @contextlib.contextmanager

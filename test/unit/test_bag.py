@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import random
@@ -19,6 +20,8 @@ import yaml
 
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.media import FrameReader, FrameWriter, play_clip
+from face_perception.media.background import read_ahead
+from face_perception.media.bounded_bags import bound_decompression
 from face_perception.types import Camera
 
 pytest.importorskip("rosbags")
@@ -255,6 +258,26 @@ def test_messages_beside_a_database_are_read(tmp_path: Path) -> None:
     database.close()
     found, _ = numbers(killed)
     assert found == [0, 0, 0]
+    with FrameReader(killed) as clip:
+        assert len(list(read_ahead(clip))) == 3, "another thread reads, as in `face-perception run`"
+
+
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+def test_a_copy_beside_the_listed_files_is_left_out(tmp_path: Path, plugin: str) -> None:
+    bag = split_bag(tmp_path / "bag", plugin)
+    one = sorted(bag.glob("bag_*"))[0]
+    shutil.copy(one, bag / f"a_copy_of_{one.name}")
+    found, damage = numbers(bag)
+    assert found == list(range(12))
+    assert damage == f"a_copy_of_{one.name}: not in its metadata.yaml, and left out"
+
+
+def test_frames_of_zstd_in_a_row_are_all_unpacked() -> None:
+    zstd = pytest.importorskip("rosbags.rosbag2.storage_mcap").zstd
+    bound_decompression()
+    storage = importlib.import_module("rosbags.rosbag2.storage_mcap")
+    packed = zstd.compress(b"one, ") + zstd.compress(b"two")
+    assert storage.DECOMPRESSORS["zstd"](packed, 8) == b"one, two"
 
 
 @pytest.mark.parametrize("mode", ["FILE", "MESSAGE", "STORAGE"])

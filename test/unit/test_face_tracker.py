@@ -3,7 +3,8 @@ input.
 """
 
 import itertools
-from collections import Counter
+from collections import Counter, deque
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from faces_scene import frame, paste, photo, wall
 
 from face_perception.faces import FaceTracker, FaceTrackerSettings, load_tracker
+from face_perception.faces.cross_fade import CrossFades
 from face_perception.inference import record_inputs
 from face_perception.types import Camera, Frame
 
@@ -151,6 +153,21 @@ def test_a_fade_to_another_person_ends_the_id(names, seconds, tracker):
     before, after, _ = faded(tracker, [pictures[0], dark, pictures[1]], seconds)
     assert (before, len(after)) == (["face_1"], 1)
     assert after != before
+
+
+@pytest.mark.parametrize(("images", "expected"), [(0, False), (8, True)])
+def test_a_sudden_change_after_a_still_picture_is_no_fade(images, expected):
+    rng = np.random.default_rng(1)
+    one, other = rng.integers(0, 255, (2, 60, 80, 3), np.uint8)
+    appearances = rng.normal(size=(2, 24, 24))
+    fades, found = CrossFades(), False
+    seen = SimpleNamespace(appearances=deque(), centre=np.array([40.0, 30.0]), size=30.0)
+    for k in range(22):
+        share = min(max((k - 11) / (images or 1), 0), 1)
+        fades.add(cv2.addWeighted(one, 1 - share, other, share, 0), k / 30)
+        seen.stamp, seen.last_appearance = k / 30, appearances[int(share > 0.5)]
+        found |= fades.has_faded(seen, (80, 60))
+    assert found == expected
 
 
 @pytest.mark.parametrize("name", NAMES)

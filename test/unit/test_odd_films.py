@@ -463,6 +463,22 @@ def test_frames_that_are_lost_are_counted_and_those_that_refer_to_them_left_out(
         assert np.sum(np.array(off) > 40) <= (name == "hevc.ts"), "a frame that is not damaged"
 
 
+@pytest.mark.parametrize("kind", ["every fifth is late", "slows down"])
+def test_one_damaged_frame_of_a_film_of_varying_rate_costs_few(kind: str, tmp_path: Path) -> None:
+    late = [k % 5 == 4 if kind == "every fifth is late" else k > 150 for k in range(300)]
+    stamps = np.cumsum([0.1 if slow else 1 / 30 for slow in late])
+    path = film(tmp_path / "a.mkv", list(stamps), codec="libx264", codec_options={"g": "30"})
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    data = path.read_bytes()
+    at = data.index(bytes(packets[25]))
+    path.write_bytes(data[: at + 4] + bytes(packets[25].size - 4) + data[at + packets[25].size :])
+    with FrameReader(path) as clip:
+        count = len(list(clip))
+    assert "damaged" in clip.damage
+    assert count > 230
+
+
 KEY = {
     "encryption_scheme": "cenc-aes-ctr",
     "encryption_key": "11" * 16,
