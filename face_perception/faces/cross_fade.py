@@ -61,7 +61,7 @@ class CrossFades:
         seen.append((track.stamp, track.last_appearance))
         while seen[0][0] < track.stamp - _LONGEST:
             seen.popleft()
-        # The latest appearance that differs enough is the begin of the shortest possible fade.
+        # The latest appearance that differs enough is where the shortest possible fade begins.
         age = _LEAST_IMAGES
         while age < len(seen):
             stamp, before = seen[-1 - age]

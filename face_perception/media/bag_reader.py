@@ -92,8 +92,8 @@ class BagReader:
             return
         with one_error(self.name, _FIX):
             self.unfinished = at in self._files and _is_mcap(at) and is_unfinished(at)
-            known_odd = self.unfinished or any(map(has_log, self._files))
-        if known_odd:
+            must_recover = self.unfinished or any(map(has_log, self._files))
+        if must_recover:
             self._recover()
             return
         try:
@@ -248,7 +248,7 @@ class BagReader:
 
 
 class _Parts:
-    """The files of a recording that is split, as a reader of rosbags gives them.
+    """The files of a recording that is split, with the interface of a rosbags reader.
 
     Each may be damaged. ``lost`` says in words what is left out, as far as the messages were read.
     Raises InputError if nothing can be read.

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from face_perception.errors import InputError
 
-# What a part may need: so many bytes in any case, and so many times its own size. A plain raw image
+# What a part may need: this many bytes, plus this many times its compressed size. A plain raw image
 # of 4K has 25 MB.
 _FREE, _LARGEST_RATIO = 32 << 20, 50
 _LARGEST_RATIO_OF_FILES = 250  # they are unpacked to the disk; images that stay alike are small
@@ -26,7 +26,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 def bound_decompression() -> None:
     """Replaces the functions with which rosbags unpacks by ones that refuse too much.
 
-    They raise InputError. Does nothing where this rosbags has others.
+    They raise InputError. Does nothing if this version of rosbags unpacks in another way.
     """
     storage: Any = importlib.import_module("rosbags.rosbag2.storage_mcap")
     reader: Any = importlib.import_module("rosbags.rosbag2.reader")

@@ -35,7 +35,7 @@ def has_log(path: Path) -> bool:
 
 
 class DamagedDb3:
-    """The messages of a damaged .db3 file, as a reader of rosbags gives them.
+    """The messages of a damaged .db3 file, with the interface of a rosbags reader.
 
     ``lost`` says in words what is left out, as far as the messages were read. Raises InputError if
     not even the list of topics can be read, and OSError.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Chunks that wait while a callback runs: 20 s of chunks of 10 ms. A speech synthesizer may send a
 # whole sentence at once.
 _DEPTH = 2000
-_CLOCK_SET = 600.0  # seconds between stamps, from which it is not audio that is missing
+_CLOCK_SET = 600.0  # seconds; a larger jump of the stamps means that the clock was set
 _SAID = 10.0  # seconds for which the diagnostics say that audio was lost
 _GAP = 0.25  # seconds, or two chunks if that is longer; a larger gap between stamps is a loss
 
