@@ -13,6 +13,7 @@ import wave
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,11 @@ def test_the_jaw_on_the_avatar_page_moves_with_a_face_that_draws_nothing(
     try:
         peer.until(lambda: "900 us" in (tmp_path / "log").read_text(), why="for a closed jaw")
         recording = paths.resource("resources/speech/hello.wav")
-        run_in(tmp_path, python_block("avatar.md", 0), str(recording))
+        # The queues of the peer hold a second of sound: it must spin while the example runs.
+        with ThreadPoolExecutor(1) as pool:
+            sender = pool.submit(run_in, tmp_path, python_block("avatar.md", 0), str(recording))
+            peer.until(sender.done, why="for the sender to end")
+            sender.result()
         peer.until(lambda: any(m.speaking for m in mouths), why="for speech")
         peer.until(lambda: not any(m.speaking for m in mouths[-9:]), why="for its end")
     finally:
