@@ -24,6 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     run_command.add_inputs(parser)
     parser.add_argument(
+        "-o",
         "--output",
         required=True,
         metavar="FOLDER",

@@ -45,6 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="TCP port of the web page; default: 8090, or another one if 8090 is in use",
     )
     parser.add_argument(
+        "-o",
         "--output",
         type=Path,
         default=Path("out"),

@@ -244,8 +244,8 @@ class _Summary:
         ]
         if self._full:
             lines.append(
-                f"{self._full} frame(s) reach the largest number of faces: raise --max-faces if "
-                "there are more"
+                f"{name}: {self._full} frame(s) reach the largest number of faces: raise "
+                "--max-faces if there are more"
             )
         if self._camera is not None and self._camera.assumed and self._ids:
             lines.append(_assumed(self._camera))
@@ -253,7 +253,7 @@ class _Summary:
             lines.append(f"{name} is damaged: {self._clip.damage}")
         if not self.complete and self.frames:
             of = f" of {self._clip.count}" if self._clip.count > self.frames else ""
-            lines.append(f"stopped after {self.frames}{of} frame(s)")
+            lines.append(f"{name}: stopped after {self.frames}{of} frame(s)")
         return "\n".join(lines)
 
 

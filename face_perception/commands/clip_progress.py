@@ -42,6 +42,7 @@ class ClipProgress:
         self._lock = threading.Lock()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._printed: set[str] = set()
 
     def __enter__(self) -> ClipProgress:
         self._start = self._last_line = self._now()
@@ -82,7 +83,14 @@ class ClipProgress:
             self._show()
 
     def print(self, text: str) -> None:
-        """Prints lines of text above the bar."""
+        """Prints lines of text above the bar, each once: a hint may be the same for all clips."""
+        with self._lock:
+            lines = [line for line in text.split("\n") if line not in self._printed]
+            self._printed.update(lines)
+        if lines:
+            self._write("\n".join(lines))
+
+    def _write(self, text: str) -> None:
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -111,7 +119,7 @@ class ClipProgress:
             self._bar.update(self._task, completed=self._share(), description=self.text())
         elif self._shown and self._now() - self._last_line >= _LINE_EVERY:
             self._last_line = self._now()
-            self.print(self.text())
+            self._write(self.text())
 
 
 def _duration(seconds: float) -> str:

@@ -49,6 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "that node; default: mimamo if it is imported, else none",
     )
     parser.add_argument(
+        "-o",
         "--output",
         type=Path,
         default=Path("out"),

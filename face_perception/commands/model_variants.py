@@ -46,7 +46,11 @@ def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="precision of the file; default: fp16",
     )
     export.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="folder to copy the ONNX file to"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="folder to copy the ONNX file to",
     )
 
     compare = _action(

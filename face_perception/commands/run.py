@@ -27,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_inputs(parser)
     parser.add_argument(
+        "-o",
         "--output",
         metavar="FILE.jsonl|FOLDER",
         help="file for the results, one JSON line per frame; -: stdout; default: stdout, or no "
@@ -65,6 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--jobs",
+        "--workers",
         type=positive_integer,
         default=1,
         metavar="N",

@@ -25,6 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="results of `face-perception run`, or folders of sessions",
     )
     parser.add_argument(
+        "-o",
         "--output",
         required=True,
         metavar="FILE.csv|FILE.parquet|FOLDER",

@@ -172,3 +172,12 @@ def test_progress_counts_clips_by_their_size() -> None:
         now = 61.0
         progress.update("large", 0.5)
     assert shown.getvalue() == "1 of 2 files, 62%, 37 s left\n"
+
+
+def test_a_hint_that_is_the_same_for_all_clips_is_printed_once() -> None:
+    shown = io.StringIO()
+    with ClipProgress({"a": 1, "b": 1}, stream=shown) as progress:
+        progress.print("a.mp4: 3 frames\nthe camera is assumed")
+        progress.print("b.mp4: 3 frames\nthe camera is assumed")
+        progress.print("the camera is assumed")
+    assert shown.getvalue() == "a.mp4: 3 frames\nthe camera is assumed\nb.mp4: 3 frames\n"
