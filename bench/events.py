@@ -102,9 +102,10 @@ def pairs(truth: Sequence[Interval], found: Sequence[Interval]) -> list[tuple[In
     return out
 
 
-def f1(films: Sequence[Film], kind: str) -> float:
-    counted = sum(len(film[kind][0]) + len(film[kind][1]) for film in films)
-    return 2 * sum(len(pairs(*film[kind])) for film in films) / max(counted, 1)
+def intervals_f1(films: Sequence[tuple[Sequence[Interval], Sequence[Interval]]]) -> float:
+    """Returns the F1 of events, from the true and the found intervals of each film."""
+    counted = sum(len(truth) + len(found) for truth, found in films)
+    return 2 * sum(len(pairs(*film)) for film in films) / max(counted, 1)
 
 
 def main() -> None:
@@ -122,7 +123,8 @@ def main() -> None:
         quantiles = np.quantile(errors, (0.5, 0.9), axis=0) if matched else np.full((2, 2), np.nan)
         sides = " | ".join(f"{median:.1f}, {high:.1f}" for median, high in quantiles.T)
         shares = f"{len(matched) / max(found, 1):.2f} | {len(matched) / max(true, 1):.2f}"
-        print(f"| {kind} | {true} | {found} | {shares} | {f1(films, kind):.3f} | {sides} |")
+        f1 = intervals_f1([film[kind] for film in films])
+        print(f"| {kind} | {true} | {found} | {shares} | {f1:.3f} | {sides} |")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ voice activity network. Nothing runs in real time.
 - ``--cache``: keeps the tracked faces, so that a second run only needs seconds.
 
 Scores count pieces of 200 ms of each person. Pauses of less than 0.5 s within speech count as
-speech.
+speech. "turns" are the turns of speech that `face-perception table` makes of the same frames: found
+if they overlap a true one by more than half of their union.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import sys
 import time
 import wave
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.events import Interval, intervals_f1
 from face_perception.attention import (
     SPEAKER_NETWORKS,
     SpeakerChoice,
@@ -48,6 +50,7 @@ from face_perception.attention import (
 from face_perception.avatar import FaceState, IdleMotionAnimator, load_portrait
 from face_perception.faces import crop_face, load_tracker
 from face_perception.inference import load
+from face_perception.results import Clip, EventKind, Sample, find_events
 from face_perception.speech import (
     VOICE_STEP,
     AudioChunk,
@@ -73,7 +76,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Clip:
+class Recording:
     """One recording: samples [S] at 16 kHz and whether each 10 ms is speech, bool [S / 160]."""
 
     samples: Array
@@ -92,7 +95,7 @@ class Scene:
     crops: Sequence[Sequence[FaceCrop]]
 
 
-def read_clips(folder: Path | None) -> list[Clip]:
+def read_clips(folder: Path | None) -> list[Recording]:
     if folder is None:
         files = [ROOT / "test/data/speech_recorded.wav", ROOT / "resources/speech/hello.wav",
                  ROOT / "test/data/speech_espeak.wav"]  # fmt: skip
@@ -108,7 +111,7 @@ def read_clips(folder: Path | None) -> list[Clip]:
         count = len(samples) // 160
         label = file.with_suffix(".scv")
         speech = _labels(label, count) if label.exists() else _heard(samples, count)
-        made.append(Clip(samples[: count * 160], _bridged(speech)))
+        made.append(Recording(samples[: count * 160], _bridged(speech)))
     return made
 
 
@@ -150,7 +153,7 @@ def smile(time: float) -> float:
 
 
 def render_scene(
-    name: str, clips: Sequence[Clip], silent: Clip, portraits: Sequence[str], noise: float
+    name: str, clips: Sequence[Recording], silent: Recording, portraits: Sequence[str], noise: float
 ) -> Scene:
     """Renders two people who say ``clips`` in turn, and tracks their faces."""
     gap = np.zeros(round(GAP * RATE), np.float32)
@@ -225,14 +228,16 @@ def _mouth(samples: Array) -> Callable[[float], MouthShape]:
     return at
 
 
-def scenes(clips: Sequence[Clip], noise: float, cache: Path | None) -> Iterator[Scene]:
+def scenes(clips: Sequence[Recording], noise: float, cache: Path | None) -> Iterator[Scene]:
     for k, name in enumerate(BEHAVIOURS):
         file = cache / f"{name.replace(' ', '_')}_{len(clips)}_{noise:g}.pickle" if cache else None
         if file is not None and file.exists():
             yield pickle.loads(file.read_bytes())
             continue
         chosen = [clips[(k * TURNS + i) % len(clips)] for i in range(TURNS)]
+        # Played backwards: with few recordings both would say the same sentence.
         silent = clips[(k * TURNS + TURNS) % len(clips)]
+        silent = replace(silent, samples=silent.samples[::-1].copy())
         scene = render_scene(name, chosen, silent, ("astronaut", "grace_hopper"), noise)
         if file is not None:
             file.write_bytes(pickle.dumps(scene))
@@ -325,6 +330,21 @@ def pieces(values: Array, stamps: Array) -> Array:
     return values[..., np.minimum(np.searchsorted(stamps, middles), len(stamps) - 1)]
 
 
+def turns(probability: Array, stamps: Array) -> list[Interval]:
+    """Returns the turns of speech in the tables of a person, from the probability in each frame."""
+    empty: dict[str, Any] = {"str": "", "bool": False, "float": math.nan, "int": 0}
+    blank = Sample(**{f.name: empty.get(str(f.type), ()) for f in fields(Sample)})
+    ends = [*stamps[1:].tolist(), float(stamps[-1]) + 1 / FPS]
+    samples = [
+        replace(blank, frame=k, start=start, end=end, face_id="0", speaking=float(value))
+        for k, (start, end, value) in enumerate(
+            zip(stamps.tolist(), ends, probability, strict=True)
+        )
+    ]
+    clip = Clip("", stamps.tolist(), ends, {"0": samples}, {"0": "0"}, camera_assumed=False)
+    return [(e.onset, e.offset) for e in find_events(clip) if e.kind == EventKind.SPEECH]
+
+
 @dataclass
 class Score:
     """Counts over pieces, and the delays of the speaker, seconds."""
@@ -334,6 +354,7 @@ class Score:
     missed: int = 0
     delays: list[float] = field(default_factory=list)
     never: int = 0
+    turns: list[tuple[list[Interval], list[Interval]]] = field(default_factory=list)
     settled_f1: float = math.nan
 
     def add(self, said: Array, truth: Array) -> None:
@@ -357,7 +378,8 @@ class Score:
             f"F1 {self.f1:.3f}, from {SETTLED} s after a change on {self.settled_f1:.3f} "
             f"(n = {self.right + self.missed} pieces of speech, {self.false} false, "
             f"{self.missed} missed); change of speaker after {np.median(delays):.2f} s, "
-            f"90 % {np.quantile(delays, 0.9):.2f} s (n = {len(self.delays)}, {self.never} never)"
+            f"90 % {np.quantile(delays, 0.9):.2f} s (n = {len(self.delays)}, {self.never} never); "
+            f"turns: F1 {intervals_f1(self.turns):.3f} (n = {sum(len(t) for t, _ in self.turns)})"
         )
 
 
@@ -373,6 +395,8 @@ def score_scene(
     for person in range(2):
         edges = np.diff(np.concatenate([[0], scene.speech[person].astype(int), [0]]))
         begins, ends = np.flatnonzero(edges > 0) / 100, np.flatnonzero(edges < 0) / 100
+        known = list(zip(begins.tolist(), ends.tolist(), strict=True))
+        score.turns.append((known, turns(probability[person], scene.stamps)))
         for begin, end in zip(begins, ends, strict=True):
             if end - begin < 1:
                 continue
