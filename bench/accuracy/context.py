@@ -59,15 +59,23 @@ class Context:
         self.used: dict[str, dict[str, str]] = {}
         self._cache = cache
 
-    def files(self, data_set: DataSet, pattern: str) -> list[Path]:
+    def files(
+        self,
+        data_set: DataSet,
+        pattern: str,
+        keep: Callable[[Path], object] = lambda file: True,
+        kept: str = "",
+    ) -> list[Path]:
         """Returns the files of the set that match ``pattern``, sorted by name.
 
-        Raises Missing if DATA has no such file.
+        Only files for which ``keep`` is true are returned; ``kept`` says which these are. Raises
+        Missing if DATA has no such file.
         """
         folder = data_set.folder(self.data)
-        found = sorted(p for p in folder.rglob(pattern) if ".git" not in p.parts)
+        found = sorted(p for p in folder.rglob(pattern) if ".git" not in p.parts and keep(p))
         if not found:
-            raise Missing(f"not measured: {folder} has no file like {pattern}")
+            like = " ".join(filter(None, (pattern, kept)))
+            raise Missing(f"not measured: {folder} has no file like {like}")
         return found
 
     def use(self, data_set: DataSet, files: Iterable[Path]) -> str:

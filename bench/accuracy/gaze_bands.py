@@ -20,6 +20,7 @@ from bench.accuracy import product
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
 from bench.accuracy.data_sets import COLUMBIA, MUXSPACE
 from bench.accuracy.looking import (
+    Calibrated,
     Look,
     Told,
     calibrate,
@@ -31,12 +32,14 @@ from bench.accuracy.looking import (
     robot_rows,
     see,
     sigma_rows,
+    valid_row,
 )
 from bench.accuracy.pictures import read_picture
 from face_perception import geometry
+from face_perception.faces import FaceTracker
 from face_perception.inference import sample_photo
 from face_perception.learning.claims.columbia_bands import canthi_of
-from face_perception.learning.claims.donor_face import Donor, camera_of, fit
+from face_perception.learning.claims.donor_face import Donor, camera_of, largest, outer_canthi
 from face_perception.statistics import mean, reliability
 from face_perception.types import Camera, FloatArray, Image
 
@@ -59,17 +62,22 @@ _PLACES = (
 
 
 def run(context: Context) -> Findings:
-    files = [f for f in context.files(COLUMBIA, "*_0P_*.jpg") if _FILE.match(f.stem)]
+    files = context.files(
+        COLUMBIA,
+        "*_0P_*.jpg",
+        lambda file: _FILE.match(file.stem),
+        "with a name such as 0001_2m_0P_10V_-5H.jpg",
+    )
     chosen = context.donor or default_donor(context.data)
     key = (context.use(COLUMBIA, files), str(chosen.stat().st_size), product.gaze_name())
     looks = context.remember("gaze_bands", key, lambda: _look(files, chosen, 0.0))
-    few = [f for f in files if int(_FILE.match(f.stem)["person"]) % _SMALL_PEOPLE == 1]  # type: ignore[index]
+    few = [file for file in files if int(_named(file)["person"]) % _SMALL_PEOPLE == 1]
     small = context.remember("gaze_bands_small", key, lambda: _look(few, chosen, _SMALL))
     findings = Findings()
-    findings.rows.append(_found(len(looks), len(files), ""))
+    findings.rows.append(_valid_row(files, looks, ""))
     findings.rows += _figures(looks, findings)
     if few:
-        findings.rows.append(_found(len(small), len(few), _of_small()))
+        findings.rows.append(_valid_row(few, small, _of_small()))
     if small:
         told = raw(small, NAME, "person")
         told = Told(told.looks, told.gazes, f"not calibrated, {_of_small()}", NAME, "person")
@@ -93,33 +101,37 @@ def _figures(looks: Sequence[Look], findings: Findings) -> list[Row]:
     rows += [*contact_rows(told), *robot_rows(told), *_by_place(told)]
     findings.details["eye contact, not calibrated"] = _reliability(told)
     for condition, taught in (("one target", _is_lens), ("five targets", _is_of_five)):
-        after, promised, refused = _calibrated(looks, taught, condition)
+        after, people = _calibrated(looks, taught, condition)
         if not after.looks:
             continue
         rows += [error_row(after), *gain_rows(after), *sigma_rows(after)]
-        rows.append(after.row("calibration refused", mean([bool(r) for r in refused]), "share"))
+        refused = {person: found.refused for person, found in people.items() if found.refused}
+        share = mean([person in refused for person in people], list(people))
+        rows.append(after.row("calibration refused", share, "share"))
         accepted = after.where(lambda gaze: gaze.calibrated)
-        if any(refused) and accepted.looks:
+        if refused and accepted.looks:
             rows.append(error_row(accepted, "error of people who were not refused"))
-        known = [p for p in promised if math.isfinite(p)]
+        known = [(name, found.promised) for name, found in people.items() if not found.refused]
         if known:
-            rows.append(after.row("error that the calibration expected", mean(known), "°"))
+            promised = mean(
+                [math.degrees(angle) for _, angle in known], [name for name, _ in known]
+            )
+            rows.append(after.row("error that the calibration expected", promised, "°"))
         rows += [contact_row(after, "looks elsewhere"), *_by_place(after)]
-        findings.details[f"refused, {condition}"] = sorted({r for r in refused if r})
+        findings.details[f"refused, {condition}"] = sorted(set(refused.values()))
     return rows
 
 
 def _calibrated(
     looks: Sequence[Look], taught: Callable[[Look], bool], condition: str
-) -> tuple[Told, list[float], list[str]]:
+) -> tuple[Told, dict[str, Calibrated]]:
     """Calibrates each person on the looks for which ``taught`` is true and tests on the others.
 
-    Returns the gazes of those, the expected error in degrees and the reason of the refusal (empty:
-    accepted) of each person.
+    Returns the gazes of those, and what came of the calibration of each person.
     """
     tested: list[Look] = []
     gazes = []
-    promised, refused = [], []
+    people = {}
     for person in dict.fromkeys(look.group for look in looks):
         own = [look for look in looks if look.group == person]
         teach = [[look] for look in own if taught(look)]
@@ -129,9 +141,8 @@ def _calibrated(
         found = calibrate(teach, test)
         tested += test
         gazes += found.gazes
-        promised.append(math.degrees(found.promised))
-        refused.append(found.refused)
-    return Told(tested, gazes, condition, NAME, "person"), promised, refused
+        people[person] = found
+    return Told(tested, gazes, condition, NAME, "person"), people
 
 
 def _place(look: Look) -> tuple[int, int]:
@@ -166,9 +177,15 @@ def _reliability(told: Told) -> list[dict[str, float]]:
     return reliability(told.contact(), [look.at_lens for look in told.looks])
 
 
-def _found(found: int, tried: int, condition: str) -> Row:
-    share = mean([i < found for i in range(tried)])
-    return Row("gaze", "face found and gaze valid", share, "share", NAME, condition, "")
+def _valid_row(files: Sequence[Path], looks: Sequence[Look], condition: str) -> Row:
+    return valid_row([_named(file)["person"] for file in files], looks, NAME, "person", condition)
+
+
+def _named(file: Path) -> re.Match[str]:
+    """Returns the parts of a file's name: ``person``, ``up`` and ``side`` (degrees)."""
+    found = _FILE.match(file.stem)
+    assert found is not None
+    return found
 
 
 def _of_small() -> str:
@@ -181,10 +198,9 @@ def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look
     donor = Donor(read_picture(donor_picture), tracker)
     looks = []
     for file in counted(files, NAME):
-        name = _FILE.match(file.stem)
-        assert name is not None
+        name = _named(file)
         band = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE).astype(np.float32)
-        right, left = fit(band, donor, tracker, canthi_of(band))
+        right, left = find_canthi(band, donor, tracker, canthi_of(band))
         image, camera = _seen(donor, band, right, left, small)
         seen = see(image, camera)
         if seen is None or not seen[1].valid or not np.isfinite(seen[1].direction).all():
@@ -194,6 +210,28 @@ def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look
         )
         looks.append(Look(name["person"], file.stem, camera, *seen, truth))
     return looks
+
+
+def find_canthi(
+    band: FloatArray,
+    donor: Donor,
+    tracker: FaceTracker,
+    guess: tuple[FloatArray, FloatArray],
+    rounds: int = 3,
+) -> tuple[FloatArray, FloatArray]:
+    """Returns the outer canthi in ``band``, found by running the mesh on ``rounds`` composites.
+
+    Each composite uses the canthi of the one before, the first ``guess``. Stops if no face is
+    found.
+    """
+    right, left = guess
+    for _ in range(rounds):
+        image, origin = donor.with_band(band, right, left)
+        face = largest(tracker, image)
+        if face is None:
+            break
+        right, left = (corner - origin for corner in outer_canthi(face))
+    return right, left
 
 
 def _seen(

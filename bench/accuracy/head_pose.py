@@ -64,7 +64,9 @@ def run(context: Context) -> Findings:
 
 
 def _fitted(context: Context) -> list[Row]:
-    files = [file for file in context.files(AFLW, "*.jpg") if file.with_suffix(".mat").exists()]
+    files = context.files(
+        AFLW, "*.jpg", lambda file: file.with_suffix(".mat").exists(), "with a .mat of its name"
+    )
     key = (context.use(AFLW, [f for file in files for f in (file, file.with_suffix(".mat"))]),)
     looked = context.remember("head_pose", key, lambda: [_angles(f) for f in counted(files, NAME)])
     found = [pair for pair in looked if pair is not None]
@@ -77,8 +79,9 @@ def _fitted(context: Context) -> list[Row]:
         return rows
     said, true = (np.array(column) for column in zip(*found, strict=True))
     off = np.degrees(np.remainder(said - true + math.pi, 2 * math.pi) - math.pi)
+    every = np.ones(len(true), bool)
     frontal = np.abs(true[:, 0]) < _FRONTAL
-    for condition, kept in (("", frontal | True), ("head turned by less than 30°", frontal)):
+    for condition, kept in (("", every), ("head turned by less than 30°", frontal)):
         if not kept.any():
             continue
         for axis, name in enumerate(_ANGLES):
@@ -114,7 +117,7 @@ def _facing(context: Context) -> list[Row]:
         (person, pose["pitch"]) for person, pose in poses if pose and pose["pitch"] is not None
     ]
     if not known:
-        return []
+        raise Missing(f"not measured: no face with a head pose was found in {source.name}")
     people = [who for who, _ in known]
     pitch = np.degrees([value for _, value in known])
     median = bootstrap(lambda i: float(np.median(pitch[i])), len(pitch), people)

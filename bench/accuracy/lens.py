@@ -17,7 +17,16 @@ import numpy as np
 from bench.accuracy import product
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
 from bench.accuracy.data_sets import JAFFE
-from bench.accuracy.looking import Look, Told, calibrate, contact_row, error_row, raw, see
+from bench.accuracy.looking import (
+    Look,
+    Told,
+    calibrate,
+    contact_row,
+    error_row,
+    raw,
+    see,
+    valid_row,
+)
 from bench.accuracy.pictures import read_picture
 from face_perception.statistics import mean
 from face_perception.types import Camera
@@ -37,13 +46,12 @@ _EXPRESSIONS = {
 
 
 def run(context: Context) -> Findings:
-    files = [file for file in context.files(JAFFE, "*.*") if _FILE.match(file.stem)]
+    files = context.files(
+        JAFFE, "*.*", lambda file: _FILE.match(file.stem), "with a name such as KA.NE1.26.tiff"
+    )
     key = (context.use(JAFFE, files), product.gaze_name())
     looks = context.remember("lens", key, lambda: _look(files))
-    rows = [
-        Row("gaze", "face found and gaze valid", mean([i < len(looks) for i in range(len(files))]),
-            "share", NAME, "", "")
-    ]  # fmt: skip
+    rows = [valid_row([_named(file)["person"] for file in files], looks, NAME, "person")]
     if not looks:
         return Findings(rows)
     told = raw(looks, NAME, "person")
@@ -51,16 +59,23 @@ def run(context: Context) -> Findings:
     rows += _by_expression(told)
     after, refused = _calibrated(looks)
     if after.looks:
-        rows += [error_row(after), after.row("calibration refused", mean(refused), "share")]
+        share = mean([why != "" for _, why in refused], [person for person, _ in refused])
+        rows += [error_row(after), after.row("calibration refused", share, "share")]
         rows += _by_expression(after)
     return Findings(rows)
+
+
+def _named(file: Path) -> re.Match[str]:
+    """Returns the parts of a file's name: ``person`` and ``expression``."""
+    found = _FILE.match(file.stem)
+    assert found is not None
+    return found
 
 
 def _look(files: Sequence[Path]) -> list[Look]:
     looks = []
     for file in counted(files, NAME):
-        name = _FILE.match(file.stem)
-        assert name is not None
+        name = _named(file)
         image = read_picture(file)
         camera = Camera.assume(image.shape[1], image.shape[0])
         seen = see(image, camera)
@@ -81,8 +96,11 @@ def _by_expression(told: Told) -> list[Row]:
     return rows
 
 
-def _calibrated(looks: Sequence[Look]) -> tuple[Told, list[bool]]:
-    """Returns the looks after calibrations, and whether each calibration was refused."""
+def _calibrated(looks: Sequence[Look]) -> tuple[Told, list[tuple[str, str]]]:
+    """Returns the looks after calibrations, and what came of each calibration.
+
+    That is the person, and why the calibration was refused (empty: accepted).
+    """
     people: dict[str, list[Look]] = defaultdict(list)
     for look in looks:
         people[look.group].append(look)
@@ -94,7 +112,7 @@ def _calibrated(looks: Sequence[Look]) -> tuple[Told, list[bool]]:
         found = calibrate([teach], test)
         tested.extend(test)
         gazes.extend(found.gazes)
-        refused.append(bool(found.refused))
+        refused.append((test[0].group, found.refused))
 
     for own in people.values():
         calm = [look for look in own if look.name == _CALM]

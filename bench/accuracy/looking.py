@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,6 +189,20 @@ class Told:
                 for look, gaze in zip(self.looks, self.gazes, strict=True)
             ]
         )
+
+
+def valid_row(
+    tried: Sequence[str], looks: Sequence[Look], data: str, per: str, condition: str = ""
+) -> Row:
+    """Returns the share of pictures in which a face was found whose gaze is valid.
+
+    ``tried`` names the group of each picture, ``looks`` are those with a valid gaze.
+    """
+    pictures = Counter(tried)
+    valid = Counter(look.group for look in looks)
+    found = [k < valid[group] for group, count in pictures.items() for k in range(count)]
+    share = mean(found, list(pictures.elements()))
+    return Row("gaze", "face found and gaze valid", share, "share", data, condition, per)
 
 
 def error_row(told: Told, figure: str = "error") -> Row:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
-from bench.accuracy.data_sets import SPEECH, Missing
+from bench.accuracy.data_sets import SPEECH
 from face_perception.inference import load
 from face_perception.speech import VoiceActivity
 from face_perception.speech.voice_activity import RATE, STEP
@@ -20,11 +20,12 @@ _FRAME = RATE // 100  # samples of 10 ms
 
 
 def run(context: Context) -> Findings:
-    files = [f for f in context.files(SPEECH, "*.wav") if f.with_suffix(".scv").exists()]
-    if not files:
-        raise Missing(
-            "not measured: no .wav of the test set has its labels (.scv) in the same folder"
-        )
+    files = context.files(
+        SPEECH,
+        "*.wav",
+        lambda file: file.with_suffix(".scv").exists(),
+        "with its labels (.scv) in the same folder",
+    )
     context.use(SPEECH, [*files, *(f.with_suffix(".scv") for f in files)])
     listener = VoiceActivity(load("voice_activity", threads=1))
     heard = [_hear(listener, file) for file in counted(files, NAME)]

@@ -23,8 +23,10 @@ import people_data
 from bench.accuracy import (
     blinks,
     command,
+    gaze_bands,
     gaze_tablet,
     head_pose,
+    lens,
     page,
     press_looks,
     product,
@@ -33,7 +35,7 @@ from bench.accuracy import (
     voice,
 )
 from bench.accuracy.context import Context
-from bench.accuracy.data_sets import SETS, Missing
+from bench.accuracy.data_sets import AFLW, COLUMBIA, JAFFE, SETS, SPEECH, Missing
 from bench.accuracy.diagram import reliability_svg, series_of
 from bench.accuracy.labelled import ck_plus, press
 from bench.accuracy.looking import Look, calibrate
@@ -150,7 +152,7 @@ def test_a_band_is_set_where_the_eyes_are(data: Path) -> None:
     apart = 300 / people_data.BAND[0]
     wide, high = people_data.BAND_MIDDLE
     true = apart * np.array([[wide - 0.5, high], [wide + 0.5, high]])
-    found = donor_face.fit(band, grace, tracker, tuple(true + (15, 10)))
+    found = gaze_bands.find_canthi(band, grace, tracker, tuple(true + (15, 10)))
     assert np.abs(np.array(found) - true).max() < 12
     image, origin = grace.with_band(band, *found)
     x, y = origin.astype(int) + (150, 60)
@@ -208,6 +210,8 @@ def test_every_measure_is_made(run: dict[str, Any]) -> None:
     assert set(run["data"]) == {one.name for one in SETS}
     assert run["models"].keys() >= {"face_detector", "face_mesh", "expression", "voice_activity"}
     for row in run["rows"]:
+        by_group = row["estimate"]["groups"] > 0
+        assert by_group == bool(row["per"]), f"{row['figure']}: its interval is not by {row['per']}"
         low, high = row["estimate"]["low"], row["estimate"]["high"]
         assert low is None or low <= row["estimate"]["value"] <= high
 
@@ -312,7 +316,16 @@ def test_another_gaze_needs_a_folder_of_results(
     assert "--results" in capsys.readouterr().err
 
 
-def test_the_sets_are_read_as_they_are_labelled(data: Path) -> None:
+def test_the_sets_are_read_as_they_are_labelled(data: Path, tmp_path: Path) -> None:
+    for one, name in (
+        (JAFFE, "README.md"),
+        (COLUMBIA, "1_0P_x.jpg"),
+        (AFLW, "image.jpg"),
+        (SPEECH, "a.wav"),
+    ):
+        file = tmp_path / one.name / one.inside / name
+        file.parent.mkdir(parents=True)
+        file.touch()
     context = Context(data)
     assert [(one.label, one.person) for one in press(context)] == [
         ("happy", "Astro_Naut"),
@@ -320,6 +333,9 @@ def test_the_sets_are_read_as_they_are_labelled(data: Path) -> None:
     ]
     (peak,) = ck_plus(context)
     assert (peak.label, peak.person, peak.file.name) == ("happy", "S001", "S001_001_00000003.png")
+    for empty in (lens, gaze_bands, head_pose, voice):
+        with pytest.raises(Missing, match=r"has no file like .* with "):
+            empty.run(Context(tmp_path))
     with pytest.raises(Missing, match=r"put https://github.com/adrianbublea/deepgaze at"):
         Context(data / "nowhere").files(SETS[0], "*")
 

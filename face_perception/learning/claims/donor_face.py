@@ -139,28 +139,6 @@ def camera_of(image: Image, right: FloatArray, left: FloatArray) -> Camera:
     return Camera(width, height, focal, focal, x, y)
 
 
-def fit(
-    band: Gray,
-    donor: Donor,
-    tracker: FaceTracker,
-    guess: tuple[FloatArray, FloatArray],
-    rounds: int = 3,
-) -> tuple[FloatArray, FloatArray]:
-    """Returns the outer canthi in ``band``, found by running the mesh on ``rounds`` composites.
-
-    Each composite uses the canthi of the one before, the first ``guess``. Stops if no face is
-    found.
-    """
-    right, left = guess
-    for _ in range(rounds):
-        image, origin = donor.with_band(band, right, left)
-        face = largest(tracker, image)
-        if face is None:
-            break
-        right, left = (corner - origin for corner in outer_canthi(face))
-    return right, left
-
-
 def _similarity(right: FloatArray, left: FloatArray, to: FloatArray, apart: float) -> FloatArray:
     """Returns the similarity [2, 3] that moves two points level, ``apart`` pixels apart, with
     middle ``to``.
