@@ -213,8 +213,12 @@ class CalibrationSession:
             hint=self._hint(near),
         )
 
-    def result(self, earlier: Sequence[KnownLook] = ()) -> CalibrationFit:
+    def result(
+        self, earlier: Sequence[KnownLook] = (), least_residual: float = 0.0
+    ) -> CalibrationFit:
         """Returns the fit of a finished session, and of ``earlier`` looks of the same person.
+
+        The expected residual is at least ``least_residual`` (radians), that of the earlier fit.
 
         Raises CalibrationRefused if the session failed or its samples are not good enough, and
         InputError if it is not finished.
@@ -233,7 +237,9 @@ class CalibrationSession:
         self._check_every_target()
         try:
             names = [target.name for target in self.targets]
-            return fit_calibration(self._samples.samples(), self.prior, names, earlier)
+            return fit_calibration(
+                self._samples.samples(), self.prior, names, earlier, least_residual
+            )
         except CalibrationRefused as refused:
             # If there are too few samples, say why the other images were rejected.
             if self._reasons and len(self._samples.targets) < MIN_SAMPLES:

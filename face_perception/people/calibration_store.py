@@ -25,8 +25,9 @@ from face_perception.people.correction import Correction
 from face_perception.people.person_files import PersonFiles, check_person_id
 
 # Version of the file format. Version 1 had only a bias, which is read as a correction with gain 1.
-# Version 2 had the error of the gain instead of that of the slope. Version 3 had no looks.
-FILE_VERSION = 4
+# Version 2 had the error of the gain instead of that of the slope. Version 3 had no looks. Version
+# 4 had no least_residual.
+FILE_VERSION = 5
 _MOST_BYTES = 1 << 18  # of a file: a person has one calibration for each estimator
 # Limits of the values of a correction (bias and lid gain in radians). Outside them a file is
 # damaged.
@@ -50,6 +51,8 @@ class Calibration:
     - ``samples``, ``targets``: numbers of samples and targets of the fit.
     - ``made``: time of the calibration, seconds since 1970.
     - ``looks``: the looks that were fitted; empty if they are not known.
+    - ``least_residual``: value below which ``expected_residual`` must not fall when the calibration
+      is extended, radians. It is above 0 if a target was left out.
 
     Raises InputError if a value has the wrong type or is out of range.
 
@@ -77,6 +80,7 @@ class Calibration:
     targets: int
     made: float
     looks: tuple[KnownLook, ...] = ()
+    least_residual: float = 0.0
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -100,8 +104,8 @@ class Calibration:
             if not low <= getattr(made, name) <= high:
                 raise InputError(f"{name} is {getattr(made, name)}, not from {low:g} to {high:g}")
         sigmas = (made.sigma_yaw, made.sigma_pitch, made.slope_yaw_sigma, made.slope_pitch_sigma)
-        if min(self.expected_residual, self.spread, *sigmas) < 0:
-            raise InputError("spread, expected_residual or a sigma is negative")
+        if min(self.expected_residual, self.least_residual, self.spread, *sigmas) < 0:
+            raise InputError("spread, a residual or a sigma is negative")
 
 
 def _check_fields(values: Any) -> None:

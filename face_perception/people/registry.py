@@ -264,7 +264,7 @@ class PersonRegistry:
         if known is None or not known.looks or not self._fits(known):
             fit = session.result()
         else:
-            fit = session.result(known.looks)
+            fit = session.result(known.looks, known.least_residual)
             _check_agreement(fit, known)
         calibration = Calibration(
             estimator=session.estimator,
@@ -276,6 +276,7 @@ class PersonRegistry:
             targets=fit.targets,
             made=time.time(),
             looks=fit.looks,
+            least_residual=fit.least_residual,
         )
         self.store.put(person_id, calibration)
         self.link(session.face_id, person_id)

@@ -38,14 +38,22 @@ def registry(folder: Path, *, extend: bool, revision: str = "1") -> PersonRegist
 
 
 def calibrate(
-    people: PersonRegistry, targets: list[CalibrationTarget], start: float, beside: float = 0.0
+    people: PersonRegistry,
+    targets: list[CalibrationTarget],
+    start: float,
+    beside: float = 0.0,
+    wrong: int | None = None,
 ) -> Calibration:
-    """Calibrates a person who looks at each target in turn, or ``beside`` metres next to it."""
+    """Calibrates a person who looks at each target in turn, or ``beside`` metres next to it.
+
+    With ``wrong``, only the look at the target of this number is beside it.
+    """
     session = CalibrationSession("face_1", targets, samples=10)
 
     def looks_at(t: float) -> tuple[float, float, float]:
         x, y, z = session.targets[session.progress().target].locate({}).tolist()
-        return x + beside, y, z
+        off = beside if wrong in (None, session.progress().target) else 0.0
+        return x + off, y, z
 
     person = Actor(
         "face_1",
@@ -94,6 +102,20 @@ def test_a_look_that_contradicts_the_earlier_ones_changes_nothing(tmp_path: Path
     with pytest.raises(CalibrationRefused, match="the new looks contradict the earlier ones"):
         calibrate(people, FIVE[:1], 100.0, beside=0.2)
     assert people.store.get("anna")["scripted"] == before
+
+
+def test_the_expected_error_stays_high_after_a_target_was_left_out(tmp_path: Path) -> None:
+    """Extending by looks that fit must not make the gaze seem as good as that of other people."""
+    usual = GeometricGaze.prior.residual
+    people = registry(tmp_path, extend=True)
+    made = calibrate(people, FIVE, 0.0, beside=0.5, wrong=2)
+    assert (made.targets, made.least_residual) == (4, usual)
+    extended = calibrate(people, FIVE[:1], 100.0)
+    assert extended.targets == 5
+    assert extended.expected_residual >= usual
+    assert extended.correction.sigma_yaw >= 0.9 * made.correction.sigma_yaw
+    again = calibrate(people, FIVE[1:2], 200.0)
+    assert (again.targets, again.least_residual) == (6, usual)
 
 
 def test_looks_are_stored_and_files_of_version_3_have_none(tmp_path: Path) -> None:
