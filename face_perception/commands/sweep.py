@@ -64,6 +64,8 @@ def _sweep(args: argparse.Namespace) -> int:
         print(line, file=sys.stderr, flush=True)
 
     jobs = sweep.read_jobs(args.recipe)
+    if args.by:
+        sweep.check_figure(jobs, args.by)
     out = args.out or Path("out") / Path(args.recipe).stem
     found = sweep.run_sweep(
         jobs,
@@ -74,6 +76,8 @@ def _sweep(args: argparse.Namespace) -> int:
         ray=args.ray,
         report=report,
     )
+    if args.by and not any(args.by.removeprefix("-") in one.figures for one in found):
+        report(f"no job has the figure of --by={args.by}, so the table is not sorted")
     for line in sweep.table(found, args.by):
         print("\t".join(line))
     return int(any(one.failed for one in found))

@@ -31,7 +31,7 @@ from face_perception.learning.small_action_units.recipe import SmallActionUnitsR
 from face_perception.learning.small_gaze import runs as small_gaze_runs
 from face_perception.learning.small_gaze.recipe import SmallGazeRecipe
 
-# Task of a recipe -> the module with its ``train`` and ``evaluate``.
+# Task of a recipe -> the module with its ``train``, ``evaluate`` and names of ``FIGURES``.
 TASKS: dict[str, ModuleType] = {
     "dilated_net": dilated_net_runs,
     "geddnet": geddnet_runs,
@@ -56,6 +56,7 @@ _RECIPES: dict[str, type[Any]] = {
     "syncnet": SyncNetRecipe,
 }
 _DEFAULT_TASK = "geddnet"  # of a recipe that names no task
+_WITHOUT_SPLITS = ("mouth",)  # tasks that are always measured on the same held-out people
 # Tasks of which processes that torchrun or SLURM started can train one network together: they only
 # read a data set, and write nothing between.
 _TOGETHER = ("dilated_net", "geddnet")
@@ -68,6 +69,20 @@ def recipe_type(task: str, file: Path) -> type[Any]:
     """
     _check_task(task or _DEFAULT_TASK, file)
     return _RECIPES[task or _DEFAULT_TASK]
+
+
+def figures_of(task: str) -> tuple[str, ...]:
+    """Returns the names of the figures of ``evaluate`` for a task (empty: the default).
+
+    Names that depend on the data are patterns, such as ``*_auc``.
+    """
+    figures: tuple[str, ...] = TASKS[task or _DEFAULT_TASK].FIGURES
+    return figures
+
+
+def has_splits(task: str) -> bool:
+    """Returns whether ``evaluate`` measures a task (empty: the default) on a split of its data."""
+    return task not in _WITHOUT_SPLITS
 
 
 def _check_task(task: str, file: Path) -> None:

@@ -12,10 +12,10 @@ import hashlib
 import io
 import logging
 import math
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,18 @@ import yaml
 from face_perception.errors import InputError, one_line
 from face_perception.files import write_atomically
 from face_perception.learning import run_folder, runs
+from face_perception.learning.processes import ATTEMPTS, ProcessesKilled, finished_calls
 from face_perception.learning.recipe import checked_settings, recipe_file
 from face_perception.learning.sweep_jobs import (
-    ATTEMPTS,
-    FIGURES,
     KILLED,
     RECIPE,
     Finished,
     Job,
+    read_figures,
     run_job,
 )
 from face_perception.learning.sweep_on_ray import run_on_ray
-from face_perception.outside_files import one_error, read_json, read_yaml
+from face_perception.outside_files import one_error, read_yaml
 
 SWEEP, DRAWS = "sweep", "draws"  # keys of a recipe file: lists of values, and how many to draw
 _TABLE = "sweep.csv"
@@ -85,6 +85,15 @@ def read_jobs(recipe: str) -> list[Job]:
     return jobs
 
 
+def check_figure(jobs: Sequence[Job], best: str) -> None:
+    """Raises InputError if the networks of ``jobs`` have no figure ``best`` (see ``table``)."""
+    name = best.removeprefix("-")
+    tasks = {str(job.settings.get("task", "")) for job in jobs}
+    known = [figure for task in sorted(tasks) for figure in runs.figures_of(task)]
+    if not any(fnmatchcase(name, pattern) for pattern in known):
+        raise InputError(f"--by: there is no figure {name}: use one of {', '.join(known)}")
+
+
 def _combinations(
     swept: Mapping[str, list[Any]], places: Iterable[int]
 ) -> Iterator[dict[str, Any]]:
@@ -123,7 +132,7 @@ def run_sweep(
     the Ray cluster at the address ``ray`` if that is not empty. A job that fails does not stop the
     others. A job whose process is lost is tried again, ``ATTEMPTS`` times in all. The table of
     finished jobs (``sweep.csv``) is written after each. Raises InputError if ``out`` has a sweep
-    with other settings or data.
+    with other settings or data, and KeyboardInterrupt after Ctrl-C; the processes are then ended.
     """
     data = data.resolve() if data is not None else None
     out = out.resolve()
@@ -139,10 +148,16 @@ def run_sweep(
         report(f"{len(found)} of {len(jobs)}: {done.job.name}: {what}")
 
     left = [job for job in jobs if job.name not in found]
-    if ray and left:
-        run_on_ray(left, data, out, split, ray, add)
-    elif left:
-        _run_here(left, data, out, split, workers, add)
+    try:
+        if ray and left:
+            run_on_ray(left, data, out, split, ray, add)
+        elif left:
+            _run_here(left, data, out, split, workers, add)
+        if len(found) < len(jobs):
+            raise KeyboardInterrupt  # of which Ray Tune returns
+    except KeyboardInterrupt:
+        report(f"stopped with {len(found)} of {len(jobs)} jobs; the same command continues")
+        raise
     _write_table(out / _TABLE, [found[job.name] for job in jobs])
     return [found[job.name] for job in jobs]
 
@@ -163,12 +178,7 @@ def _prepare(jobs: Sequence[Job], data: Path | None, out: Path) -> None:
 
 
 def _done(job: Job, out: Path, split: str) -> Finished | None:
-    file = out / job.name / FIGURES
-    if not file.exists():
-        return None
-    with one_error(f"figures {file}", "remove this file"):
-        found = read_json(file)
-    figures = found.get(split)
+    figures = read_figures(out / job.name).get(split)
     return Finished(job, figures) if figures is not None else None
 
 
@@ -180,34 +190,21 @@ def _run_here(
     workers: int,
     add: Callable[[Finished], None],
 ) -> None:
-    """Runs jobs in processes of this machine.
-
-    If one is killed, the pool is lost with all jobs that run; these are started again. They are
-    given up after ATTEMPTS pools in which no job was finished.
-    """
-    # Spawned processes, because the threads of torch and OpenCV do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    left = {job.name: job for job in jobs}
-    barren = 0
-    while left and barren < ATTEMPTS:
-        barren += 1
-        with ProcessPoolExecutor(
-            min(workers, len(left)), context, initializer=_share_processors, initargs=(workers,)
-        ) as pool:
-            waiting = [pool.submit(run_job, job, data, out, split) for job in left.values()]
-            for future in as_completed(waiting):
-                try:
-                    done = future.result()
-                except BrokenProcessPool:
-                    continue
-                barren = 0
-                del left[done.job.name]
+    """Runs jobs in processes of this machine; a job whose process is killed fails alone."""
+    start = partial(_start_worker, min(workers, len(jobs)))
+    calls = [(job, data, out, split) for job in jobs]
+    try:
+        with closing(finished_calls(run_job, calls, workers, start=start)) as results:
+            for _, done in results:
                 add(done)
-    for job in left.values():
-        add(Finished(job, {}, f"its process was killed {ATTEMPTS} times: {KILLED}"))
+    except ProcessesKilled as killed:
+        for number, ended in killed.calls.items():
+            reason = f"its process was killed {ATTEMPTS} times ({ended}): {KILLED}"
+            add(Finished(jobs[number], {}, reason))
 
 
-def _share_processors(workers: int) -> None:
+def _start_worker(workers: int) -> None:
+    """Prepares one of so many processes that train."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(max(torch.get_num_threads() // workers, 1))
 
@@ -223,17 +220,19 @@ def table(found: Sequence[Finished], best: str = "") -> list[list[str]]:
     """Returns a heading and a row for each job: its settings, its figures, why it failed.
 
     ``best`` is a figure to sort by, the least first; with a minus before it, the greatest first.
-    Raises InputError if no job has this figure.
+    Jobs without this figure, or with NaN, come last.
     """
     changed = list(dict.fromkeys(key for one in found for key in one.job.changed))
     figures = list(dict.fromkeys(key for one in found for key in one.figures))
     rows = list(found)
     if best:
-        name = best.removeprefix("-")
-        if name not in figures:
-            raise InputError(f"no job has the figure {name}: use one of {', '.join(figures)}")
-        sign = -1 if best.startswith("-") else 1
-        rows.sort(key=lambda one: sign * one.figures.get(name, sign * math.inf))
+        name, sign = best.removeprefix("-"), -1 if best.startswith("-") else 1
+
+        def rank(one: Finished) -> tuple[bool, float]:
+            value = one.figures.get(name, math.nan)
+            return math.isnan(value), 0.0 if math.isnan(value) else sign * value
+
+        rows.sort(key=rank)
     lines = [["job", *changed, *figures, "failed"]]
     for one in rows:
         settings = [str(one.job.changed.get(key, "")) for key in changed]

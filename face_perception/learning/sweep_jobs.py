@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from typing import Any
 from face_perception.errors import FacePerceptionError, error_text
 from face_perception.files import write_atomically
 from face_perception.learning import run_folder, runs
-from face_perception.learning.training_loop import has_checkpoint
+from face_perception.learning.training_loop import LAST
+from face_perception.outside_files import one_error, read_json
 
-ATTEMPTS = 3  # of a job whose process or machine was lost
 KILLED = "perhaps the memory is full: give fewer --workers, and repeat the command"
 RECIPE, FIGURES = "job.yaml", "figures.json"  # files of a job's folder
 
@@ -44,8 +45,12 @@ def run_job(job: Job, data: Path | None, out: Path, split: str) -> Finished:
     it failed. Processes that are killed return nothing, and their job can be run again.
     """
     folder = out / job.name
+    begun = (folder / run_folder.SETTINGS).exists()
+    resume = begun and any(folder.rglob(LAST))  # a multitask run has one in each of its parts
     try:
-        resume = (folder / run_folder.SETTINGS).exists() and has_checkpoint(folder)
+        if data is None and not begun:
+            # An attempt that was killed while it painted leaves a part of the pictures.
+            shutil.rmtree(folder / run_folder.SYNTHETIC_DATA, ignore_errors=True)
         runs.train(
             str(folder / RECIPE),
             None if resume else data,
@@ -55,15 +60,29 @@ def run_job(job: Job, data: Path | None, out: Path, split: str) -> Finished:
             report=_quiet,
         )
         # A recipe that holds out a person is measured on that person.
-        part = None if job.settings.get("hold_out") else split
+        task = str(job.settings.get("task", ""))
+        part = split if runs.has_splits(task) and not job.settings.get("hold_out") else None
         figures = runs.evaluate(folder, None, part, _quiet)
+        found = {**read_figures(folder), split: figures}
+        write_atomically(folder / FIGURES, json.dumps(found, indent=1).encode())
     except (OSError, FacePerceptionError) as error:
         return Finished(job, {}, error_text(error))
     except Exception:
         fault = f"a fault of this package: please report this:\n{traceback.format_exc()}"
         return Finished(job, {}, fault)
-    write_atomically(folder / FIGURES, json.dumps({split: figures}, indent=1).encode())
     return Finished(job, figures)
+
+
+def read_figures(folder: Path) -> dict[str, dict[str, float]]:
+    """Returns the figures of a job in ``folder`` by split; empty if it was not measured yet.
+
+    Raises InputError if its file is damaged.
+    """
+    file = folder / FIGURES
+    if not file.exists():
+        return {}
+    with one_error(f"figures {file}", "remove this file"):
+        return {str(split): dict(found) for split, found in read_json(file).items()}
 
 
 def _quiet(_: str) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.errors import one_line
-from face_perception.learning.sweep_jobs import ATTEMPTS, KILLED, Finished, Job, run_job
+from face_perception.learning.machine_share import MachineShare, take_share
+from face_perception.learning.processes import ATTEMPTS
+from face_perception.learning.sweep_jobs import KILLED, Finished, Job, run_job
 from face_perception.optional_modules import extra
 from face_perception.ray_cluster import joined
 
@@ -44,6 +46,7 @@ def run_on_ray(
                 add(Finished(by_name[trial.config[_JOB]], {}, f"{why}: {KILLED}"))
 
         def train_one(config: Mapping[str, Any]) -> None:
+            take_share(MachineShare(processors=1))
             done = run_job(by_name[config[_JOB]], data, out, split)
             tune.report({"figures": dict(done.figures), "failed": done.failed})
 

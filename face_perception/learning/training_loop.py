@@ -22,6 +22,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import Sampler
 
 from face_perception.errors import InputError
+from face_perception.learning.machine_share import MachineShare, own_share
 from face_perception.learning.several_machines import Launch, launched
 from face_perception.learning.torch_checkpoint import read_torch_file
 
@@ -117,14 +118,22 @@ def _read(checkpoint: Path) -> dict[str, Any]:
     return found
 
 
-def _single(accelerator: str, devices: int | str) -> bool:
+def _single(accelerator: str, devices: int | str | list[int]) -> bool:
     """Returns True if these settings select a single device."""
+    if isinstance(devices, list):
+        return len(devices) == 1
     if accelerator == "cpu" or not torch.cuda.is_available():
         return devices in (1, "auto")
     return devices == 1 or (devices == "auto" and torch.cuda.device_count() == 1)
 
 
-def _strategy(accelerator: str, devices: int | str, together: Launch | None) -> str:
+def _own_device(share: MachineShare) -> int | list[int]:
+    """Returns Lightning's name of the GPU, or CPU, of a process that trains beside others."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [share.number % count] if count else 1
+
+
+def _strategy(accelerator: str, devices: int | str | list[int], together: Launch | None) -> str:
     """Returns Lightning's name of the way in which processes train together."""
     if together is not None:
         return "ddp"  # the processes are there
@@ -141,7 +150,7 @@ def fit_module(
     resume: bool = False,
     quiet: bool = False,
     most_gradient: float | None = None,
-    devices: int | str = "auto",
+    devices: int | str | list[int] = "auto",
     accelerator: str = "auto",
 ) -> None:
     """Trains ``module``, which has data loaders, until ``epochs`` epochs are done in all.
@@ -149,10 +158,11 @@ def fit_module(
     With ``out``, writes a checkpoint after each epoch (``last.ckpt``) and TensorBoard's log; with
     ``resume``, continues from that checkpoint. Uses all GPUs of this computer, one process each, or
     the CPU, and shows a progress bar on a terminal; with ``quiet``, uses one CPU process and shows
-    nothing. Started by torchrun or SLURM, it is one of their processes instead, on one or more
-    machines; ``out`` must then be a folder that all machines share. Gradients are clipped to the
-    norm ``most_gradient``. ``devices`` and ``accelerator`` are Lightning's. Raises InputError if
-    there is no run to resume, or a run would be overwritten.
+    nothing. A process that has a share of the machine (``machine_share``) uses one GPU or the CPU,
+    and shows no progress bar. Started by torchrun or SLURM, it is one of their processes instead,
+    on one or more machines; ``out`` must then be a folder that all machines share. Gradients are
+    clipped to the norm ``most_gradient``. ``devices`` and ``accelerator`` are Lightning's. Raises
+    InputError if there is no run to resume, or a run would be overwritten.
     """
     last = out / LAST if out else None
     if resume and (last is None or not last.exists()):
@@ -175,6 +185,9 @@ def fit_module(
     together = None if quiet else launched()
     if together is not None:
         devices = together.processes
+    share = own_share()
+    if share is not None and devices == "auto":
+        devices = _own_device(share)
     if quiet:
         accelerator, devices = "cpu", 1
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -193,7 +206,7 @@ def fit_module(
             logger=TensorBoardLogger(out, name="", version="log") if out else False,
             callbacks=callbacks,
             enable_checkpointing=out is not None,
-            enable_progress_bar=not quiet and sys.stderr.isatty(),
+            enable_progress_bar=not quiet and share is None and sys.stderr.isatty(),
             enable_model_summary=False,
             log_every_n_steps=10,
             reload_dataloaders_every_n_epochs=1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,11 @@ from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
 from face_perception.learning.geddnet import recipe as recipes
 from face_perception.learning.geddnet.network import GEDDnet
+from face_perception.learning.machine_share import processors
 from face_perception.learning.training_loop import LAST, trained_weights
+
+# Names of what ``evaluate`` returns.
+FIGURES = ("images", "people", "error_deg", "error_of_mean_deg", "error_calibrated_deg")
 
 
 def train(
@@ -41,7 +44,7 @@ def train(
         data,
         resume,
         f"{recipe.people} synthetic people",
-        partial(recipes.write_synthetic_people, recipe=recipe, workers=os.cpu_count() or 1),
+        partial(recipes.write_synthetic_people, recipe=recipe, workers=processors()),
         report,
     )
     found = dataset.read(data, recipes.NEEDS)

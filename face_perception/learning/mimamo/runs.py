@@ -22,6 +22,9 @@ from face_perception.learning.training_loop import LAST
 
 _FEATURES = "features"  # folder of a run for what the network sees of each frame
 
+# Names of what ``evaluate`` returns.
+FIGURES = ("ccc", "ccc_valence", "ccc_arousal", "ccc_rescaled")
+
 
 def train(
     file: Path,

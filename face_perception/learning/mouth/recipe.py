@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from face_perception.inference import ModelBuild, Port
+from face_perception.learning.machine_share import processors
 from face_perception.learning.mouth import data as mouth_data
 from face_perception.learning.mouth.data import MouthArrays
 from face_perception.learning.mouth.network import (
@@ -235,7 +236,7 @@ def make_arrays(asked: Sequence[Request], recipe: MouthRecipe, number: int) -> M
 
     Raises SpeechError if eSpeak NG is missing.
     """
-    spoken = speak(asked, workers=recipe.workers)
+    spoken = speak(asked, workers=min(recipe.workers, processors()))
     return mouth_data.to_arrays(
         mouth_data.make_clips(spoken, recipe.seconds, recipe.seed + 10 + number)
     )

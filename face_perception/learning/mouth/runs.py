@@ -19,6 +19,9 @@ from face_perception.learning.recipe import read_settings
 from face_perception.learning.run_folder import SETTINGS, recipe_of_run, save_settings
 from face_perception.learning.training_loop import LAST, has_checkpoint, trained_weights
 
+# Names of what ``evaluate`` returns.
+FIGURES = ("*, *",)  # the place and what is measured there
+
 
 def train(
     file: Path,

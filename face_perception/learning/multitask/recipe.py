@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from face_perception import paths
 from face_perception.inference import ModelBuild
+from face_perception.learning.machine_share import processors
 from face_perception.learning.multitask.affect_data import (
     AffectData,
     Batch,
@@ -286,7 +286,7 @@ def train_ensemble(
             own = (folder or Path(temporary)) / TRUNK_DATA
             if not (resume and own.exists()):
                 own.parent.mkdir(parents=True, exist_ok=True)
-                write_trunk_people(own, recipe, os.cpu_count() or 1)
+                write_trunk_people(own, recipe, processors())
             at = folder / "trunk" if folder else None
             network = train_trunk(
                 read_affect(own),

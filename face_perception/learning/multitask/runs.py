@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from face_perception.errors import InputError
 from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
+from face_perception.learning.machine_share import processors
 from face_perception.learning.multitask import recipe as recipes
 from face_perception.learning.multitask.affect_data import read_affect
 from face_perception.learning.multitask.metrics import evaluate_networks as measure
@@ -19,6 +19,13 @@ from face_perception.learning.synthesis.affect_set import AffectSet, write_affec
 from face_perception.learning.training_loop import LAST, trained_weights
 
 _FIRST = (f"trunk/{LAST}", f"teacher/{LAST}")  # a run has one of them after its first epoch
+
+# Names of what ``evaluate`` returns.
+FIGURES = (
+    *("AU", "AU F1", "AU accuracy"),
+    *("EXPR", "EXPR F1", "EXPR accuracy"),
+    *("VA", "CCC valence", "CCC arousal"),
+)
 
 
 def train(
@@ -42,7 +49,7 @@ def train(
         data,
         resume,
         "synthetic people",
-        partial(write_affect_set, settings=settings, workers=os.cpu_count() or 1),
+        partial(write_affect_set, settings=settings, workers=processors()),
         report,
         recipes.TRUNK_DATA,
     )

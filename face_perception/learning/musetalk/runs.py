@@ -41,6 +41,12 @@ _OWN = "autoencoder"  # folder in which a run trains an autoencoder
 WEIGHTS = "weights"  # folder of a run for the files to import
 FILES = ("unet.pth", "vae.pth", "whisper.pth")
 
+# Names of what ``evaluate`` returns.
+FIGURES = (
+    *("l1", "ssim", "lip_distance", "lips_found"),
+    *(f"sync_{what}{of}" for of in ("", "_film") for what in ("distance", "confidence", "offset")),
+)
+
 
 def train(
     file: Path,

@@ -25,6 +25,12 @@ from face_perception.learning.training_loop import LAST, trained_weights
 
 _FACES = "faces"  # folder of a run for what is read of the films once
 
+# Names of what ``evaluate`` returns.
+FIGURES = (
+    *("accuracy", "agreement_own", "agreement_other"),
+    *("sync_distance", "sync_confidence", "sync_offset"),
+)
+
 
 def train(
     file: Path,

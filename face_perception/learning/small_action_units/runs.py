@@ -18,6 +18,9 @@ from face_perception.learning.small_action_units.network import SmallActionUnits
 from face_perception.learning.small_action_units.recipe import SmallActionUnitsRecipe
 from face_perception.learning.training_loop import LAST, trained_weights
 
+# Names of what ``evaluate`` returns.
+FIGURES = ("images", "people", "*_correlation", "*_auc")
+
 
 def train(
     file: Path,

@@ -14,6 +14,12 @@ from face_perception.learning.small_gaze.network import SmallGaze
 from face_perception.learning.small_gaze.recipe import SmallGazeRecipe
 from face_perception.learning.training_loop import LAST, trained_weights
 
+# Names of what ``evaluate`` returns.
+FIGURES = (
+    *("images", "people", "error_deg", "error_of_geometric_deg", "error_of_mean_deg", "sigma"),
+    *("gain_pitch", "gain_yaw", "gain_pitch_of_geometric", "gain_yaw_of_geometric"),
+)
+
 
 def train(
     file: Path,
