@@ -149,9 +149,9 @@ def _published(args: argparse.Namespace) -> int:
 
     with extra("converting", "pip install '.[training]' in the source tree"):
         module = importlib.import_module(f"face_perception.learning.data.{args.dataset}")
-        from face_perception.learning.data.converting import Job
+        from face_perception.learning.data.converting import ConversionJob
 
-        job = Job(args.source, args.out, load_tracker(), args.test, args.every, _report)
+        job = ConversionJob(args.source, args.out, load_tracker(), args.test, args.every, _report)
         counts = module.convert(job)
     return _counted(counts)
 

@@ -39,7 +39,8 @@ from face_perception.learning.sweep_jobs import (
 from face_perception.learning.sweep_on_ray import run_on_ray
 from face_perception.outside_files import one_error, read_yaml
 
-SWEEP, DRAWS = "sweep", "draws"  # keys of a recipe file: lists of values, and how many to draw
+# Keys of a recipe file: lists of values, and how many of their combinations to train.
+SWEEP, COMBINATIONS = "sweep", "combinations"
 _TABLE = "sweep.csv"
 _MOST_JOBS = 10_000
 
@@ -49,8 +50,9 @@ Report = Callable[[str], None]
 def read_jobs(recipe: str) -> list[Job]:
     """Returns the jobs of a recipe file with a mapping ``sweep`` from settings to lists of values.
 
-    Every combination is a job, or ``draws`` of them, drawn at random but always the same. Raises
-    InputError that names the file and what is wrong with it, also for a value that is out of range.
+    Every combination of values is a job. If the file has a number ``combinations``, so many of them
+    are chosen at random, the same ones each time. Raises InputError that names the file and what is
+    wrong with it, also for a value that is out of range.
     """
     file = recipe_file(recipe)
     with one_error(f"recipe {file}", "give a YAML file, as in config/training"):
@@ -61,18 +63,20 @@ def read_jobs(recipe: str) -> list[Job]:
             "`sweep: {rate: [1.0e-3, 5.0e-3], seed: [0, 1, 2]}`"
         )
     swept: dict[str, Any] = found.pop(SWEEP)
-    draws = found.pop(DRAWS, None)
+    most = found.pop(COMBINATIONS, None)
     for name, values in swept.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"{file}: {SWEEP}: {one_line(name, 80)} is not a list of values")
     count = math.prod(len(values) for values in swept.values())
-    wanted = count if draws is None else draws
+    wanted = count if most is None else most
     if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= count:
-        raise InputError(f"{file}: {DRAWS} must be a number of the {count} combinations")
+        raise InputError(f"{file}: {COMBINATIONS} must be a whole number from 1 to {count}")
     if wanted > _MOST_JOBS:
-        raise InputError(f"{file} has {wanted} combinations: give {DRAWS} of at most {_MOST_JOBS}")
+        raise InputError(
+            f"{file} has {wanted} combinations: give `{COMBINATIONS}: {_MOST_JOBS}`, or fewer"
+        )
     places: Iterable[int] = range(count)
-    if draws is not None:
+    if most is not None:
         places = np.sort(np.random.default_rng(0).choice(count, wanted, replace=False)).tolist()
     kind = runs.recipe_type(str(found.get("task", "")), file)
     jobs = []

@@ -31,7 +31,7 @@ from face_perception.learning.data import (
     disfa,
     mpiigaze,
 )
-from face_perception.learning.data.converting import Job
+from face_perception.learning.data.converting import ConversionJob
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.types import Camera, Frame, Image
 
@@ -126,7 +126,7 @@ def aff(root: Path) -> None:
 def test_columbia_gaze(tmp_path: Path, tracker: FaceTracker) -> None:
     columbia(tmp_path / "source")
     counts = columbia_gaze.convert(
-        Job(tmp_path / "source", tmp_path / "out", tracker, test=["0002"])
+        ConversionJob(tmp_path / "source", tmp_path / "out", tracker, test=["0002"])
     )
     assert counts == {"written": 3, "no face was found": 1}
     data = dataset.read(tmp_path / "out")
@@ -147,7 +147,9 @@ def test_columbia_gaze(tmp_path: Path, tracker: FaceTracker) -> None:
 
 def test_mpiigaze(tmp_path: Path, tracker: FaceTracker) -> None:
     mpii(tmp_path / "source")
-    counts = mpiigaze.convert(Job(tmp_path / "source", tmp_path / "out", tracker, test=["p01"]))
+    counts = mpiigaze.convert(
+        ConversionJob(tmp_path / "source", tmp_path / "out", tracker, test=["p01"])
+    )
     assert counts == {"written": 4}
     data = dataset.read(tmp_path / "out")
     assert data.columns["split"].tolist() == ["train", "train", "test", "test"]
@@ -165,7 +167,9 @@ def test_mpiigaze(tmp_path: Path, tracker: FaceTracker) -> None:
 
 def test_afew_va(tmp_path: Path, tracker: FaceTracker) -> None:
     afew(tmp_path / "source")
-    counts = afew_va.convert(Job(tmp_path / "source", tmp_path / "out", tracker, test=["b"]))
+    counts = afew_va.convert(
+        ConversionJob(tmp_path / "source", tmp_path / "out", tracker, test=["b"])
+    )
     assert counts == {"written": 4}
     data = dataset.read(tmp_path / "out")
     assert data.columns["subject"].tolist() == ["a", "a", "b", "b"]
@@ -180,7 +184,7 @@ def test_afew_va(tmp_path: Path, tracker: FaceTracker) -> None:
 
 def test_disfa(tmp_path: Path, tracker: FaceTracker) -> None:
     disfa_set(tmp_path / "source")
-    counts = disfa.convert(Job(tmp_path / "source", tmp_path / "out", tracker, every=2))
+    counts = disfa.convert(ConversionJob(tmp_path / "source", tmp_path / "out", tracker, every=2))
     assert counts == {"written": 2}
     data = dataset.read(tmp_path / "out")
     assert data.labels("frame", "au_12", "au_1")[:, :].tolist() == [[1, 0, 0], [3, 1, 1]]
@@ -190,7 +194,7 @@ def test_disfa(tmp_path: Path, tracker: FaceTracker) -> None:
 
 def test_aff_wild2(tmp_path: Path, tracker: FaceTracker) -> None:
     aff(tmp_path / "source")
-    counts = aff_wild2.convert(Job(tmp_path / "source", tmp_path / "out", tracker))
+    counts = aff_wild2.convert(ConversionJob(tmp_path / "source", tmp_path / "out", tracker))
     assert counts == {"written": 6, "no face was cropped in the published set": 2}
     data = dataset.read(tmp_path / "out")
     one = data.take(data.columns["video"] == "one")
@@ -205,7 +209,9 @@ def test_aff_wild2(tmp_path: Path, tracker: FaceTracker) -> None:
     face = cv2.imread(str(tmp_path / "source/cropped_aligned/one/00001.jpg"))[..., ::-1]
     assert np.array_equal(crop[24:-24, 24:-24], face)
     with pytest.raises(DatasetError, match="the split of Aff-Wild2 is fixed"):
-        aff_wild2.convert(Job(tmp_path / "source", tmp_path / "other", tracker, test=["one"]))
+        aff_wild2.convert(
+            ConversionJob(tmp_path / "source", tmp_path / "other", tracker, test=["one"])
+        )
 
 
 Spoil = Callable[[Path], object]
@@ -346,10 +352,12 @@ def test_what_is_missing_or_odd_is_named(
     made(tmp_path / "source")
     spoil(tmp_path / "source")
     if said is None:  # folders that are not persons are not looked at
-        assert module.convert(Job(tmp_path / "source", tmp_path / "out", tracker))["written"]
+        assert module.convert(ConversionJob(tmp_path / "source", tmp_path / "out", tracker))[
+            "written"
+        ]
         return
     with pytest.raises(DatasetError, match=said):
-        module.convert(Job(tmp_path / "source", tmp_path / "out", tracker))
+        module.convert(ConversionJob(tmp_path / "source", tmp_path / "out", tracker))
     assert not (tmp_path / "out").exists()
 
 

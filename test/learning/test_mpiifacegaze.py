@@ -19,7 +19,7 @@ from face_perception.faces import FaceTracker
 from face_perception.gaze import make_gaze_crops, normalized_camera_rotation, to_normalized_angles
 from face_perception.inference import Model, sample_photo
 from face_perception.learning.data import dataset, mpiifacegaze
-from face_perception.learning.data.converting import Job, splits_of
+from face_perception.learning.data.converting import ConversionJob, splits_of
 from face_perception.types import Camera, Face, Frame, Image
 
 PEOPLE = {"p00": "astronaut", "p01": "grace_hopper"}
@@ -185,7 +185,7 @@ def test_what_is_missing_or_odd_is_named(
     shutil.copytree(published / "p00", source / "p00")
     spoil(source / "p00")
     with pytest.raises(dataset.DatasetError, match=said):
-        mpiifacegaze.convert(Job(source, tmp_path / "out", tracker))
+        mpiifacegaze.convert(ConversionJob(source, tmp_path / "out", tracker))
     assert not (tmp_path / "out").exists()
 
 

@@ -32,7 +32,7 @@ from face_perception.learning.data import (
     omg_emotion,
     raf_db,
 )
-from face_perception.learning.data.converting import Job, every_nth
+from face_perception.learning.data.converting import ConversionJob, every_nth
 from face_perception.learning.data.dataset import Dataset, DatasetError
 from face_perception.types import Image
 
@@ -188,7 +188,7 @@ Convert = Callable[[ModuleType], tuple[dict[str, int], Dataset]]
 def convert(tmp_path: Path, tracker: FaceTracker, portrait: Image, face: Image) -> Convert:
     def converted(module: ModuleType) -> tuple[dict[str, int], Dataset]:
         SETS[module](tmp_path / "source", portrait, face)
-        counts = module.convert(Job(tmp_path / "source", tmp_path / "out", tracker))
+        counts = module.convert(ConversionJob(tmp_path / "source", tmp_path / "out", tracker))
         return counts, dataset.read(tmp_path / "out")
 
     return converted
@@ -424,7 +424,7 @@ def test_what_is_missing_or_odd_is_named(
     SETS[module](tmp_path / "source", portrait, face)
     spoil(tmp_path / "source")
     with pytest.raises(DatasetError, match=said):
-        module.convert(Job(tmp_path / "source", tmp_path / "out", tracker))
+        module.convert(ConversionJob(tmp_path / "source", tmp_path / "out", tracker))
     assert not (tmp_path / "out").exists()
 
 
@@ -433,4 +433,4 @@ def test_a_fixed_split_takes_no_people_to_test_on(
     module: ModuleType, tmp_path: Path, tracker: FaceTracker
 ) -> None:
     with pytest.raises(DatasetError, match=r"split of .* is fixed: leave out --test"):
-        module.convert(Job(tmp_path, tmp_path / "out", tracker, test=["a"]))
+        module.convert(ConversionJob(tmp_path, tmp_path / "out", tracker, test=["a"]))

@@ -57,8 +57,8 @@ def test_every_combination_is_a_job(tmp_path: Path) -> None:
     assert jobs[1].settings["dilated"] is False
 
 
-def test_draws_are_always_the_same_combinations(tmp_path: Path) -> None:
-    file = recipe(tmp_path, "sweep: {seed: [0, 1, 2, 3, 4, 5], batch: [2, 4]}", "draws: 5")
+def test_combinations_chosen_at_random_are_always_the_same(tmp_path: Path) -> None:
+    file = recipe(tmp_path, "sweep: {seed: [0, 1, 2, 3, 4, 5], batch: [2, 4]}", "combinations: 5")
     first, second = ([job.name for job in sweep.read_jobs(file)] for _ in range(2))
     assert first == second
     assert len(set(first)) == 5
@@ -74,8 +74,8 @@ def test_draws_are_always_the_same_combinations(tmp_path: Path) -> None:
         (("sweep: {rat: [0.1]}",), "there is no setting rat: did you mean rate?"),
         (("sweep: {rate: [0.1, -1]}",), "rate: -1 is not above 0"),
         (("sweep: {rate: [0.1, 0.1]}",), "the same combination twice"),
-        (("sweep: {rate: [0.1]}", "draws: 2"), "draws must be a number of the 1 combinations"),
-        (("sweep: {seed: [0, 1]}", "draws: 1.5"), "draws must be a number of the 2 combinations"),
+        (("sweep: {rate: [0.1]}", "combinations: 2"), "must be a whole number from 1 to 1"),
+        (("sweep: {seed: [0, 1]}", "combinations: 1.5"), "must be a whole number from 1 to 2"),
         (("sweep: {task: [dilated_net]}", "task: nothing"), "task 'nothing' is not known"),
     ],
 )

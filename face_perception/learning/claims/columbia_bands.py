@@ -5,8 +5,9 @@ folders named after directions. The file names are those of the set: 0001_2m_-15
 person, distance, head yaw, and direction of the gaze up (V) and to the image's right (H), degrees;
 (0, 0) is a look into the lens.
 
-The bands are cut at another place of each face. So each is set into the face of a donor, in which
-the tracker finds the corners of the eyes; the crops are then those of every gaze network.
+The borders of a band are not at the same place of each face, so the eyes are not at the same place
+of each band. Each band is therefore set into the face of a donor, in which the mesh finds the
+corners of the eyes. The crops are then those of every gaze network.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import numpy as np
 from face_perception.errors import shortened
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     affect_crop,
     every_nth,
     folders_of,
@@ -33,7 +33,7 @@ _MOST_BYTES = 8 << 20  # of a .json file
 _FULL = 10.0  # published valence and arousal that stand for 1
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the clips in ``source`` to ``out``, as videos of crops with valence and arousal.
 
     The subject is the actor, so that no actor is in two splits; ``test`` are actors, and by default

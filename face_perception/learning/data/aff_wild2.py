@@ -13,7 +13,7 @@ from pathlib import Path
 from face_perception.faces import ALIGNED_SIDE, CROP_SIDE
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     every_nth,
     numbers,
     read_rows,
@@ -50,7 +50,7 @@ class _Video:
     frames: dict[int, _Labels]
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the data set in ``source`` to ``out``: videos of crops with the labels that they have.
 
     The published Validation_Set is the split ``test``, because the labels of the published test set

@@ -13,7 +13,7 @@ from pathlib import Path
 from face_perception.errors import one_line
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     drawn_share,
     every_nth,
     refuse_test,
@@ -41,7 +41,7 @@ _VALIDATION = 0.05  # share of the training part that is for validation
 _MOST_BYTES = 1 << 16
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the pictures in ``source`` with expression, valence and arousal to ``out``.
 
     The published val_set is the split ``test``, because the labels of the published test set are

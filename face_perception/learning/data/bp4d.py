@@ -13,7 +13,7 @@ from pathlib import Path
 
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     every_nth,
     numbers,
     read_rows,
@@ -31,7 +31,7 @@ _ROWS = (
 _UNKNOWN = 9
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the labelled frames in ``source`` to ``out``: crops with all coded action units.
 
     ``test`` are people; by default the last fifth. The usual protocol has three folds: convert with

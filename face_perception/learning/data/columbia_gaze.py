@@ -13,7 +13,7 @@ from collections import Counter
 from face_perception.gaze import make_gaze_crops
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     every_nth,
     find_face,
     folders_of,
@@ -34,7 +34,7 @@ _WANTED = (
 _FOCAL = 3.8
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the data set in the folder ``source`` (0001 to 0056) to the folder ``out``.
 
     Crops are those of GEDDnet. ``eye_contact`` is 1 for a look into the lens. Every ``every``-th

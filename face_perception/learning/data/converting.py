@@ -31,12 +31,13 @@ def quiet(_: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What the function ``convert`` of each data set gets.
+class ConversionJob:
+    """One conversion: which data set to convert, where to, and how.
 
-    It writes the data set in the folder ``source`` to the new folder ``out``, in the layout of
-    ``dataset``. It returns the number of samples ``written``, and the numbers of those left out, by
-    reason. It raises DatasetError, which names what is missing or odd.
+    Each data set has a module with a function ``convert``, which takes a conversion job. It writes
+    the data set in the folder ``source`` to the new folder ``out``, in the layout of ``dataset``.
+    It returns the number of samples ``written``, and the numbers of those left out, by reason. It
+    raises DatasetError, which names what is missing or odd.
 
     ``tracker`` finds the faces in the pictures. ``test`` are the people of the split ``test``: by
     default the last fifth, in the order of their names. It must be empty for a data set whose split

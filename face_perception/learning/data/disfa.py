@@ -12,7 +12,7 @@ from pathlib import Path
 
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     affect_crop,
     every_nth,
     folders_of,
@@ -31,7 +31,7 @@ _ROWS = "lines such as 1,0 (frame from 1, intensity from 0 to 5) were expected"
 _FILM = re.compile(r"(left|right)video(sn\d{3})_comp\.avi", re.IGNORECASE)
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the data set in ``source`` to ``out``: crops with 12 action units.
 
     ``au_<n>`` is 1 for an intensity of at least 2, and ``intensity_<n>`` the published intensity.

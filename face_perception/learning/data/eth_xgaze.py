@@ -17,7 +17,7 @@ import numpy.typing as npt
 from face_perception import geometry
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     every_nth,
     splits_of,
 )
@@ -38,7 +38,7 @@ _SIDE, _FOCAL_LENGTH = 224, 960.0  # pixels of the published normalised camera
 _BORDER = 64  # pixels around a picture; the face detector needs a margin
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the people in ``source`` / train to ``out``.
 
     A published picture is what a camera with a focal length of 960 pixels sees from 0.6 m; crops

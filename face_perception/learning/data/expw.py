@@ -14,7 +14,7 @@ import numpy as np
 
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     drawn_share,
     every_nth,
     numbers,
@@ -37,7 +37,7 @@ _TEST, _VALIDATION = 0.2, 0.1  # shares of the pictures
 _FOLDERS = ("image/origin", "origin", "image")
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the faces that ``source`` / label.lst lists to ``out``.
 
     The set has no published split and names no people: a fifth of the pictures, drawn by their

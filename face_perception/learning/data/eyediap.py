@@ -18,7 +18,7 @@ import numpy as np
 
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     Row,
     every_nth,
     folders_of,
@@ -60,7 +60,7 @@ class _Session:
     target: dict[int, FloatArray]
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the sessions in ``source`` (which has the folder Data) to ``out``.
 
     The film of the VGA camera is used. The gaze runs from the middle of the two published eyes to

@@ -16,7 +16,7 @@ import numpy as np
 from face_perception.errors import shortened
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     every_nth,
     folders_of,
     refuse_test,
@@ -40,7 +40,7 @@ _FARTHEST = 50.0  # centimetres from the lens of a phone or tablet to a dot on i
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the people in ``source`` to ``out``, with the published split.
 
     The gaze runs from the eyes, whose distance the tracker estimates with an assumed camera

@@ -18,7 +18,7 @@ from face_perception.faces import FaceTracker
 from face_perception.gaze import GazeCrops, make_gaze_crops
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     every_nth,
     find_face,
     folders_of,
@@ -63,7 +63,7 @@ class Annotation:
     where: str
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the data set in the folder ``source`` (unpacked: p00 to p14) to the folder ``out``.
 
     Crops are those of GEDDnet, at the landmarks that ``tracker`` finds. Gaze starts between the

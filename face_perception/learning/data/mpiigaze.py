@@ -19,7 +19,7 @@ from face_perception import geometry
 from face_perception.gaze import EYE_SHAPE
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     every_nth,
     folders_of,
     splits_of,
@@ -41,7 +41,7 @@ _MOST_BYTES = 256 << 20  # of a file, unpacked; the largest day has 40 MB
 _SCALE = 67.2 / (30 * 1.6)
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the eyes in ``source`` (the folder Data/Normalized: p00 to p14) to ``out``.
 
     An eye is enlarged to the scale of the crops of the gaze package and histogram equalised; what

@@ -17,7 +17,7 @@ from face_perception.errors import shortened
 from face_perception.files import read_regular
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     affect_crop,
     every_nth,
     refuse_test,
@@ -53,7 +53,7 @@ class _Utterance:
     expression: str
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the utterances in ``source`` to ``out``, with the published split.
 
     Each frame has the labels of its utterance. Arousal a from 0 to 1 becomes 2 a - 1, which leaves

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from face_perception.learning.data.converting import (
     Conversion,
-    Job,
+    ConversionJob,
     drawn_share,
     every_nth,
     numbers,
@@ -36,7 +36,7 @@ _ORDER = (None, "surprised", "scared", "disgusted", "happy", "sad", "angry", "ne
 _VALIDATION = 0.1  # share of the training part that is for validation
 
 
-def convert(job: Job) -> Counter[str]:
+def convert(job: ConversionJob) -> Counter[str]:
     """Writes the aligned pictures in ``source`` (the folder basic, or the one that has it).
 
     The split ``test`` is the published one; a tenth of the published training part, drawn by the

@@ -71,9 +71,10 @@ def small_faces(aligned: torch.Tensor) -> torch.Tensor:
 
 
 def gradient_histograms(faces: torch.Tensor) -> torch.Tensor:
-    """Features [N, F] of gray faces [N, 1, 56, 56]: how strong the gradients of a cell are.
+    """Returns the features [N, F] of gray faces [N, 1, 56, 56]: how strong gradients are.
 
-    Each direction has a channel. Cells are divided by the strength of their neighbourhood.
+    There is one feature for each direction of the gradient and each cell of the face. It is divided
+    by the strength of all gradients in the neighbourhood of the cell.
     """
     faces = faces - faces.mean((1, 2, 3), keepdim=True)
     faces = faces / (faces.square().mean((1, 2, 3), keepdim=True).sqrt() + _FLAT_FACE)
@@ -87,7 +88,12 @@ def gradient_histograms(faces: torch.Tensor) -> torch.Tensor:
 
 
 def mirror_weights(weights: torch.Tensor) -> torch.Tensor:
-    """Weights [K, F] of the features of a face, as weights of those of its mirror image."""
+    """Returns weights that give on a face what ``weights`` [K, F] give on its mirror image.
+
+    ``weights`` belong to the features that ``gradient_histograms`` returns. The mirror image has
+    the cells in the opposite order from left to right, and the horizontal part of each gradient has
+    the opposite sign.
+    """
     by_cell = weights.unflatten(1, (_DIRECTIONS, _CELLS, _CELLS))
     # The mirror image of the direction a is pi - a.
     mirrored = [(_DIRECTIONS // 2 - k) % _DIRECTIONS for k in range(_DIRECTIONS)]
