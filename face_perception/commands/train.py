@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands.subcommands import add_command
-from face_perception.errors import FacePerceptionError, InputError
+from face_perception.errors import InputError
 from face_perception.optional_modules import extra
 
 
@@ -194,23 +194,15 @@ def _measure_models(args: argparse.Namespace) -> int:
 
 
 def _claims(args: argparse.Namespace) -> int:
-    from concurrent.futures.process import BrokenProcessPool
-
     if args.columbia and args.part:
         raise InputError("--columbia and --part exclude each other: leave one of them out")
     name = "_".join(["out/claims", *args.part]) if args.part else "docs/claims"
     out = args.out or Path(f"{name}.md")
-    try:
-        if args.columbia:
-            write = _module("claims.columbia").write_columbia
-            page = write(args.columbia, out, args.size, _report, args.work)
-        else:
-            write = _module("claims.table").write_claims
-            page = write(out, args.part, args.seeds, _report, args.work)
-    except BrokenProcessPool as error:
-        raise FacePerceptionError(
-            "a process that trains networks was killed, perhaps because the memory is full: close "
-            "other programs, and repeat the command, which continues with the finished networks"
-        ) from error
+    if args.columbia:
+        write = _module("claims.columbia").write_columbia
+        page = write(args.columbia, out, args.size, _report, args.work)
+    else:
+        write = _module("claims.table").write_claims
+        page = write(out, args.part, args.seeds, _report, args.work)
     print(page, end="")
     return 0

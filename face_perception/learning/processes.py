@@ -113,7 +113,13 @@ def results_in_order(
     *,
     fresh: bool = False,
 ) -> Generator[_Result, None, None]:
-    """Yields the results of ``finished_calls`` in the order of ``calls``; raises what it raises."""
+    """Yields the results of ``finished_calls`` in the order of ``calls``; raises what it raises.
+
+    With one worker and without ``fresh``, the calls are made in this process.
+    """
+    if min(workers, len(calls)) <= 1 and not fresh:
+        yield from (function(*arguments) for arguments in calls)
+        return
     early: dict[int, _Result] = {}
     following = 0
     with closing(finished_calls(function, calls, workers, fresh=fresh)) as results:

@@ -6,14 +6,13 @@ import dataclasses
 import math
 import re
 import shutil
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from same_process_pool import SameProcessPool
+from calls_in_this_process import finished_here
 
 from face_perception.avatar import FaceState, PortraitRenderer
 from face_perception.cli import main
@@ -23,6 +22,7 @@ from face_perception.inference import sample_photo
 from face_perception.learning.claims import columbia, columbia_bands, table
 from face_perception.learning.claims.columbia_bands import Bands, read_bands
 from face_perception.learning.data.dataset import DatasetError
+from face_perception.learning.processes import ProcessesKilled
 
 HEADS, UPS, SIDES = (-15, 0), (0, 10), (-10, 0)
 PEOPLE = 3
@@ -210,7 +210,7 @@ def test_the_command_writes_a_section_and_keeps_the_page(
         return train(*arguments)
 
     monkeypatch.setattr(columbia, "_answers", answers)
-    monkeypatch.setattr(columbia, "ProcessPoolExecutor", SameProcessPool)
+    monkeypatch.setattr(columbia, "finished_calls", finished_here)
     assert main([*said, "--out", str(out), "--work", str(work)]) == 0
     page = out.read_text()
     assert page.startswith("# Page\n")
@@ -266,10 +266,10 @@ def test_a_killed_process_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def answers(*_: Any) -> Any:
-        raise BrokenProcessPool
+        raise ProcessesKilled({0: "SIGKILL"})
 
     monkeypatch.setattr(columbia, "_answers", answers)
     said = ["claims", "--columbia", str(folder), "--size", "quick", "--work", str(tmp_path / "w")]
     assert main([*said, "--out", str(tmp_path / "claims.md")]) != 0
-    assert "a process that trains networks was killed" in capsys.readouterr().err
+    assert "a process was killed 3 times (SIGKILL)" in capsys.readouterr().err
     assert (tmp_path / "w" / "source").exists(), "the next run continues"

@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
 import torch
-from same_process_pool import SameProcessPool
+from calls_in_this_process import finished_here
 
 from face_perception.cli import main
 from face_perception.inference import find_card, load
@@ -323,7 +323,7 @@ def test_a_verdict_needs_the_whole_interval() -> None:
 
 
 def test_claims_are_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaze_claims, "ProcessPoolExecutor", SameProcessPool)
+    monkeypatch.setattr(gaze_claims, "finished_calls", finished_here)
     recipe = dataclasses.replace(TINY, epochs=1)
     said: list[str] = []
     outcome = gaze_claims.rows((0, 1), said.append, tmp_path, recipe, (2, 11))

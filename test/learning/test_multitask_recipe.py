@@ -9,7 +9,6 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
 pyarrow = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
+
+from calls_in_this_process import finished_here
 
 from face_perception.affect import MultitaskNet
 from face_perception.affect.multitask import multitask_input
@@ -366,19 +367,19 @@ def test_beside_what_the_affect_node_does_by_default(data: AffectData, folder: P
     assert "| 1 ± 0 |\n" in table
 
 
-def test_claims_are_trained_for(data: AffectData, folder: Path, tmp_path: Path) -> None:
+def test_claims_are_trained_for(
+    data: AffectData, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Trains the smallest networks for all claims, with two seeds in one process."""
     one = dataclasses.replace(SMALL, steps=1, students=2, batch=3)
-    with ThreadPoolExecutor(1) as pool:
-        taught: dict[int, Any] = {}
-        found = multitask_claims.train_and_measure(
-            data, one, (0, 1), pool, lambda _: None, tmp_path, judge=taught.__setitem__
-        )
-        outcome = multitask_claims.outcome_of(found)
-        kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/last.ckpt")}
-        again = multitask_claims.train_and_measure(
-            data, one, (0, 1), pool, lambda _: None, tmp_path
-        )
+    monkeypatch.setattr(multitask_claims, "finished_calls", finished_here)
+    taught: dict[int, Any] = {}
+    found = multitask_claims.train_and_measure(
+        data, one, (0, 1), lambda _: None, tmp_path, judge=taught.__setitem__
+    )
+    outcome = multitask_claims.outcome_of(found)
+    kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/last.ckpt")}
+    again = multitask_claims.train_and_measure(data, one, (0, 1), lambda _: None, tmp_path)
     assert len(outcome.rows) == 12
     assert all(len(row.values) == 2 for row in outcome.rows)
     assert found[0]["teacher"] != found[1]["teacher"]

@@ -118,3 +118,13 @@ def wait_until(done: object) -> None:
     while not done():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_no_other_file_of_the_training_has_a_pool_of_its_own() -> None:
+    folder = Path(processes.__file__).parent
+    others = set(folder.rglob("*.py")) - {Path(processes.__file__)}
+    assert len(others) > 100
+    for file in others:
+        text = file.read_text()
+        assert "ProcessPoolExecutor" not in text, file
+        assert "import multiprocessing" not in text, file

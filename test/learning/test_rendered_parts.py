@@ -221,8 +221,9 @@ def test_a_run_continues_only_with_the_same_settings(
 ) -> None:
     made: list[int] = []
 
-    def person(job: tuple[Path, dataset.DatasetSettings, Path, int, int]) -> int:
-        out, settings, _, number, _ = job
+    def person(
+        out: Path, settings: dataset.DatasetSettings, wheel: Path, number: int, processes: int
+    ) -> int:
         made.append(number)
         views = min(settings.views, settings.images - number * settings.views)
         lines = [json.dumps({"file": f"{number}_{k}"}) + "\n" for k in range(views)]

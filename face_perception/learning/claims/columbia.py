@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +45,8 @@ from face_perception.learning.dilated_net.recipe import (
 from face_perception.learning.geddnet import recipe as geddnet
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.recipe import GazeRecipe, GEDDnetModule
+from face_perception.learning.machine_share import processors
+from face_perception.learning.processes import finished_calls
 from face_perception.learning.synthesis.gaze_crops import GazeFaces
 from face_perception.learning.training_loop import (
     LAST,
@@ -118,8 +118,7 @@ def write_columbia(folder: Path, out: Path, name: str, report: Report, work: Pat
         raise InputError(f"{name} is not a size: use one of {', '.join(SIZES)}")
     prepare_work(work, report)
     work.mkdir(parents=True, exist_ok=True)
-    workers = len(os.sched_getaffinity(0))
-    bands = read_bands(folder, keep=work, workers=workers, report=report)
+    bands = read_bands(folder, keep=work, workers=processors(), report=report)
     people = len(bands.names)
     if people < max(size.folds, 3):
         raise InputError(
@@ -171,19 +170,16 @@ def _answers(
     spent = 0.0
     folds = folds_of(len(bands.names), size.folds)
     work.mkdir(parents=True, exist_ok=True)
-    workers = len(os.sched_getaffinity(0))
-    # Spawned processes, because the threads of torch and OpenCV do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
-        jobs = {
-            pool.submit(_chain, bands, size, fold, folds[fold], chain, work): fold
-            for fold in range(size.tested)
-            for chain in _CHAINS
-        }
-        done, count = 0, size.tested * len(VARIANTS)
-        for job in as_completed(jobs):
-            fold = jobs[job]
-            for what, (answers, seconds) in job.result().items():
+    calls = [
+        (bands, size, fold, folds[fold], chain, work)
+        for fold in range(size.tested)
+        for chain in _CHAINS
+    ]
+    done, count = 0, size.tested * len(VARIANTS)
+    with closing(finished_calls(_chain, calls, processors())) as results:
+        for number, of_chain in results:
+            fold = number // len(_CHAINS)
+            for what, (answers, seconds) in of_chain.items():
                 found[what][np.isin(bands.faces.person, folds[fold])] = answers
                 spent += seconds
                 done += 1

@@ -15,10 +15,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-import multiprocessing
 import re
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from face_perception.gaze import CropsUnavailable, eye_points, make_gaze_crops_f
 from face_perception.inference import load, sample_photo
 from face_perception.learning.claims.donor_face import Donor, camera_of
 from face_perception.learning.data.dataset import DatasetError, read_image
+from face_perception.learning.processes import results_in_order
 from face_perception.learning.synthesis.gaze_crops import GazeFaces
 from face_perception.types import FloatArray, Image
 
@@ -183,13 +182,10 @@ def _all_eyes(
     """
     parts = [files[k : k + _AT_A_TIME] for k in range(0, len(files), _AT_A_TIME)]
     crops: list[_Crops] = []
-    # Spawned processes, because the threads of ONNX Runtime and OpenCV do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with contextlib.ExitStack() as stack:
-        run: Callable[..., Iterable[list[_Crops]]] = map
-        if min(workers, len(parts)) > 1:
-            run = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context)).map
-        for part in run(_eyes_of, parts):
+    with contextlib.closing(
+        results_in_order(_eyes_of, [(part,) for part in parts], workers)
+    ) as results:
+        for part in results:
             crops += part
             report(f"columbia: eyes of {len(crops)} of {len(files)} pictures cut out")
     rows = [row for row, pair in enumerate(crops) if pair is not None]

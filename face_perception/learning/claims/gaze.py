@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import multiprocessing
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +24,8 @@ from face_perception.learning.claims.table import Outcome, Report, Row, interval
 from face_perception.learning.geddnet import recipe as recipes
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.recipe import GazeRecipe
+from face_perception.learning.machine_share import processors
+from face_perception.learning.processes import finished_calls
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 from face_perception.learning.synthesis.gaze_pictures import (
     photographs,
@@ -165,7 +165,7 @@ def train_all(
 
     ``work`` keeps finished epochs.
     """
-    workers = os.cpu_count() or 1
+    workers = processors()
     data: dict[int, tuple[GazeFaces, GazeFaces]] = {}
     targets: dict[int, list[GazeFaces]] = {}
     for seed in seeds:
@@ -177,28 +177,25 @@ def train_all(
     estimates: dict[int, dict[str, FloatArray]] = {seed: {} for seed in seeds}
     networks: dict[int, GEDDnet] = {}
     began = time.monotonic()
-    # Spawned processes, because the threads of torch and OpenCV do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
-        jobs = {
-            pool.submit(
-                _train_one,
-                data[seed],
-                dataclasses.replace(
-                    recipe,
-                    seed=seed,
-                    dilated=VARIANTS[what].dilated,
-                    decomposed=VARIANTS[what].decomposed,
-                ),
-                work / f"seed_{seed}_{what.replace(' ', '_')}",
-            ): (seed, what)
-            for seed in seeds
-            for what in VARIANTS
-        }
-        report(f"gaze: training {len(jobs)} networks")
-        for done, job in enumerate(as_completed(jobs), 1):
-            seed, what = jobs[job]
-            network, estimates[seed][what] = job.result()
+    jobs = [(seed, what) for seed in seeds for what in VARIANTS]
+    calls = [
+        (
+            data[seed],
+            dataclasses.replace(
+                recipe,
+                seed=seed,
+                dilated=VARIANTS[what].dilated,
+                decomposed=VARIANTS[what].decomposed,
+            ),
+            work / f"seed_{seed}_{what.replace(' ', '_')}",
+        )
+        for seed, what in jobs
+    ]
+    report(f"gaze: training {len(jobs)} networks")
+    with closing(finished_calls(_train_one, calls, workers)) as results:
+        for done, (number, (network, answers)) in enumerate(results, 1):
+            seed, what = jobs[number]
+            estimates[seed][what] = answers
             if what == PUBLISHED:
                 networks[seed] = network
             error = math.degrees(_error(estimates[seed][what], data[seed][1]))

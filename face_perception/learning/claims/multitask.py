@@ -7,11 +7,9 @@ and training with and without balancing.
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ import torch
 
 from face_perception.learning.claims import affect_comparison as comparison
 from face_perception.learning.claims.table import Outcome, Report, Row, mean_with_interval
+from face_perception.learning.machine_share import processors
 from face_perception.learning.multitask.affect_data import AffectData, read_affect
 from face_perception.learning.multitask.metrics import (
     MEASURES,
@@ -40,6 +39,7 @@ from face_perception.learning.multitask.recipe import (
     trunk_weights,
     write_trunk_people,
 )
+from face_perception.learning.processes import finished_calls, results_in_order
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
 from face_perception.learning.training_loop import has_checkpoint
 
@@ -131,7 +131,6 @@ def train_and_measure(
     data: AffectData,
     recipe: MultitaskRecipe,
     seeds: Sequence[int],
-    pool: Executor,
     report: Report,
     work: Path,
     trunk: Trunk | None = None,
@@ -148,14 +147,14 @@ def train_and_measure(
         for seed in seeds
         for kind, name in ((recipe, "teacher"), (plain, "unbalanced"))
     ]
-    alone = _train_jobs(data, jobs, pool, report, "teachers, half of them without balancing")
+    alone = _train_jobs(data, jobs, report, "teachers, half of them without balancing")
     teachers = alone[::2]
     jobs = [
         _Job(seed, 1 + k, recipe, trunk, work / f"seed_{seed}_student_{k}", teacher)
         for seed, teacher in zip(seeds, teachers, strict=True)
         for k in range(recipe.students)
     ]
-    taught = _train_jobs(data, jobs, pool, report, "students")
+    taught = _train_jobs(data, jobs, report, "students")
     found = []
     for i, seed in enumerate(seeds):
         _, others = split(data, seed)
@@ -202,15 +201,18 @@ def compare_with_default(
 
 
 def _train_jobs(
-    data: AffectData, jobs: Sequence[_Job], pool: Executor, report: Report, what: str
+    data: AffectData, jobs: Sequence[_Job], report: Report, what: str
 ) -> list[Multitask]:
+    """Trains networks in several processes, and returns them in the order of ``jobs``."""
     report(f"multitask: training {len(jobs)} {what}")
-    begin, made = time.monotonic(), []
-    for network in pool.map(partial(_train_job, data), jobs):
-        made.append(network)
-        minutes = (time.monotonic() - begin) / 60
-        report(f"multitask: {len(made)} of {len(jobs)} {what}, {minutes:.1f} minutes")
-    return made
+    begin, made = time.monotonic(), dict[int, Multitask]()
+    calls = [(data, job) for job in jobs]
+    with closing(finished_calls(_train_job, calls, processors(), start=_one_thread)) as results:
+        for number, network in results:
+            made[number] = network
+            minutes = (time.monotonic() - begin) / 60
+            report(f"multitask: {len(made)} of {len(jobs)} {what}, {minutes:.1f} minutes")
+    return [made[number] for number in range(len(jobs))]
 
 
 def outcome_of(found: Sequence[Scores]) -> Outcome:
@@ -277,29 +279,37 @@ def rows(
 
     ``work`` keeps finished networks, and finished epochs of the others.
     """
-    workers = os.cpu_count() or 1
-    # One thread for each network, because a second one does not speed up layers this narrow.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        own, people = work / "trunk_people", work / "people"
-        if not own.exists():
-            report(f"multitask: painting {recipe.trunk_people} people for the trunk")
-            write_trunk_people(own, recipe, workers)
-        report(f"multitask: training the trunk, {recipe.trunk_epochs} epochs")
-        trunk = pool.submit(_trunk, own, recipe, work / "trunk")
-        if not people.exists():
-            report(f"multitask: painting {settings.people + settings.photos} other people")
-            write_affect_set(people, settings, workers=max(workers - 1, 1))
-        data = read_affect(people)
-        students: dict[int, Sequence[Multitask]] = {}
-        keep = students.__setitem__
-        found = train_and_measure(data, recipe, seeds, pool, report, work, trunk.result(), keep)
-        outcome = outcome_of(found)
-        section = compare_with_default(people, data, students, report)
-        return Outcome(outcome.rows, [*outcome.sections, section])
+    own, people = work / "trunk_people", work / "people"
+    if not own.exists():
+        report(f"multitask: painting {recipe.trunk_people} people for the trunk")
+        write_trunk_people(own, recipe, processors())
+    report(
+        f"multitask: training the trunk, {recipe.trunk_epochs} epochs, and painting "
+        f"{settings.people + settings.photos} other people"
+    )
+    steps = [partial(_trunk, own, recipe, work / "trunk"), partial(_paint, people, settings)]
+    # One thread for the network, because a second one does not speed up layers this narrow.
+    trunk, _ = results_in_order(_make, [(step,) for step in steps], 2)
+    data = read_affect(people)
+    students: dict[int, Sequence[Multitask]] = {}
+    keep = students.__setitem__
+    found = train_and_measure(data, recipe, seeds, report, work, trunk, keep)
+    outcome = outcome_of(found)
+    section = compare_with_default(people, data, students, report)
+    return Outcome(outcome.rows, [*outcome.sections, section])
+
+
+def _make(step: Callable[[], Trunk | None]) -> Trunk | None:
+    return step()
+
+
+def _paint(people: Path, settings: AffectSet) -> None:
+    if not people.exists():
+        write_affect_set(people, settings, workers=processors())
 
 
 def _trunk(own: Path, recipe: MultitaskRecipe, folder: Path) -> Trunk:
+    _one_thread()
     return trunk_weights(
         train_trunk(read_affect(own), recipe, folder=folder, resume=has_checkpoint(folder))
     )

@@ -5,8 +5,7 @@ The same seed gives the same files, whatever the number of workers.
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from face_perception.avatar import PortraitError
 from face_perception.errors import InputError
 from face_perception.faces import load_tracker
 from face_perception.learning.data.dataset import Writer
+from face_perception.learning.processes import results_in_order
 from face_perception.learning.synthesis.actor import Actor
 from face_perception.learning.synthesis.emfacs import draw_act
 from face_perception.learning.synthesis.synthetic_people import synthetic_person
@@ -62,20 +62,12 @@ def write_affect_set(folder: Path, settings: AffectSet, *, workers: int = 1) -> 
     ]
     workers = useful_workers(workers, len(jobs) * settings.samples)
     name = f"synthetic affect, seed {settings.seed}"
-    with Writer(
-        folder, name=name, licence="Apache-2.0", made_by="face_perception.synthesis"
-    ) as out:
-        if workers > 1:
-            # Spawned processes, because the threads of ONNX Runtime do not survive a fork.
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                for job, made in zip(
-                    jobs, pool.map(_samples_of, *zip(*jobs, strict=True)), strict=True
-                ):
-                    _add(out, job, made)
-        else:
-            for job in jobs:
-                _add(out, job, _samples_of(*job))
+    with (
+        Writer(folder, name=name, licence="Apache-2.0", made_by="face_perception.synthesis") as out,
+        closing(results_in_order(_samples_of, jobs, workers)) as results,
+    ):
+        for job, made in zip(jobs, results, strict=True):
+            _add(out, job, made)
     return folder
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import multiprocessing
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import soxr
 
 from face_perception.errors import FacePerceptionError
+from face_perception.learning.processes import results_in_order
 from face_perception.speech import Phone
 
 Samples = npt.NDArray[np.float32]
@@ -80,9 +80,8 @@ def speak(requests: Sequence[Request], *, workers: int = 1) -> list[Spoken]:
     Raises SpeechError if the library is missing or does not know a language or variant.
     """
     shards = [requests[i : i + _SHARD] for i in range(0, len(requests), _SHARD)]
-    # Spawned and not forked, because this process may have loaded the library already.
-    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
-        found = pool.map(_shard, shards, chunksize=1)
+    calls = [(shard,) for shard in shards]
+    found = results_in_order(_shard, calls, workers, fresh=True)
     return [spoken for shard in found for spoken in shard]
 
 

@@ -7,8 +7,6 @@ which the images do not show.
 from __future__ import annotations
 
 import math
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError
+from face_perception.learning.processes import results_in_order
 from face_perception.learning.synthesis.gaze_painter import (
     EYE_DISTANCE,
     EYE_WIDTH,
@@ -84,14 +83,7 @@ def gaze_faces(
         raise InputError("people, images and workers must be at least 1")
     one = partial(_person, images=images, seed=seed, kappa=kappa, target=target)
     workers = useful_workers(workers, people * images)
-    if workers > 1:
-        # Spawned processes, because the threads of ONNX Runtime, torch and OpenCV do not survive a
-        # fork.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            parts = list(pool.map(one, range(people)))
-    else:
-        parts = [one(number) for number in range(people)]
+    parts = list(results_in_order(one, [(number,) for number in range(people)], workers))
     names = ("face", "left_eye", "right_eye", "gaze", "head", "person", "kappa")
     return GazeFaces(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 

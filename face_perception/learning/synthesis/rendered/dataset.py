@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import cv2
 
 from face_perception.errors import InputError, shortened
 from face_perception.files import read_regular, write_atomically
+from face_perception.learning.processes import results_in_order
 from face_perception.learning.synthesis.rendered.human_parts import HumanParts, fetch_parts
 from face_perception.learning.synthesis.rendered.packages import need_renderer
 from face_perception.learning.synthesis.rendered.person import draw_person
@@ -86,15 +87,9 @@ def render_dataset(
     done = settings.images - sum(_views(settings, person) for person in todo)
     report = progress or (lambda done, wanted: None)
     report(done, settings.images)
-    jobs = [(out, settings, wheel, person, max(1, processes)) for person in todo]
-    if processes <= 1:
-        for job in jobs:
-            done += _render_person(job)
-            report(done, settings.images)
-        return
-    # Processes are started afresh: the renderer's threads do not survive a fork.
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for count in pool.imap_unordered(_render_person, jobs):
+    calls = [(out, settings, wheel, person, max(1, processes)) for person in todo]
+    with closing(results_in_order(_render_person, calls, processes)) as counts:
+        for count in counts:
             done += count
             report(done, settings.images)
 
@@ -156,9 +151,10 @@ def _studio(
     return parts, Studio(parts, samples, sketch=sketch, folds=folds)
 
 
-def _render_person(job: tuple[Path, DatasetSettings, Path, int, int]) -> int:
+def _render_person(
+    out: Path, settings: DatasetSettings, wheel: Path, number: int, processes: int
+) -> int:
     """Renders all views of a person, and returns their number."""
-    out, settings, wheel, number, processes = job
     sketch = settings.gaze or settings.expressions
     parts, studio = _studio(wheel, settings.samples, sketch, settings.expressions, processes)
     person = draw_person(parts, settings.seed * 1_000_000 + number)
