@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +164,22 @@ def _evaluate(args: argparse.Namespace) -> int:
         for key, value in figures.items():
             print(f"{key}: {value:g}" if len(found) == 1 else f"{folder}: {key}: {value:g}")
     if len(found) > 1:
-        for key in found[0]:
-            values = [figures[key] for figures in found if key in figures]
-            print(
-                f"mean of {len(values)}: {key}: {sum(values) / len(values):.4g} "
-                f"({min(values):.4g} to {max(values):.4g})"
-            )
+        print("\n".join(_means(found)))
     return 0
+
+
+def _means(found: Sequence[Mapping[str, float]]) -> list[str]:
+    """Returns a line for each figure of several networks: mean, least and greatest value.
+
+    A network without the figure, or with NaN, does not count.
+    """
+    lines = []
+    for key in dict.fromkeys(key for figures in found for key in figures):
+        values = [value for one in found if math.isfinite(value := one.get(key, math.nan))]
+        if values:
+            of_all = f"{sum(values) / len(values):.4g} ({min(values):.4g} to {max(values):.4g})"
+            lines.append(f"mean of {len(values)}: {key}: {of_all}")
+    return lines
 
 
 def _measure_models(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as lightning
 import torch
@@ -25,6 +25,8 @@ from face_perception.errors import InputError
 from face_perception.learning.machine_share import MachineShare, own_share
 from face_perception.learning.several_machines import Launch, launched
 from face_perception.learning.torch_checkpoint import read_torch_file
+
+_Network = TypeVar("_Network", bound=torch.nn.Module)
 
 LAST = "last.ckpt"  # checkpoint of the last epoch, in the folder of a run
 _TRAIN_AGAIN = "train again into another folder"
@@ -74,6 +76,13 @@ class _StepSeed(Callback):
 def has_checkpoint(folder: Path | None) -> bool:
     """Returns True if a run's folder has a checkpoint to resume from."""
     return folder is not None and (folder / LAST).exists()
+
+
+def finite(network: _Network) -> _Network:
+    """Returns ``network``. Raises InputError if a weight is not finite: the training diverged."""
+    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+        raise InputError("the weights are no longer finite: train again with a lower rate")
+    return network
 
 
 def keep_freed_memory() -> None:

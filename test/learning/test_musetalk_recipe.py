@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +34,7 @@ from face_perception.learning.musetalk import runs as musetalk_runs
 from face_perception.learning.musetalk.autoencoder import Autoencoder
 from face_perception.learning.musetalk.face_figures import ssim
 from face_perception.learning.musetalk.frame_sampling import reference_frame
+from face_perception.learning.musetalk.lip_sync_figures import sync_figures
 from face_perception.learning.musetalk.perceptual_loss import (
     VGGFeatures,
     load_perceptual,
@@ -331,6 +335,17 @@ def test_figures_of_generated_faces(videos: TalkingVideos, states: list[np.ndarr
     assert 0 < found["l1"] < 1
     assert found["lips_found"] == 0, "nothing was learned"
     assert np.isnan(found["lip_distance"])
+
+
+def test_the_sound_has_no_offset_if_its_distance_is_nan() -> None:
+    """As that of a network whose training diverged."""
+    network: Any = SimpleNamespace(
+        visual_encoder=lambda lips: torch.full((len(lips), 8), math.nan),
+        audio_encoder=lambda sound: torch.zeros(len(sound), 8),
+    )
+    found = sync_figures(network, torch.zeros(3, 48, 2, 2), range(3), torch.zeros(80, 200), 4)
+    assert len(found) == 3
+    assert all(map(math.isnan, found.values()))
 
 
 def test_the_reference_of_a_figure_is_another_frame() -> None:

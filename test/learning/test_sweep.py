@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
 
 from face_perception.cli import main
+from face_perception.commands.train import _means
 from face_perception.errors import InputError
 from face_perception.learning import machine_share, runs, sweep, sweep_jobs, training_loop
 from face_perception.learning.dilated_net import recipe as recipes
@@ -116,6 +117,19 @@ def test_a_job_that_fails_is_named_and_the_table_is_sorted(tmp_path: Path, data:
     (other,) = sweep.read_jobs(recipe(tmp_path, "sweep: {seed: [0]}", "momentum: 0.9"))
     with pytest.raises(InputError, match="of a sweep with other settings"):
         sweep._prepare([other], data, out)
+
+
+def test_a_training_that_diverges_has_no_figures(tmp_path: Path, data: Path) -> None:
+    """Its network answers NaN, which some figures count as an answer."""
+    (one,) = sweep.read_jobs(recipe(tmp_path, "sweep: {rate: [1.0e+30]}"))
+    sweep._prepare([one], data, tmp_path)
+    found = sweep_jobs.run_job(one, data, tmp_path, "test")
+    assert found.failed == "the weights are no longer finite: train again with a lower rate"
+
+
+def test_the_mean_of_networks_leaves_out_nan() -> None:
+    found = [{"a": 3.0, "b": math.nan}, {"a": math.nan, "b": math.nan}, {"a": 1.0, "c": 2.0}]
+    assert _means(found) == ["mean of 2: a: 2 (1 to 3)", "mean of 1: c: 2 (2 to 2)"]
 
 
 @pytest.mark.parametrize(

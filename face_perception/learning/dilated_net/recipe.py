@@ -27,7 +27,7 @@ from face_perception.learning.geddnet.network import EYE_SIZE, GEDDnet
 from face_perception.learning.geddnet.recipe import GazeRecipe, GEDDnetModule
 from face_perception.learning.onnx_export import to_onnx
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
-from face_perception.learning.training_loop import fit_module
+from face_perception.learning.training_loop import finite, fit_module
 from face_perception.settings import setting
 from face_perception.types import FloatArray
 
@@ -187,7 +187,7 @@ def train(
     """Returns the trained network, in inference mode. Raises what ``fit_module`` raises."""
     module = DilatedNetModule(data, recipe)
     fit_module(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
-    return module.network.to(memory_format=torch.contiguous_format).cpu().eval()
+    return finite(module.network.to(memory_format=torch.contiguous_format).cpu().eval())
 
 
 def contact_probability(network: GEDDnet, data: EyeSamples, batch: int = 64) -> FloatArray:

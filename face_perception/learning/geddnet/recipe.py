@@ -23,7 +23,7 @@ from face_perception.learning.geddnet.export import OUTPUT, bias_facts, geddnet_
 from face_perception.learning.geddnet.loss import geddnet_loss
 from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE, GEDDnet
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
-from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.learning.training_loop import EpochOrder, finite, fit_module
 from face_perception.settings import check, setting
 from face_perception.types import FloatArray
 
@@ -235,7 +235,7 @@ def train(
     """Returns the trained network, in inference mode. Raises what ``fit_module`` raises."""
     module = GEDDnetModule(data, recipe)
     fit_module(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
-    return module.network.to(memory_format=torch.contiguous_format).cpu().eval()
+    return finite(module.network.to(memory_format=torch.contiguous_format).cpu().eval())
 
 
 def predict(network: GEDDnet, data: GazeFaces, batch: int = 64) -> FloatArray:

@@ -29,7 +29,7 @@ from face_perception.learning.mouth.network import (
     stretched_sigmoid,
 )
 from face_perception.learning.synthesis.espeak import Request, speak
-from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.learning.training_loop import EpochOrder, finite, fit_module
 from face_perception.settings import check, setting
 from face_perception.speech import lip_distance
 
@@ -158,7 +158,7 @@ def train(
         quiet=quiet,
         most_gradient=1.0,
     )
-    return module.network.cpu().eval()
+    return finite(module.network.cpu().eval())
 
 
 def _dataset(data: MouthArrays) -> TensorDataset:

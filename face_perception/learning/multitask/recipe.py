@@ -35,7 +35,7 @@ from face_perception.learning.multitask.network import AU, HEADS, Logits, Multit
 from face_perception.learning.recipe import read_settings
 from face_perception.learning.resnet50_ferplus import MEAN
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
-from face_perception.learning.training_loop import EpochOrder, fit_module, has_checkpoint
+from face_perception.learning.training_loop import EpochOrder, finite, fit_module, has_checkpoint
 from face_perception.settings import check, setting
 
 RECIPE = paths.resource("config/training/multitask.yaml")
@@ -223,7 +223,7 @@ def train(
         quiet=not progress,
     )
     network: Multitask = module.network.cpu().to(memory_format=torch.contiguous_format)
-    return network.eval()
+    return finite(network.eval())
 
 
 def trunk_weights(network: Multitask) -> Trunk:

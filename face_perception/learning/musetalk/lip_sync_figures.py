@@ -17,6 +17,7 @@ from face_perception.learning.musetalk.syncnet import FRAMES, SyncNet, sound_win
 from face_perception.learning.musetalk.talking_videos import TalkingClip
 from face_perception.learning.musetalk.training_samples import lips_of, spectrogram
 
+_FIGURES = ("sync_distance", "sync_confidence", "sync_offset")
 _SHIFTS = 15  # frames to either side
 _MOST_WINDOWS = 12  # of a clip
 
@@ -37,7 +38,7 @@ def lip_sync_figures(network: SyncNet, clips: Sequence[TalkingClip]) -> dict[str
         lips = torch.stack([lips_of(clip, int(first)) for first in firsts])
         each.append(sync_figures(network, lips, firsts.tolist(), spectrogram(clip), count))
     if not each:
-        return dict.fromkeys(("sync_distance", "sync_confidence", "sync_offset"), float("nan"))
+        return dict.fromkeys(_FIGURES, float("nan"))
     return {key: float(np.mean([one[key] for one in each])) for key in each[0]}
 
 
@@ -58,8 +59,10 @@ def sync_figures(
         inside = [(k, f + shift) for k, f in enumerate(firsts) if 0 <= f + shift < count]
         if inside:
             means[shift] = float(np.mean([apart[pair] for pair in inside]))
-    offset = min(means, key=lambda shift: means[shift])
     distances = np.array(list(means.values()))
+    if not np.isfinite(distances).all():  # no shift is the best one
+        return dict.fromkeys(_FIGURES, float("nan"))
+    offset = min(means, key=lambda shift: means[shift])
     return {
         "sync_distance": float(distances.min()),
         "sync_confidence": float(np.median(distances) - distances.min()),

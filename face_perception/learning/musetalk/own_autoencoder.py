@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from face_perception.learning.musetalk.autoencoder import SCALING, Autoencoder
 from face_perception.learning.musetalk.talking_videos import TalkingClip, face_image
 from face_perception.learning.musetalk.training_samples import to_tensor
-from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.learning.training_loop import EpochOrder, finite, fit_module
 
 _BATCH = 8
 _RATE = 2e-3
@@ -90,4 +90,4 @@ def train_autoencoder(
     """
     module = _AutoencoderModule(clips, widths, seed, samples, epochs)
     fit_module(module, epochs=epochs, seed=seed, out=out, resume=resume, quiet=quiet)
-    return module.network.cpu().eval()
+    return finite(module.network.cpu().eval())

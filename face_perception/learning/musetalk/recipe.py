@@ -29,7 +29,7 @@ from face_perception.learning.musetalk.syncnet import FRAMES, SyncNet, lower_hal
 from face_perception.learning.musetalk.talking_videos import BOXES, TalkingClip
 from face_perception.learning.musetalk.training_samples import FaceSamples, Sampling
 from face_perception.learning.musetalk.unet import UNet
-from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.learning.training_loop import EpochOrder, finite, fit_module
 from face_perception.settings import check, setting
 
 _LEVELS = 4
@@ -321,13 +321,11 @@ def train(
     """Returns the trained UNet, in inference mode.
 
     ``states`` are those of whisper for each clip; ``start`` are the weights to begin with. Raises
-    InputError if the loss is not finite, and what ``fit_module`` raises.
+    InputError if the weights are not finite, and what ``fit_module`` raises.
     """
     module = MuseTalkModule(recipe, clips, states, frozen, start)
     fit_module(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
     network = module.network.cpu().eval()
     for one in frozen.networks():  # training has moved them to its device
         one.cpu()
-    if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
-        raise InputError("the weights are no longer finite: train again with a lower rate")
-    return network
+    return finite(network)

@@ -25,7 +25,7 @@ from face_perception.learning.musetalk.syncnet import SyncNet
 from face_perception.learning.musetalk.talking_videos import BOXES, TalkingClip
 from face_perception.learning.musetalk.training_samples import SyncSamples, lips_of, spectrogram
 from face_perception.learning.onnx_export import to_onnx
-from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.learning.training_loop import EpochOrder, finite, fit_module
 from face_perception.settings import check, setting
 
 _PAIRS = 64  # of the evaluation
@@ -105,7 +105,7 @@ def train(
         quiet=quiet,
         most_gradient=recipe.most_gradient,
     )
-    return module.network.cpu().eval()
+    return finite(module.network.cpu().eval())
 
 
 @torch.inference_mode()

@@ -52,7 +52,7 @@ from face_perception.learning.small_gaze.network import (
     sigma_of,
     small_eyes,
 )
-from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.learning.training_loop import EpochOrder, finite, fit_module
 from face_perception.outside_files import one_error, read_yaml
 from face_perception.settings import check, setting
 from face_perception.statistics import slope
@@ -240,7 +240,7 @@ def train(
         quiet=quiet,
         most_gradient=1.0,
     )
-    return module.network.cpu().eval()
+    return finite(module.network.cpu().eval())
 
 
 def predict(network: SmallGaze, data: GazeSamples) -> tuple[FloatArray, FloatArray]:
