@@ -129,14 +129,19 @@ def _train(args: argparse.Namespace) -> int:
     name = args.name or f"{recipe}_trained"
     check_model_name(name)
     out = args.out or Path("out") / recipe
-    made = runs.train(
-        args.recipe,
-        args.data,
-        out,
-        resume=args.resume,
-        name=name,
-        report=_report,
-    )
+    try:
+        made = runs.train(
+            args.recipe,
+            args.data,
+            out,
+            resume=args.resume,
+            name=name,
+            report=_report,
+        )
+    except KeyboardInterrupt:
+        if (out / _module("run_folder").SETTINGS).exists():
+            _report(f"stopped: `train --resume` with the same --out ({out}) continues")
+        raise
     together = _module("several_machines").launched()
     if together is not None and together.rank:
         return 0  # the first process installs the model

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -221,4 +222,12 @@ def fit_module(
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
         )
-        trainer.fit(module, ckpt_path=str(last) if resume else None)
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(module, ckpt_path=str(last) if resume else None)
+        except SystemExit as ended:
+            # Lightning ignores Ctrl-C from the first one on, and exits as if it had failed.
+            if not isinstance(ended.__context__, KeyboardInterrupt):
+                raise
+            signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from None

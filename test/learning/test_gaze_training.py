@@ -8,6 +8,7 @@ import dataclasses
 import math
 import os
 import re
+import signal
 import types
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,29 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     assert main(["train", str(recipe), *again]) == 0
     about = dataset.read(out / "data")
     assert find_card("again").licence == f"that of the data set {about.name}: {about.licence}"
+
+
+def test_a_training_that_is_stopped_says_how_to_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "models"))
+    recipe, out = tmp_path / "small.yaml", tmp_path / "out"
+    recipe.write_text("task: geddnet\nwidth: 0.03125\nepochs: 2\nbatch: 4\npeople: 5\nimages: 2\n")
+    step = recipes.GEDDnetModule.training_step
+
+    def interrupted(module: recipes.GEDDnetModule, *batch: Any) -> Any:
+        if module.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(module, *batch)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(recipes.GEDDnetModule, "training_step", interrupted)
+        assert main(["train", str(recipe), "--out", str(out)]) == 130
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert "stopped: `train --resume` with the same --out" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists(), "a network that is half trained is not installed"
+    assert main(["train", str(recipe), "--out", str(out), "--resume"]) == 0
 
 
 def test_bias_and_variance_are_told_apart() -> None:
