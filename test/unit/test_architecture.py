@@ -76,7 +76,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": BASE | {"results"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
     "learning": BASE | SENSES | {"inference", "faces", "media", "statistics", "report"}
-    | {"ray_cluster"},
+    | {"ray_cluster", "exit_codes"},
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
     "bringup": BASE | PROCESS | {"media", "speech", "ros"},
     "nodes": BASE | PROCESS | SENSES
