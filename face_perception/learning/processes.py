@@ -15,6 +15,7 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -46,6 +47,15 @@ class _OtherTraceback(Exception):
 
     def __init__(self, text: str) -> None:
         super().__init__(f"\n{text}")
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The ``result`` of a call, or the ``error`` that it raised, with its ``traceback``."""
+
+    result: Any = None
+    error: Exception | None = None
+    traceback: str = ""
 
 
 def finished_calls(
@@ -84,19 +94,20 @@ def finished_calls(
                 pool[0].begin(number, calls[number])
             for one in _ready(pool):
                 number = one.call
-                try:
-                    result = one.result()
-                except (EOFError, OSError):
+                answer = one.answer()
+                if answer is None:
                     attempts[number] += 1
                     ended = one.end()
                     if attempts[number] < ATTEMPTS:
                         suspects.append(number)
                     else:
                         killed[number] = ended
-                else:
-                    if fresh:
-                        one.end()
-                    yield number, result
+                    continue
+                if fresh:
+                    one.end()
+                if answer.error is not None:
+                    raise answer.error from _OtherTraceback(answer.traceback)
+                yield number, answer.result
     finally:
         for one in pool:
             one.terminate()
@@ -149,7 +160,7 @@ class _Process:
         return self.call >= 0
 
     def begin(self, number: int, arguments: tuple[Any, ...]) -> None:
-        """Hands over a call. If the process was killed, ``result`` raises that."""
+        """Hands over a call. If the process was killed, ``answer`` says so."""
         self.call = number
         if self.connection is None:
             context = multiprocessing.get_context("spawn")
@@ -161,13 +172,15 @@ class _Process:
         with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send((self._start, self._function, arguments))
 
-    def result(self) -> Any:
-        """Returns the result of the call. Raises what it raised, EOFError if it was killed."""
+    def answer(self) -> _Answer | None:
+        """Returns what came of the call; None if the process was killed."""
         assert self.connection is not None
-        succeeded, answer, text = self.connection.recv()
+        try:
+            sent = self.connection.recv_bytes()
+        except (EOFError, OSError):
+            return None
         self.call = -1
-        if not succeeded:
-            raise answer from _OtherTraceback(text)
+        answer: _Answer = pickle.loads(sent)
         return answer
 
     def terminate(self) -> None:
@@ -209,19 +222,19 @@ def _serve(connection: Connection, share: MachineShare) -> None:
 
 
 def _answer(request: bytes, started: bool) -> bytes:
-    """Makes a call. Returns, pickled: whether it succeeded, its result or error, a traceback."""
+    """Makes a call, and returns an ``_Answer``, pickled."""
     try:
         start, function, arguments = pickle.loads(request)
         if start is not None and not started:
             start()
-        return pickle.dumps((True, function(*arguments), ""))
+        return pickle.dumps(_Answer(function(*arguments)))
     except Exception as error:
         text = traceback.format_exc()
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:  # an error that cannot be sent
             error = RuntimeError(f"{type(error).__name__}: {error}")
-        return pickle.dumps((False, error, text))
+        return pickle.dumps(_Answer(error=error, traceback=text))
 
 
 def _end_with_parent() -> None:

@@ -31,8 +31,19 @@ def dies(number: int, folder: Path) -> int:
     return number
 
 
-def refuses(number: int) -> int:
-    raise InputError(f"{number} is not good")
+def refuses(error: Exception) -> int:
+    raise error
+
+
+class Awkward(Exception):
+    """It cannot be sent to another process."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def is_awkward() -> int:
+    raise Awkward(1, 2)
 
 
 def shares() -> tuple[int, machine_share.MachineShare | None, int]:
@@ -70,10 +81,20 @@ def test_results_keep_their_order_and_processes_share_the_machine() -> None:
         assert share.number in (0, 1)
 
 
-def test_the_error_of_a_call_is_raised() -> None:
-    with pytest.raises(InputError, match="3 is not good") as error:
-        list(processes.finished_calls(refuses, [(3,)], 1))
-    assert "in refuses" in str(error.value.__cause__)
+@pytest.mark.parametrize(
+    "error",
+    [InputError("3 is not good"), FileNotFoundError("no file 3"), EOFError()],
+)
+def test_the_error_of_a_call_is_raised(error: Exception) -> None:
+    """It is not taken for the end of the process."""
+    with pytest.raises(type(error), match=str(error)) as raised:
+        list(processes.finished_calls(refuses, [(error,)], 1))
+    assert "in refuses" in str(raised.value.__cause__)
+
+
+def test_an_error_that_cannot_be_sent_is_described() -> None:
+    with pytest.raises(RuntimeError, match="Awkward: 1 and 2"):
+        list(processes.finished_calls(is_awkward, [()], 1))
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
