@@ -49,8 +49,9 @@ def run_job(job: Job, data: Path | None, out: Path, split: str) -> Finished:
     resume = begun and any(folder.rglob(LAST))  # a multitask run has one in each of its parts
     try:
         if data is None and not begun:
-            # An attempt that was killed while it painted leaves a part of the pictures.
-            shutil.rmtree(folder / run_folder.SYNTHETIC_DATA, ignore_errors=True)
+            # What an attempt that was killed has painted: pictures, or a part of them.
+            for left in folder.glob(f"{run_folder.SYNTHETIC_DATA}*"):
+                shutil.rmtree(left, ignore_errors=True)
         runs.train(
             str(folder / RECIPE),
             None if resume else data,

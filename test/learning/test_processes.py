@@ -51,8 +51,12 @@ def shares() -> tuple[int, machine_share.MachineShare | None, int]:
 
 
 def waits(folder: Path) -> None:
-    (folder / str(os.getpid())).touch()
-    time.sleep(10 * PATIENCE)
+    file = folder / str(os.getpid())
+    file.touch()
+    try:
+        time.sleep(10 * PATIENCE)
+    finally:
+        file.write_text("removed")
 
 
 def test_a_killed_process_costs_only_its_own_call(tmp_path: Path) -> None:
@@ -123,7 +127,8 @@ def test_no_process_outlives_the_one_that_waits(ending: signal.Signals, tmp_path
     assert parent.returncode == (-ending if ending == signal.SIGKILL else -signal.SIGINT)
     assert said.count("Traceback") == (ending == signal.SIGINT), said
     wait_until(lambda: not any(map(runs, tmp_path.iterdir())))
-    assert len(list(tmp_path.iterdir())) == 2, "no other call was begun"
+    left = [file.read_text() for file in tmp_path.iterdir()]
+    assert left == ["removed"] * 2, "no other call was begun, and none leaves a half-written file"
 
 
 def runs(file: Path) -> bool:
