@@ -37,7 +37,7 @@ class RawTopics:
     Reading a message takes far longer than receiving its bytes, so a node that needs few of them
     reads those it needs. Receiving takes time as well, above all that of an image: the topics
     ``on_demand`` are received by ``take`` alone. The number of each says how many messages wait for
-    that; DDS drops older ones.
+    that; DDS drops older ones. ``set_waiting`` changes it.
     """
 
     def __init__(
@@ -100,6 +100,13 @@ class RawTopics:
             subscription.callback(data)
             if last(data):
                 return
+
+    def set_waiting(self, topic: str, most: int) -> None:
+        """Lets at most ``most`` messages of a topic on demand wait, from the next ``look`` on.
+
+        That subscribes again, so what waits then is lost.
+        """
+        self._on_demand[topic] = most
 
     def _owner(self, topic: str) -> Node:
         """Returns the node that has the subscription of a topic."""

@@ -8,6 +8,7 @@ import re
 import struct
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from std_msgs.msg import Header
 
 from face_perception import msg, srv
 from face_perception.errors import InputError
-from face_perception.nodes.dashboard import shown_values
+from face_perception.nodes.dashboard import graph_state, shown_values
 from face_perception.nodes.dashboard.commands import Commands
 from face_perception.nodes.dashboard.graph_state import GraphState
 from face_perception.ros import messages, result_kinds
@@ -183,6 +184,114 @@ def test_images_without_a_stamp_are_shown() -> None:
     found = graph.snapshot()
     assert (graph.read_image(found.image).width, found.results) == (3, {})
     assert np.isnan(found.stamp)
+
+
+class QueuedTopics:
+    """Topics whose newest messages wait, as in DDS. ``RawTopics`` in a simulated time."""
+
+    def __init__(self, node: Any, topics: Any, received: Any, **options: Any) -> None:
+        self.received, self.most = received, dict(options["on_demand"])
+        self.queues = {topic: deque(maxlen=most) for topic, most in self.most.items()}
+        self.problems: dict[str, str] = {}
+
+    def set_waiting(self, topic: str, most: int) -> None:
+        self.most[topic] = most
+
+    def look(self) -> None:
+        for topic, most in self.most.items():
+            if self.queues[topic].maxlen != most:  # a new subscription
+                self.queues[topic] = deque(maxlen=most)
+
+    def take(self, topic: str, last: Any = lambda data: False) -> None:
+        queue = self.queues[topic]
+        while queue:
+            self.received(topic, data := queue.popleft())
+            if last(data):
+                return
+
+
+# Camera (Hz), updates (Hz), and by how many seconds the images and the faces are late; whether more
+# than four images must wait.
+_LATE = [
+    (30, 4, 0.0, 0.03, False),
+    (60, 4, 0.0, 0.05, False),
+    (60, 4, 0.0, 0.15, True),
+    (60, 4, 0.0, 0.4, True),
+    (30, 1, 0.0, 0.2, True),
+    (30, 2, 0.0, 0.8, True),
+    (60, 1, 0.3, 0.0, True),
+]
+
+
+@pytest.mark.parametrize(("camera", "rate", "late_image", "late_faces", "more"), _LATE)
+def test_pictures_have_boxes_however_late_the_faces_are(
+    monkeypatch: pytest.MonkeyPatch,
+    camera: int,
+    rate: int,
+    late_image: float,
+    late_faces: float,
+    more: bool,
+) -> None:
+    monkeypatch.setattr(graph_state, "RawTopics", QueuedTopics)
+    graph = GraphState(node_stub(), "/image")
+    topics: Any = graph._topics
+
+    def sent(number: int, kind: Any) -> bytes:
+        header = Header(stamp=messages.time(100 + number / camera))
+        if kind is Image:
+            return serialize_message(Image(header=header))
+        return serialize_message(result_kinds.FACES.write(Result(header, [face()], CAMERA)))
+
+    events = [
+        (number / camera + late, topic, number, kind)
+        for number in range(20 * camera)
+        for topic, late, kind in (("/image", late_image, Image), ("/faces", late_faces, msg.Face))
+    ]
+    updates = [(number / rate + 0.001, "update", 0, None) for number in range(20 * rate)]
+    boxes = []
+    for at, topic, number, kind in sorted(events + updates, key=lambda event: event[0]):
+        if topic != "update":
+            topics.queues[topic].append(sent(number, kind))
+            continue
+        if round(at * rate) % rate == 0:
+            graph.look()
+        graph.take()
+        boxes.append((found := graph.snapshot()).lag == 0 and "faces" in found.results)
+        if boxes[-1] and at > 10:  # settled
+            assert at + 100 - found.stamp < max(late_image, late_faces) + 2 / camera
+        elif found.image and found.results:
+            assert found.lag == pytest.approx(late_faces - late_image, abs=0.1)
+    assert all(boxes[len(boxes) // 2 :])
+    assert topics.most["/image"] == (32 if more else 4)
+    assert topics.most["/faces"] == topics.most["/image"]
+
+
+def test_the_page_says_why_boxes_picture_or_people_are_missing() -> None:
+    nan = float("nan")
+    for (image, faces, lag), said in {
+        (0.1, 0.1, 0.0): "",
+        (0.1, 0.1, nan): "",
+        (9.0, 8.0, 0.0): "no image and no faces for 8 s",
+        (9.0, 0.1, nan): "no image on /eye for 9 s: start the camera, or remap image",
+        (0.1, 9.0, nan): "no faces for 9 s: is the node face_tracker active?",
+        (0.1, 0.1, 0.7): "no boxes: the faces are 0.70 s older than the picture",
+        (0.1, 0.1, -0.7): "no boxes: the faces are 0.70 s newer than the picture",
+    }.items():
+        assert shown_values.state(image, faces, lag, "/eye") == said
+
+
+@pytest.mark.parametrize("silent", ["image", "faces"])
+def test_a_topic_that_has_stopped_hides_only_itself(silent: str) -> None:
+    graph = GraphState(node_stub(), "/image")
+    header = Header(stamp=messages.time(5.0))
+    graph._keep("/image", serialize_message(Image(header=header)))
+    graph._keep(
+        "/faces", serialize_message(result_kinds.FACES.write(Result(header, [face()], CAMERA)))
+    )
+    setattr(graph, f"_{silent}_at", getattr(graph, f"_{silent}_at") - 10)
+    found = graph.snapshot()
+    assert bool(found.image) == (silent != "image"), "no frozen picture while people move on"
+    assert ("faces" in found.results) == (silent != "faces")
 
 
 # Topic, and bytes that are no valid message of it.

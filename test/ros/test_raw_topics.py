@@ -74,6 +74,15 @@ def test_a_topic_on_demand_is_received_when_asked(peer: Peer) -> None:
         assert received == ["news", "chat 2", "chat 3"], "the newest three wait"
         topics.take("/chat")
         assert received[3:] == ["chat 4"]
+        topics.set_waiting("/chat", 5)
+        topics.look()
+        peer.until(lambda: publishers["/chat"].get_subscription_count() == 1)
+        peer.spin(0.3)
+        for number in range(5, 12):
+            publishers["/chat"].publish(String(data=f"chat {number}"))
+        peer.spin(0.3)
+        topics.take("/chat")
+        assert received[4:] == [f"chat {number}" for number in range(7, 12)]
         topics.end()
         topics.take("/chat")
         peer.until(lambda: not any(p.get_subscription_count() for p in publishers.values()))

@@ -31,7 +31,7 @@ STATE: dict[str, Any] = {
     ],
     "labels": [{"text": "face_1", "x": 60, "y": 50, "colour": "#0f0"}],
     "people": [PERSON, {**PERSON, "face": "face_2", "person": "Ada Müller"}],
-    "silence": 0.0,
+    "state": "",
     "nodes": [
         {
             "name": name, "text": "OK", "level": 0, "input": "30.0", "output": "30.0",

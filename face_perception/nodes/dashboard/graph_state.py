@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +33,18 @@ _KINDS: Mapping[str, ResultKind[Any]] = {
     "attention": result_kinds.ATTENTION,
 }
 _DIAGNOSTICS, _SESSION = "/diagnostics", "session/status"
-_KEPT = 30  # messages of each topic
+_KEPT = 64  # messages of each topic
 _DEPTH = 8  # messages of a topic that wait
-# The same of results and images. An update needs those of the newest image with known faces, and
-# takes all that wait before it.
-_DEPTH_ON_DEMAND = 4
+# Results and images that wait for the next update. An image is found with its faces if it still
+# waits when they arrive, so these are the images that a camera takes during the lag of the faces.
+_WAITING = 4
+_WAITING_LATE = 32  # the same once faces and images were found to miss each other
+_LARGEST_WAITING = 128_000_000  # bytes of the images that wait
+_MISSES = 2  # updates without a new image that has faces, after which more may wait
 _HOLD = 1.5  # seconds for which an older result is shown with a newer image
 _IMAGES = 8  # raw images are large
 _SAME = 1e-6  # seconds between two stamps of one image
+SILENT = 2.0  # seconds without a message after which a topic of a camera counts as silent
 
 
 @dataclass
@@ -49,12 +53,14 @@ class Snapshot:
 
     ``image`` is the message unread, empty without an image; ``GraphState.read_image`` reads it.
 
-    ``stamp`` is in seconds, NaN if the image has none.
+    ``stamp`` is in seconds, NaN if the image has none. ``lag`` is by how many seconds the faces are
+    older than the image: 0 if they are of this image, NaN if one of them has no stamp or is absent.
     """
 
     stamp: float
     image: bytes
     results: dict[str, Result[Any]] = field(default_factory=dict)
+    lag: float = math.nan
 
 
 class GraphState:
@@ -66,7 +72,7 @@ class GraphState:
     """
 
     def __init__(self, node: PerceptionNode[Any], image: str) -> None:
-        self._node, self._image = node, image
+        self._node, self.image = node, image
         self._names = {node.resolve_topic_name(topic): topic for topic in _KINDS}
         self._messages: dict[str, deque[tuple[float, bytes]]] = {
             **{topic: deque(maxlen=_KEPT) for topic in _KINDS},
@@ -76,7 +82,11 @@ class GraphState:
         self._session: tuple[float, Any] | None = None  # when it was received, and the message
         # By the name of a node: its status, and when that was received (monotonic, seconds).
         self.diagnostics: dict[str, tuple[DiagnosticStatus, float]] = {}
-        self._received = time.monotonic()  # when the last image or faces came
+        # When the last image and the last faces came (monotonic, seconds).
+        self._image_at = self._faces_at = time.monotonic()
+        self._misses = 0
+        self._waiting = _WAITING
+        self._paired: tuple[float, bytes] | None = None  # the last image that was found with faces
         self._types: dict[str, tuple[type[Any], ...]] = {
             **{full: (_KINDS[topic].message_type,) for full, topic in self._names.items()},
             _DIAGNOSTICS: (DiagnosticArray,),
@@ -88,7 +98,7 @@ class GraphState:
             self._types,
             self._keep,
             depth=_DEPTH,
-            on_demand=dict.fromkeys((*self._names, image), _DEPTH_ON_DEMAND),
+            on_demand=dict.fromkeys((*self._names, image), _WAITING),
             found=self._check,
         )
 
@@ -98,18 +108,45 @@ class GraphState:
 
     def take(self) -> None:
         """Receives the newest results, and images up to that of the newest faces."""
+        before = self._image_at, self._faces_at
         for full in self._names:
             self._topics.take(full)
-        newest = _rounded(self._messages["faces"][-1][0]) if self._messages["faces"] else math.nan
-        self._topics.take(self._image, lambda data: _rounded(header_stamp(data)) == newest)
+        faces = self._messages["faces"]
+        newest = faces[-1][0] if faces and self.faces_silence < SILENT else math.nan
+        self._topics.take(self.image, lambda data: header_stamp(data) >= newest - _SAME)
+        if self._image_at > before[0] and self._faces_at > before[1]:
+            self._notice_misses()
+
+    def _notice_misses(self) -> None:
+        """Lets more messages wait if no new image has come together with its faces."""
+        paired = self._with_faces(self._messages[self.image])
+        self._misses = self._misses + 1 if paired is None or paired is self._paired else 0
+        self._paired = paired
+        if self._misses < _MISSES or self._waiting == _WAITING_LATE:
+            return
+        size = max(1, len(self._messages[self.image][-1][1]))
+        self._let_wait(_WAITING_LATE, max(_WAITING, min(_WAITING_LATE, _LARGEST_WAITING // size)))
+
+    def _let_wait(self, results: int, images: int) -> None:
+        self._waiting, self._misses = results, 0
+        for full in self._names:
+            self._topics.set_waiting(full, results)
+        self._topics.set_waiting(self.image, images)
+
+    def _with_faces(self, images: Iterable[tuple[float, bytes]]) -> tuple[float, bytes] | None:
+        """Returns the newest image whose faces are known."""
+        stamps = (stamp for stamp, _ in tuple(self._messages["faces"]))
+        known = {_rounded(stamp) for stamp in stamps if math.isfinite(stamp)}
+        return next((one for one in reversed([*images]) if _rounded(one[0]) in known), None)
 
     def end(self) -> None:
         """Ends all subscriptions, and forgets what was received."""
         self._topics.end()
         for messages in self._messages.values():
             messages.clear()
-        self._session = None
-        self._received = time.monotonic()
+        self._session = self._paired = None
+        self._let_wait(_WAITING, _WAITING)
+        self._image_at = self._faces_at = time.monotonic()
         self.diagnostics.clear()
 
     @property
@@ -121,31 +158,47 @@ class GraphState:
         return status, time.monotonic() - received
 
     @property
-    def silence(self) -> float:
-        """Seconds since the last image or the last faces."""
-        return time.monotonic() - self._received
+    def image_silence(self) -> float:
+        """Seconds since the last image; 0 if none is shown."""
+        return time.monotonic() - self._image_at if self.image else 0.0
 
     @property
-    def problems(self) -> list[str]:
-        """Why topics are left out."""
-        return list(self._topics.problems.values())
+    def faces_silence(self) -> float:
+        """Seconds since the last faces."""
+        return time.monotonic() - self._faces_at
+
+    @property
+    def problem(self) -> str:
+        """Why topics are left out; empty if none is."""
+        return "; ".join(self._topics.problems.values())
 
     def snapshot(self) -> Snapshot:
-        """Returns the newest image whose faces are known, with its results, else the newest image.
+        """Returns the newest image whose faces are known, with its results.
 
-        Leaves out a message that is invalid, says so, and counts it as refused.
+        If no image has its faces, returns the newest image and the newest results, unless one of
+        them is silent. Leaves out a message that is invalid, says so, and counts it as refused.
         """
-        images = tuple(self._messages[self._image]) if self._image else ()
+        images = tuple(self._messages[self.image]) if self.image else ()
         faces = tuple(self._messages["faces"])
-        known = {_rounded(stamp) for stamp, _ in faces}
-        with_faces = [one for one in images if _rounded(one[0]) in known]
-        chosen = (with_faces or images or faces or ((0.0, b""),))[-1]
-        found = Snapshot(chosen[0], chosen[1] if images else b"")
+        chosen = self._with_faces(images)
+        # If both are silent, the last image stays, and the page says for how long.
+        silent = self.image_silence > SILENT, self.faces_silence > SILENT
+        if images and faces and silent[0] and not silent[1]:
+            images, chosen = (), None
+        elif images and faces and silent[1] and not silent[0]:
+            faces, chosen = (), None
+        if chosen is not None:
+            found, at = Snapshot(*chosen, lag=0.0), chosen[0]
+        else:
+            nothing = math.nan, b""
+            newest, shown = (faces or (nothing,))[-1][0], (images or (nothing,))[-1]
+            found = Snapshot(shown[0] if images else newest, shown[1], lag=shown[0] - newest)
+            at = newest
         for topic, kind in _KINDS.items():
             near = [
                 one
                 for one in tuple(self._messages[topic])
-                if -_SAME <= chosen[0] - one[0] <= (_SAME if topic == "faces" else _HOLD)
+                if -_SAME <= at - one[0] <= (_SAME if topic == "faces" else _HOLD)
             ]
             if near:
                 with self._refusing():
@@ -163,7 +216,7 @@ class GraphState:
     def read_image(self, image: bytes) -> Any:
         """Returns the message Image or CompressedImage of a snapshot; None if it is invalid."""
         try:
-            return read_message(image, self._topics.kinds[self._image])
+            return read_message(image, self._topics.kinds[self.image])
         except InputError as error:
             self._refuse(error)
             return None
@@ -191,11 +244,13 @@ class GraphState:
             self._session = now, read_message(data, msg.SessionStatus)
         else:
             self._node.count("input")
-            if topic == self._image or self._names[topic] == "faces":
-                self._received = now
+            if topic == self.image:
+                self._image_at = now
+            elif self._names[topic] == "faces":
+                self._faces_at = now
             self._messages[self._names.get(topic, topic)].append((header_stamp(data), data))
 
 
 def _rounded(stamp: float) -> float:
-    """Returns a stamp in steps of ``_SAME``; NaN, which equals nothing, without a stamp."""
+    """Returns a stamp in steps of ``_SAME``; NaN without a stamp."""
     return round(stamp / _SAME) if math.isfinite(stamp) else math.nan

@@ -70,7 +70,7 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
 
     def without_effect(self, values: DashboardParameters) -> Iterable[tuple[str, Iterable[str]]]:
         if not values.picture:
-            yield "picture is false", ("width",)
+            yield "picture is false", ("width", "compressed")
 
     def start(self) -> None:
         values = self.values
@@ -101,7 +101,7 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
             "page, dropped": str(self._page.dropped),
             "page, refused": str(self._page.refused),
         }
-        return "; ".join(self._graph.problems), values
+        return self._graph.problem, values
 
     def _look(self) -> None:
         if self._page.browser_count:
@@ -125,9 +125,13 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
         data = {
             "stamp": found.stamp,
             "picture": bool(jpeg),
-            **shown_values.shapes(found.results, scale),
+            # Boxes of another image would be beside the faces.
+            **shown_values.shapes({} if found.image and found.lag else found.results, scale),
             "people": shown_values.people(found.results),
-            "silence": self._graph.silence,
+            "state": self._graph.problem
+            or shown_values.state(
+                self._graph.image_silence, self._graph.faces_silence, found.lag, self._graph.image
+            ),
             "nodes": shown_values.nodes(dict(self._graph.diagnostics), time.monotonic()),
             "session": shown_values.session(*self._graph.session),
             "hint": self._commands.hint,

@@ -10,6 +10,7 @@ import numpy as np
 
 from face_perception import overlay
 from face_perception.attention import looked_at_name
+from face_perception.nodes.dashboard.graph_state import SILENT
 from face_perception.ros.result_kinds import Result
 from face_perception.types import ActionUnits, Attention, Engagement, Face, Gaze
 
@@ -18,6 +19,28 @@ _LEAST = 0.15  # intensity from which an action unit is shown
 _SILENT = 5.0  # seconds without diagnostics after which a node is shown as silent; it sends 1 Hz
 _SESSION_SILENT = 3.0  # the same for the status of a session that is recorded, which comes at 2 Hz
 _BAD = 2  # level of an error
+
+
+def state(image_silence: float, faces_silence: float, lag: float, topic: str) -> str:
+    """Returns in words why the page shows no picture, no people or no boxes; empty if it does.
+
+    The times are in seconds: since the last image of ``topic`` and since the last faces, and by how
+    much the faces are older than the image that is shown, NaN if that is not known.
+
+    >>> state(0.1, 9.0, math.nan, topic="/image")
+    'no faces for 9 s: is the node face_tracker active?'
+    """
+    # A camera that has stopped must not look like people who keep still.
+    if min(image_silence, faces_silence) > SILENT:
+        return f"no image and no faces for {min(image_silence, faces_silence):.0f} s"
+    if image_silence > SILENT:
+        return f"no image on {topic} for {image_silence:.0f} s: start the camera, or remap image"
+    if faces_silence > SILENT:
+        return f"no faces for {faces_silence:.0f} s: is the node face_tracker active?"
+    if lag and math.isfinite(lag):
+        side = "older" if lag > 0 else "newer"
+        return f"no boxes: the faces are {abs(lag):.2f} s {side} than the picture"
+    return ""
 
 
 def shapes(results: Mapping[str, Result[Any]], scale: float) -> dict[str, Any]:
