@@ -257,9 +257,9 @@ def test_pictures_have_boxes_however_late_the_faces_are(
             graph.look()
         graph.take()
         boxes.append((found := graph.snapshot()).lag == 0 and "faces" in found.results)
-        if boxes[-1] and at > 10:  # settled
-            assert at + 100 - found.stamp < max(late_image, late_faces) + 2 / camera
-        elif found.image and found.results:
+        if boxes[-1]:
+            assert at < 10 or at + 100 - found.stamp < max(late_image, late_faces) + 2 / camera
+        elif found.image and found.results:  # it has not noticed yet
             assert found.lag == pytest.approx(late_faces - late_image, abs=0.1)
     assert all(boxes[len(boxes) // 2 :])
     assert topics.most["/image"] == (32 if more else 4)
