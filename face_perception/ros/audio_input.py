@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 # Chunks that wait while a callback runs: 20 s of chunks of 10 ms. A speech synthesizer may send a
 # whole sentence at once.
 _DEPTH = 2000
-_CLOCK_SET = 600.0  # seconds; a larger jump of the stamps means that the clock was set
+# Seconds. A larger jump of the stamps means that the clock was set, unless as much time has passed.
+_CLOCK_SET = 600.0
 _SAID = 10.0  # seconds for which the diagnostics say that audio was lost
 _GAP = 0.25  # seconds, or two chunks if that is longer; a larger gap between stamps is a loss
 
@@ -92,6 +93,7 @@ class AudioInput:
         # Seconds of audio in total: dropped here, and missing between the stamps.
         self.dropped_seconds = self.missing_seconds = 0.0
         self._expected_stamp = 0.0  # of the next chunk; 0: unknown
+        self._chunk_at = -math.inf  # when the last one came (monotonic, seconds)
         self._loss, self._lost_at = "", -math.inf
         self._info: Any = None
         kind: type[Any] = msg.Audio
@@ -180,9 +182,11 @@ class AudioInput:
 
     def _notice_gap(self, chunk: AudioChunk) -> None:
         """Tells of audio that is missing before a chunk, by the stamps."""
+        now = time.monotonic()
         gap = chunk.stamp - self._expected_stamp
         known = chunk.stamp > 0 and self._expected_stamp > 0
-        if known and abs(gap) > _CLOCK_SET:
+        passed, self._chunk_at = now - self._chunk_at, now
+        if known and min(abs(gap), abs(gap - passed)) > _CLOCK_SET:
             self._tell_loss(
                 f"the stamps have jumped by {gap:.0f} s: the clock of the sender was set, or there "
                 "are two senders",

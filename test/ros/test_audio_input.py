@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -144,6 +147,28 @@ def test_audio_that_never_came_is_noticed_by_the_stamps(listener: Listener, peer
         assert f"/audio: the stamps have jumped by {step} s: the clock" in audio.status
     assert audio.missing_seconds == pytest.approx(3.0)
     assert listener.holes == pytest.approx([3.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("passed", "step", "said"),
+    [
+        (900.0, 900.0, "900.0 s of audio are missing"),  # a pause
+        (0.1, 900.0, "the stamps have jumped by 900 s"),
+        (900.0, -900.0, "the stamps have jumped by -900 s"),
+        (900.0, 0.0, ""),  # this process was stopped, and the sound waited
+    ],
+)
+def test_a_long_pause_is_no_clock_that_was_set(
+    monkeypatch: pytest.MonkeyPatch, passed: float, step: float, said: str
+) -> None:
+    told: list[str] = []
+    audio: Any = AudioInput.__new__(AudioInput)
+    audio._tell_loss = lambda text, seconds: told.append(text)
+    audio._expected_stamp, audio.missing_seconds, audio._chunk_at = 0.0, 0.0, 0.0
+    for now, stamp in ((1000.0, 5000.0), (1000.0 + passed, 5000.1 + step)):
+        monkeypatch.setattr(time, "monotonic", lambda now=now: now)
+        audio._notice_gap(SimpleNamespace(stamp=stamp, duration=0.1))
+    assert [text[: len(said)] for text in told] == ([said] if said else [])
 
 
 def test_without_a_limit_nothing_is_dropped(listener: Listener, peer: Peer) -> None:
