@@ -9,14 +9,18 @@ from face_perception.errors import InputError, shortened
 from face_perception.settings import setting
 from face_perception.web.access import read_web_token
 
-_SERVER = re.compile(r"(stun|turns?):(?:([^:@,\s]+):([^@,\s]+)@)?([\w.-]+(?::\d{1,5})?)", re.ASCII)
+_LAST_PORT = 65_535
+_SERVER = re.compile(
+    r"(stun|turns?):(?:([^:@,\s]+):([^@,\s]+)@)?([\w.-]+(?::(\d{1,5}))?)", re.ASCII
+)
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
 
 
 def ice_servers(text: str) -> list[dict[str, str]]:
     """Returns the servers in a text, as browsers take them (RTCIceServer).
 
-    Raises InputError for one that is not stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT.
+    Raises InputError for one that is not stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT. It names
+    the number of the server, because the text has passwords.
 
     >>> ice_servers("stun:10.0.0.5:3478, turn:robot:secret@relay.lab")
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -24,13 +28,17 @@ def ice_servers(text: str) -> list[dict[str, str]]:
      {'urls': 'turn:relay.lab', 'username': 'robot', 'credential': 'secret'}]
     """
     made = []
-    for one in filter(None, (part.strip() for part in text.split(","))):
+    for number, one in enumerate(filter(None, (part.strip() for part in text.split(","))), 1):
         found = _SERVER.fullmatch(one)
         if not found or (found[1] == "stun") != (found[2] is None):
-            # A password may be in it.
             raise InputError(
-                f"web_ice: the server on {shortened(one.rpartition('@')[2])} cannot be read: write "
-                "stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT"
+                f"web_ice: server {number} of the list cannot be read: write stun:HOST:PORT or "
+                "turn:USER:PASSWORD@HOST:PORT, without comma, @ or space in USER and PASSWORD"
+            )
+        if not 0 < int(found[5] or 1) <= _LAST_PORT:
+            raise InputError(
+                f"web_ice: server {number} of the list has the port {found[5]}: write one from 1 "
+                f"to {_LAST_PORT}"
             )
         server = {"urls": f"{found[1]}:{found[4]}"}
         if found[2] is not None:

@@ -126,7 +126,8 @@ class TalkingFaceParameters(
         "",
         "Servers that help browsers behind routers to reach the robot with web_calls, separated by "
         "commas: stun:HOST:PORT, turn:USER:PASSWORD@HOST:PORT. Empty: browsers must reach the "
-        "address of this computer directly, as in one network or VPN.",
+        "address of this computer directly, as in one network or VPN. Every program of the ROS "
+        "domain can read a parameter, and so the password: give the robot a user of its own there.",
     )
     eyes: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0),
