@@ -6,16 +6,21 @@ import asyncio
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from waits import scaled
 
 from face_perception.avatar import ScreenFrame, WebScreen
+from face_perception.avatar.screens import web_page
+from face_perception.errors import InputError
 
 aiortc = pytest.importorskip("aiortc")
+web_call = pytest.importorskip("face_perception.avatar.screens.web_call")
 websockets_client = pytest.importorskip("websockets.asyncio.client")
 
 RATE = 48_000
@@ -111,3 +116,57 @@ def test_a_robot_that_offers_no_calls_says_so() -> None:
 
     assert "web_calls" in str(asyncio.run(wanted()))
     screen.close()
+
+
+class BrokenCall:
+    """A call that fails at one place; ``open`` is how many were made and not closed."""
+
+    open = 0
+
+    def __init__(self, place: str, error: BaseException) -> None:
+        self._place, self._error = place, error
+        if place == "make":
+            raise error
+        BrokenCall.open += 1
+
+    async def answer(self, offer: str) -> str:
+        if self._place == "answer":
+            raise self._error
+        return offer
+
+    async def close(self) -> None:
+        BrokenCall.open -= 1
+        if self._place == "close":
+            raise self._error
+
+
+@pytest.mark.parametrize("place", ["make", "answer", "close"])
+@pytest.mark.parametrize("error", [InputError("no"), RuntimeError("no"), asyncio.CancelledError()])
+def test_after_a_call_that_failed_another_can_be_made(
+    monkeypatch: pytest.MonkeyPatch, place: str, error: BaseException
+) -> None:
+    BrokenCall.open = 0
+    screen: Any = object.__new__(WebScreen)
+    client: Any = web_page._Viewer(object())  # type: ignore[arg-type]
+    screen._rate, screen._calls, screen.clients = RATE, [], {client}
+    client.call = BrokenCall(place, error) if place == "close" else None
+    monkeypatch.setattr(web_call, "WebCall", lambda *_: BrokenCall(place, error))
+
+    async def offer() -> None:
+        await screen._answer_call(client, '{"offer": "v=0"}')
+
+    if isinstance(error, asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(offer())
+    else:
+        asyncio.run(offer())
+        assert "no" in json.loads(client.answers.pop())["problem"]
+    assert (client.calling, client.call, BrokenCall.open) == (False, None, 0)
+
+
+def test_the_rate_is_that_of_the_browsers_that_confirm() -> None:
+    screen: Any = object.__new__(WebScreen)
+    clients: Any = [web_page._Viewer(object()) for _ in range(3)]  # type: ignore[arg-type]
+    clients[0].call = clients[1].call = object()
+    screen.clients, screen._delivered = set(clients), deque([time.monotonic()] * 100)
+    assert screen.delivered_rate() == pytest.approx(20.0)

@@ -112,10 +112,14 @@ class WebScreen(PageServer[_Viewer]):
     problem = ""
 
     def delivered_rate(self) -> float:
-        """Returns the frames per second that browsers have confirmed, averaged over browsers."""
+        """Returns the frames per second that browsers have confirmed, averaged over browsers.
+
+        A browser with a call confirms nothing, and is left out.
+        """
         now = time.monotonic()
         recent = sum(1 for t in list(self._delivered) if t > now - _WINDOW)
-        return recent / _WINDOW / max(1, len(self.clients))
+        confirming = sum(1 for client in tuple(self.clients) if client.call is None)
+        return recent / _WINDOW / max(1, confirming)
 
     def show_frame(self, frame: ScreenFrame) -> None:
         if self.clients:
@@ -148,12 +152,17 @@ class WebScreen(PageServer[_Viewer]):
             answer = await self._asked_call(client, message)
         except InputError as error:
             answer = {"problem": str(error)}
+        except Exception as error:  # the browser waits for an answer
+            answer = {"problem": f"the call cannot be made: {type(error).__name__}: {error}"}
         client.answers.append(json.dumps(answer))
         client.changed.set()
 
     async def _asked_call(self, client: _Viewer, message: str | bytes) -> dict[str, Any]:
         if self._calls is None:
-            raise InputError("the robot offers no calls: set web_calls of the talking_face node")
+            raise InputError(
+                "the robot offers no calls: set web_calls of the talking_face node and a renderer "
+                "other than head, or open the page without via=webrtc"
+            )
         from face_perception.avatar.screens.web_call import WebCall, read_request
 
         offer = read_request(message).get("offer")
@@ -161,23 +170,20 @@ class WebScreen(PageServer[_Viewer]):
             return {"servers": list(self._calls)}
         if client.calling:  # each call takes a port
             raise InputError("another offer is being answered: wait for its answer")
-        client.calling = True
-        before, client.call = client.call, None
-        if before is not None:
-            await before.close()
-        call = WebCall(self._rate, self._calls)
+        client.calling, call = True, None
         try:
+            before, client.call = client.call, None
+            if before is not None:
+                await before.close()
+            call = WebCall(self._rate, self._calls)
             answer = await call.answer(offer)
-        except InputError:
-            await call.close()
-            raise
+            if client in self.clients:  # else it has gone meanwhile
+                client.call, call = call, None
+            return {"answer": answer}
         finally:
             client.calling = False
-        if client in self.clients:
-            client.call = call
-        else:  # it has gone meanwhile
-            await call.close()
-        return {"answer": answer}
+            if call is not None:
+                await call.close()
 
     async def send(self, client: _Viewer) -> None:
         while client.answers:
