@@ -58,6 +58,10 @@ def test_a_text_is_split_into_sentences(text: str, sentences: int) -> None:
         ("2 < 3 and b > a, or a<b", "2 < 3 and b > a, or a<b"),
         ("a &lt; b &amp;lt; R&D", "a < b &lt; R&D"),
         ("I <3 you", "I <3 you"),
+        ('<?xml version="1.0"?>\n<!DOCTYPE speak>\n<speak>Hello</speak>', "Hello"),
+        ("One. <!-- not <b>this</b>\n> -->Two.", "One. Two."),
+        ("<speak><![CDATA[a < b]]></speak>", "a < b"),
+        ("What <!? Or <- this -->", "What <!? Or <- this -->"),
     ],
 )
 def test_tags_are_not_said(text: str, said: str) -> None:

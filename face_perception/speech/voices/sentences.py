@@ -18,6 +18,10 @@ _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？])")
 _CLAUSE = re.compile(r"(?<=[,;:—–、，；：])\s*")
 # A tag of SSML, XML or HTML. Not "a < b": a name follows "<" at once.
 _TAG = re.compile(r"""</?[A-Za-z][\w:.-]*(\s+[\w:.-]+\s*=\s*("[^"<]*"|'[^'<]*'))*\s*/?>""")
+# A comment, a document type, a processing instruction, and the marks around text of XML.
+_MARK = re.compile(
+    r"<!--.{0,2000}?-->|<![A-Za-z][^<>]{0,2000}>|<\?[^<>]{0,2000}\?>|<!\[CDATA\[|\]\]>", re.DOTALL
+)
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
 _ABBREVIATIONS = frozenset(
     {"dr", "mr", "mrs", "ms", "prof", "st", "vs", "etc", "e.g", "i.e", "no", "jr", "sr", "approx"}
@@ -27,8 +31,8 @@ _ABBREVIATIONS = frozenset(
 def split_text(text: str) -> list[str]:
     """Returns the sentences of a text, each on one line and at most ``LONGEST_PIECE`` long.
 
-    Longer sentences are cut after a comma, else between words. Control characters and tags, such as
-    those of SSML, count as spaces.
+    Longer sentences are cut after a comma, else between words. Control characters, and tags and
+    comments such as those of SSML, count as spaces.
     Raises InputError if the text is longer than ``LONGEST_TEXT`` or has no letter and no digit.
 
     >>> split_text("Dr. Smith is here.  He said: 'Hello!' Then he left")
@@ -39,7 +43,7 @@ def split_text(text: str) -> list[str]:
             f"the text has {len(text)} characters: say at most {LONGEST_TEXT} at once, and the "
             "rest after that"
         )
-    text = _TAG.sub(" ", text)
+    text = _TAG.sub(" ", _MARK.sub(" ", text))
     for entity, letter in _ENTITIES.items():
         text = text.replace(entity, letter)
     pieces: list[str] = []
