@@ -6,7 +6,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,7 @@ from bench.fault_requests import beyond, is_allowed, limits
 from face_perception.bringup import graph
 from face_perception.errors import InputError
 from face_perception.nodes import node_class, parameters_class
+from face_perception.nodes.talking_face.node import TalkingFaceParameters, call_servers
 from face_perception.nodes.talking_face.renderer_choice import RendererChoice
 from face_perception.ros.parameters import Parameters
 from face_perception.settings import changed_settings, setting, settings_of
@@ -88,6 +89,16 @@ def renderer_choice(renderer: str, *, musetalk: bool = False, avatar: str = "") 
 
 
 @pytest.mark.parametrize(
+    ("renderer", "servers"),
+    [("portrait", [{"urls": "stun:a"}]), ("auto", [{"urls": "stun:a"}]), ("head", None)],
+)
+def test_a_call_is_offered_with_pictures_only(renderer: str, servers: Any) -> None:
+    values = TalkingFaceParameters(renderer=renderer, web_calls=True, web_ice="stun:a")
+    assert call_servers(values) == servers
+    assert call_servers(replace(values, web_calls=False)) is None
+
+
+@pytest.mark.parametrize(
     ("node", "state", "changed", "said"),
     [
         ("talking_face", renderer_choice("portrait"), {"avatar": "a", "width": 800}, ["avatar"]),
@@ -105,6 +116,12 @@ def renderer_choice(renderer: str, *, musetalk: bool = False, avatar: str = "") 
         ("talking_face", renderer_choice("none"), {"barge_in": "stop", "barge_in_time": 1.0}, []),
         ("talking_face", renderer_choice("portrait"), {"web_host": "::"}, ["web_host"]),
         ("talking_face", renderer_choice("portrait"), {"web_host": "::", "web_port": 80}, []),
+        ("talking_face", renderer_choice("portrait"), {"web_calls": True, "web_ice": "stun:a"},
+         ["web_calls", "web_ice"]),
+        ("talking_face", renderer_choice("portrait"), {"web_port": 80, "web_ice": "stun:a"},
+         ["web_ice"]),
+        ("talking_face", renderer_choice("head"),
+         {"web_port": 80, "web_calls": True, "web_ice": "stun:a"}, ["web_calls", "web_ice"]),
         (
             "talking_face",
             renderer_choice("portrait"),
@@ -115,7 +132,8 @@ def renderer_choice(renderer: str, *, musetalk: bool = False, avatar: str = "") 
          ["speaker_model_period", "direction_sigma"]),
         ("attention", None, {"direction_sigma": 0.5, "direction_topic": "doa"}, []),
         ("session", None, {"lsl_name": "lab"}, ["lsl_name"]),
-        ("dashboard", None, {"picture": False, "width": 320}, ["width"]),
+        ("dashboard", None, {"picture": False, "width": 320, "compressed": True},
+         ["width", "compressed"]),
         ("hri", None, {"publish_tf": False, "frame_prefix": "left_"}, ["frame_prefix"]),
         ("affect", SimpleNamespace(_multitask=None), {"window": 8}, ["window"]),
         ("affect", SimpleNamespace(_multitask=1), {"expression_rate": 5.0}, ["expression_rate"]),

@@ -195,9 +195,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if not values.web_port:
             yield (
                 "web_port is 0",
-                ("web_host", "web_token", "web_token_file", "web_origins", "web_calls"),
+                ("web_host", "web_token", "web_token_file", "web_origins", "web_calls", "web_ice"),
             )
-        if not values.web_calls:
+        elif not values.web_calls and values.renderer != "head":
             yield "web_calls is false", ("web_ice",)
         if values.audio_out == "none":
             yield "audio_out is none", ("audio_device",)
@@ -275,7 +275,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
                 origins=values.origins,
                 token=values.token(),
                 files=self._page_files(),
-                calls=ice_servers(values.web_ice) if values.web_calls else None,
+                calls=call_servers(values),
             )
             self._screens.append(self._web)
             self.get_logger().info(f"the face is shown on {self._web.shown_link}")
@@ -433,3 +433,13 @@ def _mouth(name: str, extra_look_ahead: float) -> Mouth:
         return BandMouth()
     network = load(name, MOUTH_NETWORKS, backend="onnxruntime")
     return NeuralMouth(network, extra_look_ahead=extra_look_ahead)
+
+
+def call_servers(values: TalkingFaceParameters) -> list[dict[str, str]] | None:
+    """Returns the servers of calls by WebRTC, None if the page offers no calls.
+
+    A call carries pictures, and the browser draws the head in three dimensions itself. Raises
+    InputError for a server that cannot be read.
+    """
+    wanted = values.web_calls and values.renderer not in DRAWS_NOTHING
+    return ice_servers(values.web_ice) if wanted else None

@@ -41,7 +41,7 @@ _OF_MOTION = ("seed", "prosody", "eyes", "camera_frame", "follow", "look_time")
 UNUSED = {
     "portrait": _OF_MUSETALK,
     "musetalk": (*_OF_PORTRAIT, *_OF_MOTION),
-    "head": (*_OF_PORTRAIT, *_OF_MUSETALK, "web_calls"),
+    "head": (*_OF_PORTRAIT, *_OF_MUSETALK, "web_calls", "web_ice"),
     "none": (*_OF_PORTRAIT, *_OF_MUSETALK, *_OF_MOTION),
 }
 _WHISPER = "whisper_encoder"
