@@ -105,6 +105,9 @@ def test_a_call_comes_as_video_with_sound_and_comes_back(browser: Browser) -> No
         )
         eventually(lambda: browser.value("stats.energy") == 1)
         assert browser.value("note.style.opacity") == "0"
+        browser.value("stats.kept = 1; loading = Promise.resolve(); 1")  # it showed the head before
+        eventually(lambda: not browser.value("stats.kept"))
+        eventually(lambda: (browser.value("stats.drawn") or 0) > 5)
     finally:
         source.stop()
         web.close()
@@ -114,6 +117,32 @@ def test_a_call_comes_as_video_with_sound_and_comes_back(browser: Browser) -> No
         eventually(lambda: "web_calls" in browser.value("note.textContent"))
     finally:
         again.close()
+
+
+def test_the_page_says_why_a_call_does_not_work(browser: Browser) -> None:
+    web = WebScreen("127.0.0.1", 0, rate=RATE, calls=None)
+    try:
+        browser.do("Page.navigate", url=web.address)  # without a call of its own
+        eventually(lambda: browser.value("connected"))
+        closed = "let closed = 0; const socket = { close() { closed += 1; } };"
+        changed = "callChanged(made, socket); return closed; })()"
+        state = "made.connectionState = 'failed';"
+        made = "const made = { connectionState: 'connected' }; callChanged(made, socket);"
+        assert browser.value(f"(() => {{ {closed} {made} {state} {changed}") == 1, (
+            "it worked before"
+        )
+        assert browser.value("problem") == ""
+        assert browser.value(f"(() => {{ {closed} const made = {{}}; {state} {changed}") == 0
+        eventually(lambda: "set web_ice" in browser.value("note.textContent"))
+        assert browser.value("lacking()") == ""
+        for taken, named in (
+            ("delete HTMLVideoElement.prototype.requestVideoFrameCallback", "requestVideoFrame"),
+            ("delete window.RTCPeerConnection", "RTCPeerConnection"),
+        ):
+            browser.value(taken)
+            assert named in browser.value("lacking()")
+    finally:
+        web.close()
 
 
 @pytest.mark.parametrize(("width", "height"), [(800, 480), (480, 800)])
