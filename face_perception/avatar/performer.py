@@ -78,8 +78,9 @@ class PerformerSettings:
     delay: float = setting(
         0.1,
         "Time from the arrival of speech until it is played. A larger value tolerates chunks that "
-        "arrive less regularly. From 0.17 s on, the lips close in time for p, b and m where they "
-        "follow the sound. MuseTalk raises it to what its lips need, about a second.",
+        "arrive less regularly. If the lips follow the sound (without phonemes), they close in "
+        "time for p, b and m only with 0.17 s or more. With MuseTalk the delay is at least what "
+        "its lips need, about a second.",
         minimum=0.0,
         maximum=5.0,
         unit="s",

@@ -233,8 +233,9 @@ class PageServer(ABC, Generic[C]):
         await self._stop.wait()
         server.close()
         await asyncio.wait([asyncio.ensure_future(server.wait_closed())], timeout=_ENDS)
-        # A browser holds spare connections on which it asks for nothing yet. If one stayed open,
-        # the browser would wait on it for ever for the page of the next server.
+        # Browsers open connections in advance. If such a connection stayed open after the end of
+        # this server, the browser would use it to ask the next server, and would never get an
+        # answer.
         for connection in connections:
             connection.transport.abort()
         await asyncio.sleep(0)

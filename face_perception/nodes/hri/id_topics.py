@@ -32,9 +32,9 @@ class IdTopics:
     """Publishes ``tracked``, and for each tracked id the topics of one kind.
 
     All names begin with ``root``, which is /humans in REP-155. ``kind`` is that of the ids: faces,
-    voices or persons. ``topics`` are the types by name. The
-    messages of ``latched`` topics are also sent to later subscribers. Publishers of an id are made
-    when it comes, and destroyed when it leaves. Make it in the ``setup`` of a node.
+    voices or persons. ``topics`` are the types by name. The messages of ``latched`` topics are also
+    sent to later subscribers. Publishers of an id are made when it comes, and destroyed when it
+    leaves. Make it in the ``setup`` of a node.
     """
 
     def __init__(

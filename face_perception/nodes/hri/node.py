@@ -36,9 +36,9 @@ class HriParameters(hri.PictureSettings, hri.FrameSettings):
 
     topic_root: str = setting(
         "/humans",
-        "Beginning of the names of all topics. REP-155 has /humans. Give all nodes but one another "
-        "name where several cameras have an hri node each: with humans, the topics are in the "
-        "namespace of the node.",
+        "Beginning of the names of all topics. /humans is that of REP-155, which one node may use. "
+        "If each of several cameras has an hri node, set humans, without a slash, for the others: "
+        "their topics are then in their namespaces, such as /left/humans/faces/tracked.",
     )
     publish_tf: bool = setting(
         True,
@@ -47,8 +47,8 @@ class HriParameters(hri.PictureSettings, hri.FrameSettings):
     )
     publish_persons: bool = setting(
         True,
-        "Publish /humans/persons and /humans/interactions/gazing, and the frames person_<id>. Set "
-        "it to false if a person manager runs, which publishes persons itself.",
+        "Publish the topics persons and interactions/gazing under topic_root, and the frames "
+        "person_<id>. Set it to false if a person manager runs, which publishes persons itself.",
     )
     gaze_wait: float = setting(
         0.1,

@@ -120,7 +120,7 @@ class TalkingFaceParameters(
         False,
         "Offer the page as video and sound by WebRTC to browsers that open it with ?via=webrtc. "
         "It suits browsers far away: it needs less bandwidth, and more computing time for each "
-        "browser. Needs the Python package aiortc.",
+        "browser. Needs the Python package aiortc, and a renderer that draws pictures (not head).",
     )
     web_ice: str = setting(
         "",
