@@ -26,7 +26,7 @@ from face_perception import msg, srv
 from face_perception.errors import InputError
 from face_perception.nodes.dashboard import graph_state, shown_values
 from face_perception.nodes.dashboard.commands import Commands
-from face_perception.nodes.dashboard.graph_state import GraphState
+from face_perception.nodes.dashboard.graph_state import GraphState, Snapshot
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.result_kinds import Result
 from face_perception.types import Camera
@@ -277,7 +277,10 @@ def test_the_page_says_why_boxes_picture_or_people_are_missing() -> None:
         (0.1, 0.1, 0.7): "no boxes: the faces are 0.70 s older than the picture",
         (0.1, 0.1, -0.7): "no boxes: the faces are 0.70 s newer than the picture",
     }.items():
-        assert shown_values.state(image, faces, lag, "/eye") == said
+        found = Snapshot(1.0, b"image", lag=lag)
+        assert shown_values.state(image, faces, found, "/eye") == said
+    unstamped = Snapshot(nan, b"image")
+    assert "on /eye have no stamps" in shown_values.state(0.1, 0.1, unstamped, "/eye")
 
 
 @pytest.mark.parametrize("silent", ["image", "faces"])

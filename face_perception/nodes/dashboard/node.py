@@ -130,7 +130,7 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
             "people": shown_values.people(found.results),
             "state": self._graph.problem
             or shown_values.state(
-                self._graph.image_silence, self._graph.faces_silence, found.lag, self._graph.image
+                self._graph.image_silence, self._graph.faces_silence, found, self._graph.image
             ),
             "nodes": shown_values.nodes(dict(self._graph.diagnostics), time.monotonic()),
             "session": shown_values.session(*self._graph.session),

@@ -10,7 +10,7 @@ import numpy as np
 
 from face_perception import overlay
 from face_perception.attention import looked_at_name
-from face_perception.nodes.dashboard.graph_state import SILENT
+from face_perception.nodes.dashboard.graph_state import SILENT, Snapshot
 from face_perception.ros.result_kinds import Result
 from face_perception.types import ActionUnits, Attention, Engagement, Face, Gaze
 
@@ -21,13 +21,13 @@ _SESSION_SILENT = 3.0  # the same for the status of a session that is recorded, 
 _BAD = 2  # level of an error
 
 
-def state(image_silence: float, faces_silence: float, lag: float, topic: str) -> str:
+def state(image_silence: float, faces_silence: float, found: Snapshot, topic: str) -> str:
     """Returns in words why the page shows no picture, no people or no boxes; empty if it does.
 
-    The times are in seconds: since the last image of ``topic`` and since the last faces, and by how
-    much the faces are older than the image that is shown, NaN if that is not known.
+    The times are in seconds, since the last image of ``topic`` and since the last faces. ``found``
+    is what the page shows.
 
-    >>> state(0.1, 9.0, math.nan, topic="/image")
+    >>> state(0.1, 9.0, Snapshot(5.0, b"image"), topic="/image")
     'no faces for 9 s: is the node face_tracker active?'
     """
     # A camera that has stopped must not look like people who keep still.
@@ -37,9 +37,11 @@ def state(image_silence: float, faces_silence: float, lag: float, topic: str) ->
         return f"no image on {topic} for {image_silence:.0f} s: start the camera, or remap image"
     if faces_silence > SILENT:
         return f"no faces for {faces_silence:.0f} s: is the node face_tracker active?"
-    if lag and math.isfinite(lag):
-        side = "older" if lag > 0 else "newer"
-        return f"no boxes: the faces are {abs(lag):.2f} s {side} than the picture"
+    if found.image and math.isnan(found.stamp):
+        return f"no boxes: the images on {topic} have no stamps: set them in the camera's driver"
+    if found.lag and math.isfinite(found.lag):
+        side = "older" if found.lag > 0 else "newer"
+        return f"no boxes: the faces are {abs(found.lag):.2f} s {side} than the picture"
     return ""
 
 
