@@ -10,6 +10,11 @@ import errno
 import reprlib
 
 _QUOTED = 80  # characters of a value in a message
+# Errors of any file that is opened: it is not to blame.
+_LIMITS = {
+    errno.EMFILE: "this process has too many files open: raise the limit with `ulimit -n 65536`",
+    errno.ENFILE: "this machine has too many files open: close other programs",
+}
 
 
 class FacePerceptionError(Exception):
@@ -93,6 +98,21 @@ def one_line(text: object, length: int = 200) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
+def machine_limit(error: BaseException | None) -> str:
+    """Returns the limit of the machine that an error, or its cause, hit, with the fix; else "".
+
+    Then no file is to blame, and none may be left out because of it.
+
+    >>> machine_limit(OSError(24, "Too many open files", "a.mcap"))
+    'this process has too many files open: raise the limit with `ulimit -n 65536`'
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _LIMITS:
+            return _LIMITS[error.errno]
+        error = error.__cause__ or error.__context__
+    return ""
+
+
 def error_text(error: Exception) -> str:
     """Returns an error that is meant for people as one text, with the file of an OSError.
 
@@ -103,6 +123,8 @@ def error_text(error: Exception) -> str:
         return str(error)
     if not error.filename:
         return f"the name of a file is empty: {error.strerror}"
+    if limit := machine_limit(error):
+        return f"{error.filename} cannot be opened: {limit}"
     text = f"{error.filename}: {error.strerror}"
     if error.errno == errno.EACCES:
         text += ": change the permissions of it or of its folder, or choose another place"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import yaml
 
-from face_perception.errors import FacePerceptionError, InputError, one_line
+from face_perception.errors import FacePerceptionError, InputError, machine_limit, one_line
 from face_perception.files import open_regular, read_regular
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def one_error(
 
     Put it around the reading of one file. If ``kind`` is a subclass such as ModelError, errors of
     that class pass unchanged. A plain InputError gets subject and fix, a StandInError only the
-    subject.
+    subject. At a limit of the machine (``machine_limit``), the fix is that of the limit.
 
     >>> with one_error("camera calibration a.yaml", "write it again"):
     ...     parse_yaml("a: [")
@@ -72,7 +72,8 @@ def one_error(
         if kind is not InputError and isinstance(kind, type) and isinstance(error, kind):
             raise
         text = f"{subject} cannot be read: {reason_of(error)}"
-        raise kind(text if isinstance(error, StandInError) else f"{text}: {fix}") from error
+        has_fix = isinstance(error, StandInError) or machine_limit(error)
+        raise kind(text if has_fix else f"{text}: {fix}") from error
 
 
 @contextlib.contextmanager
@@ -94,11 +95,13 @@ def named_os_errors(
         text = (
             f"there is no file {path}" if missing else f"{path} cannot be read: {reason_of(error)}"
         )
-        raise kind(f"{text}: {fix}" if fix else text) from error
+        raise kind(f"{text}: {fix}" if fix and not machine_limit(error) else text) from error
 
 
 def reason_of(error: Exception) -> str:
     """Returns why something failed, on one line of limited length, never empty."""
+    if limit := machine_limit(error):
+        return limit
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, MemoryError):

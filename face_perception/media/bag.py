@@ -32,8 +32,8 @@ class Bag:
     Yields the image, RGB uint8 [H, W, 3], the stamp of its header in seconds, the frame id, and
     its camera: None if there is no camera_info for it. Images that are a little older than one
     before are left out, as in the nodes. A broken image message is left out; after the iteration,
-    ``damage`` says how many, and why. ``count`` is the number of messages, ``rate`` the usual
-    number of images per second.
+    ``damage`` says how many, and why. ``count`` is the number of messages, 0 if it is not known,
+    ``rate`` the usual number of images per second.
 
     ``topic`` is the image topic; empty: the only one in the bag. The camera_info is that of the
     same namespace, as image_transport has it. Raises InputError, which names the bag, the reason
@@ -46,7 +46,7 @@ class Bag:
         try:
             self.topic = _choose_topic(path, topic, self._bag.topics)
             self._info_topic = _info_topic(self.topic, self._bag.topics)
-            self.count = self._bag.counts[self.topic]
+            self.count = max(self._bag.counts[self.topic], 0)
             self.rate = self._find_rate()
         except BaseException:
             self.close()
@@ -96,7 +96,8 @@ class Bag:
         if self._bag.unfinished:
             problems.append("it has no end: its recording was not finished, or it is cut off")
         if broken:
-            problems.append(f"{broken} of {self.count} images cannot be read: {reason}")
+            of = f" of {self.count}" if self.count else ""
+            problems.append(f"{broken}{of} images cannot be read: {reason}")
         self.damage = "; ".join(problems)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from face_perception.errors import InputError, MissingDependencyError
+from face_perception.errors import InputError, MissingDependencyError, machine_limit
 from face_perception.files import open_regular
 from face_perception.media.bounded_bags import bound_decompression, unpacked_message
 from face_perception.media.damaged_db3 import DamagedDb3, has_log
@@ -26,6 +26,7 @@ _LISTED = re.compile(
     re.MULTILINE,
 )
 _MOST_LIST = 1 << 20
+_MOST_PER_BYTE = 10  # messages that a file can have for each of its bytes, because it is compressed
 _FIX = "record it again, or try `ros2 bag reindex`"
 
 
@@ -58,7 +59,8 @@ class BagReader:
     """The messages of a recording: a folder of rosbag2, one of its files, or a session.
 
     ``topics`` has the type of each topic, such as sensor_msgs/msg/Image, and ``counts`` the number
-    of its messages. Types that rosbags does not know are those that the recording defines.
+    of its messages, -1 where what the recording states cannot be right. Types that rosbags does not
+    know are those that the recording defines.
 
     A recording whose program was killed is read up to its last whole part: ``unfinished`` is true.
     Of damaged files, the whole parts are read: ``damage`` says what is left out, as far as the
@@ -163,9 +165,20 @@ class BagReader:
                     same = self.topics.get(one.topic, one.msgtype) == one.msgtype
                     self.topics[one.topic] = one.msgtype if same else ""
                     self.counts[one.topic] = self.counts.get(one.topic, 0) + one.msgcount
+                self._check_counts()
         except BaseException:
             self.close()
             raise
+
+    def _check_counts(self) -> None:
+        """Sets a count that cannot be right to -1, and notes it."""
+        if not self._files:  # compressed ones, which rosbags unpacks
+            return
+        most = _MOST_PER_BYTE * sum(file.stat().st_size for file in self._files)
+        wrong = [topic for topic, count in self.counts.items() if not 0 <= count <= most]
+        self.counts.update(dict.fromkeys(wrong, -1))
+        if wrong:
+            self._note = f"the number of messages that it states for {', '.join(wrong)} is damaged"
 
     @functools.cached_property
     def _types(self) -> Any:
@@ -225,7 +238,8 @@ class BagReader:
                     seen = seen + 1 if found[1] == start else 1
                     start, count = found[1], count + 1
                     yield found
-                self._note_missing(sum(c.msgcount for c in wanted) - count)
+                stated = [self.counts[topic] for topic in {c.topic for c in wanted}]
+                self._note_missing(sum(stated) - count if min(stated) >= 0 else 0)
                 return
             except Exception:
                 if len(self._files) != 1 or self._recovered:
@@ -257,18 +271,28 @@ class _Parts:
     def __init__(self, files: Sequence[Path]) -> None:
         self._parts: list[BagReader] = []
         self._left_out: list[str] = []
-        for file in files:
-            try:
-                self._parts.append(BagReader(file))
-            except (InputError, OSError) as error:
-                reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
-                self._left_out.append(f"{file.name} is left out: {reason_of(reason)}")
+        try:
+            for file in files:
+                self._add(file)
+        except BaseException:
+            self.close()
+            raise
         if not self._parts:
             raise InputError("; ".join(self._left_out) or "it has no files")
         *before, last = self._parts
         self.unfinished = last.unfinished
         self._left_out += [f"{part.path.name} is cut off" for part in before if part.unfinished]
         self.connections = [one for part in self._parts for one in part.connections]
+
+    def _add(self, file: Path) -> None:
+        """Opens the next file, or notes why it is left out. Raises at a limit of the machine."""
+        try:
+            self._parts.append(BagReader(file))
+        except (InputError, OSError) as error:
+            if machine_limit(error):
+                raise
+            reason = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            self._left_out.append(f"{file.name} is left out: {reason_of(reason)}")
 
     @property
     def lost(self) -> str:

@@ -25,6 +25,7 @@ from face_perception.files import open_regular
 
 _LAST = 2**63 - 1  # largest number of a message
 _MOST_PLACES = 1000  # that are damaged; after these the file is not searched further
+_SMALLEST = 20  # bytes that a message needs in the file, with its place in the index of times
 _ROWS = "SELECT id, topic_id, timestamp FROM messages NOT INDEXED WHERE id > ? ORDER BY id"
 
 
@@ -32,6 +33,19 @@ def has_log(path: Path) -> bool:
     """Returns whether a file has messages beside it, in a write-ahead log."""
     log = path.with_name(f"{path.name}-wal")
     return log.is_file() and log.stat().st_size > 0
+
+
+def _size_with_log(path: Path) -> int:
+    log = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size + (log.stat().st_size if has_log(path) else 0)
+
+
+@contextlib.contextmanager
+def _errors_of_sqlite() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise InputError(f"its list of topics cannot be read: {error}") from error
 
 
 class DamagedDb3:
@@ -45,20 +59,28 @@ class DamagedDb3:
         open_regular(path).close()  # no pipe, no device
         # With a log, SQLite has to write beside the file. Without, nothing is written.
         mode = "mode=ro" if has_log(path) else "immutable=1"
-        try:
+        self._most = _size_with_log(path) // _SMALLEST
+        with _errors_of_sqlite():
             self._db = sqlite3.connect(
                 f"file:{quote(os.fsencode(path.absolute()))}?{mode}",
                 uri=True,
                 check_same_thread=False,  # frames are read ahead in another thread
             )
+        try:
+            self._read_index()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_index(self) -> None:
+        """Finds the topics, and the number, topic and time of each message. Raises InputError."""
+        with _errors_of_sqlite():
             self._db.execute("PRAGMA cell_size_check = ON")
             # Without this, SQLite refuses a file that is cut off. Nothing is written.
             self._db.execute("PRAGMA writable_schema = ON")
             self.connections = self._topics()
-        except sqlite3.Error as error:
-            raise InputError(f"its list of topics cannot be read: {error}") from error
         self._damaged = 0  # messages whose content is damaged
-        self._complete = True  # whether the last message was found
+        self._complete = False  # whether the last message was found
         known = {connection.id for connection in self.connections}
         ids, topics, times = array("q"), array("q"), array("q")
         for number, topic, time in self._rows():
@@ -125,23 +147,37 @@ class DamagedDb3:
         ]
 
     def _rows(self) -> Iterator[tuple[int, int, int]]:
-        """Yields number, topic and time of each message that is found, by number."""
-        after, places = 0, 0
-        while places < _MOST_PLACES:
-            try:
-                for row in self._db.execute(_ROWS, (after,)):
-                    if not all(isinstance(value, int) for value in row) or row[0] <= after:
-                        raise sqlite3.DatabaseError("a number is damaged")
-                    after = row[0]
-                    yield row
+        """Yields number, topic and time of each message that is found, by number.
+
+        The numbers of the rows of a file rise. Of two rows whose numbers do not, one is damaged:
+        the earlier one if the later one still follows all others, else the later one.
+        """
+        after, ended = 0, False
+        row: tuple[int, int, int] | None = None  # the last one, which the next one confirms
+        for _ in range(_MOST_PLACES):
+            with contextlib.suppress(sqlite3.Error):
+                for following in self._db.execute(_ROWS, (after,)):
+                    if not all(isinstance(value, int) for value in following):
+                        raise sqlite3.DatabaseError("a number is not one")
+                    if following[0] <= after:
+                        raise sqlite3.DatabaseError("a number is too small")
+                    if row is not None and row[0] < following[0]:
+                        yield row
+                        after = row[0]
+                    row = following
+                ended = True
+            # No row confirms the last one before damage, or of the file.
+            if row is not None and row[0] - after <= self._most:
+                yield row
+                after, row = row[0], None
+            if ended:
+                self._complete = row is None
                 return
-            except sqlite3.Error:
-                places += 1
-                following = self._next_readable(after)
-                if following is None:
-                    break
-                after = following
-        self._complete = False
+            row = None
+            next_number = self._next_readable(after)
+            if next_number is None:
+                return
+            after = next_number
 
     def _next_readable(self, after: int) -> int | None:
         """Returns the smallest number, from ``after`` on, behind which messages can be read.

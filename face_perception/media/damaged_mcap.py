@@ -69,9 +69,13 @@ class DamagedMcap:
     def open(self, mode: str = "rb") -> BinaryIO:
         """Opens the whole records of the file, followed by an end. Raises OSError."""
         file = open_regular(self._path)
-        scan = _Scan(file)
-        self.lost = scan.lost()
-        return io.BufferedReader(_Pieces(file, [*scan.pieces, scan.end()]))
+        try:
+            scan = _Scan(file)
+            self.lost = scan.lost()
+            return io.BufferedReader(_Pieces(file, [*scan.pieces, scan.end()]))
+        except BaseException:
+            file.close()
+            raise
 
 
 def is_unfinished(path: Path) -> bool:

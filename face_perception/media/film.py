@@ -23,6 +23,7 @@ import numpy as np
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.media.alpha import on_plain_ground
 from face_perception.media.eight_bits import BitDepth
+from face_perception.media.ffmpeg_log import errors_of_ffmpeg
 from face_perception.media.film_damage import check_picture_list, missing_part
 from face_perception.media.nameless_file import NamelessFile
 from face_perception.media.orientation import Turn, turn_of_matrix
@@ -59,6 +60,7 @@ _STEADY_CONTAINERS = ("mxf", "gxf")
 # Frames from which a rate can be steady, and the share of them that must follow it.
 _STEADY_FROM, _STEADY = 10, 0.9
 _STEADY_OVER = 31  # frames before a gap, which must be steady
+_LONGEST_GAP = 60.0  # seconds; a longer gap is an error in the stamps
 _SIXTEEN_BIT_GRAY = ("gray16le", "gray16be")
 
 
@@ -94,7 +96,8 @@ class Film:
             self._harmed = False  # whether the container is damaged
             self._first_packets = self._read_first_packets()
             self.rate = self._find_rate()
-            self.count = max(int(self._stream.frames), 0)
+            stated = int(self._stream.frames)
+            self.count = stated if 0 <= stated <= self._bytes else 0  # a frame has a byte or more
             self._bit_depth = BitDepth()
             self._turns: dict[bytes, Turn] = {}
             self._decoded = self._frames()
@@ -377,7 +380,8 @@ class FrameGaps:
         usual = _steady_step(steps)
         if usual is None:
             return 0
-        return int((np.rint(steps / usual) - 1)[steps > 1.5 * usual].sum())
+        gaps = (steps > 1.5 * usual) & (steps < _LONGEST_GAP)
+        return int((np.rint(steps / usual) - 1)[gaps].sum())
 
 
 def _steady_step(steps: np.ndarray) -> float | None:
@@ -388,17 +392,6 @@ def _steady_step(steps: np.ndarray) -> float | None:
     usual = float(np.median(steps))
     steady = np.abs(steps - usual) <= max(0.1 * usual, 0.0015)
     return usual if steady.mean() >= _STEADY else None
-
-
-@contextlib.contextmanager
-def errors_of_ffmpeg(av: Any) -> Iterator[list[Any]]:
-    """Gives a list of the errors that FFmpeg reports within this thread and block."""
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture() as errors:
-            yield errors
-    finally:
-        av.logging.set_level(None)
 
 
 def import_av(purpose: str) -> Any:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, machine_limit
 from face_perception.files import open_regular
 from face_perception.outside_files import stands_in
 
@@ -35,9 +35,9 @@ def open_input(path: str | os.PathLike[str], wanted: str) -> BinaryIO:
                 "network, start its ROS driver"
             ) from None
         raise
-    except PermissionError:
-        raise
     except OSError as error:
+        if isinstance(error, PermissionError) or machine_limit(error):
+            raise
         raise InputError(f"{path}: {error.strerror}: give {wanted}") from error
     start = file.read(100)
     file.seek(0)

@@ -17,8 +17,9 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import machine_limit
 from face_perception.files import open_regular
-from face_perception.outside_files import stands_in
+from face_perception.outside_files import reason_of, stands_in
 from face_perception.speech.audio_chunks import AudioError, check_format
 
 _MOST_SAMPLES = 1 << 30  # samples of all channels together; they take 2 GiB
@@ -130,10 +131,8 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     except AudioError as error:  # the rate or the number of channels
         raise AudioError(f"{name} cannot be read: {error}; {convert}") from error
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise AudioError(
-            f"{name} cannot be read: {reason}; check the path and the permissions"
-        ) from error
+        fix = "" if machine_limit(error) else "; check the path and the permissions"
+        raise AudioError(f"{name} cannot be read: {reason_of(error)}{fix}") from error
 
 
 def _read(file: BinaryIO) -> Recording:

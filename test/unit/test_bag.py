@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import itertools
 import os
 import random
 import re
+import resource
 import shutil
 import sqlite3
 import sys
@@ -19,9 +22,18 @@ import pytest
 import yaml
 
 from face_perception.errors import InputError, MissingDependencyError
-from face_perception.media import FrameReader, FrameWriter, play_clip
+from face_perception.media import (
+    FrameReader,
+    FrameWriter,
+    bag_reader,
+    damaged_db3,
+    damaged_mcap,
+    play_clip,
+)
 from face_perception.media.background import read_ahead
+from face_perception.media.bag_reader import BagReader
 from face_perception.media.bounded_bags import bound_decompression
+from face_perception.media.damaged_db3 import DamagedDb3
 from face_perception.types import Camera
 
 pytest.importorskip("rosbags")
@@ -227,6 +239,102 @@ def test_a_damaged_database_is_read_behind_the_damage(tmp_path: Path, kind: str)
     assert len(found) >= (10 if kind == "cut off" else 35)
     assert kind == "cut off" or found[-1] == 39
     assert "damaged, and left out" in damage
+
+
+@pytest.mark.parametrize("changed", [b"\xff\x16", b"\x01"], ids=["too large", "too small"])
+def test_a_damaged_number_costs_few_messages(tmp_path: Path, changed: bytes) -> None:
+    """The number 150 becomes 16278, or 1 with a wrong start of the message: others are found."""
+    bag = write_bag(tmp_path / "bag", [(RAW, image(pixels(1), START))] * 300, "SQLITE3")
+    (path,) = bag.glob("*.db3")
+    data, number = bytearray(path.read_bytes()), b"\x81\x16"
+    at = data.index(number + b"\x07\x00\x09")  # followed by the kinds of the row's values
+    data[at : at + len(changed)] = changed
+    path.write_bytes(data)
+    with contextlib.closing(DamagedDb3(path)) as reader:
+        found = len(list(reader.messages(reader.connections)))
+        assert reader.lost == f"{300 - found} of its messages: damaged, and left out"
+    assert found >= 290
+
+
+def test_a_huge_last_number_is_not_a_number_of_messages(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", raw_images(), "SQLITE3")
+    (path,) = bag.glob("*.db3")
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE messages SET id = 1 << 60 WHERE id = 5")
+    with contextlib.closing(DamagedDb3(path)) as reader:
+        assert len(list(reader.messages(reader.connections))) == 4
+        assert reader.lost == "its end: damaged, and left out"
+
+
+@pytest.mark.parametrize("count", [-3, 10**12])
+def test_an_absurd_number_in_the_list_of_files_is_not_believed(tmp_path: Path, count: int) -> None:
+    bag = write_bag(tmp_path / "bag", raw_images())
+    listed = bag / "metadata.yaml"
+    listed.write_text(re.sub(r"message_count: \d+", f"message_count: {count}", listed.read_text()))
+    with FrameReader(bag) as clip:
+        assert (clip.count, len(list(clip))) == (0, 5)
+        assert clip.damage == f"the number of messages that it states for {RAW} is damaged"
+
+
+def open_files() -> set[str]:
+    return {
+        os.readlink(f"/proc/self/fd/{n}")
+        for n in os.listdir("/proc/self/fd")
+        if Path(f"/proc/self/fd/{n}").exists()
+    }
+
+
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+@pytest.mark.parametrize("fails", ["third part", "damaged part"])
+def test_no_file_stays_open_after_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugin: str, fails: str
+) -> None:
+    bag = split_bag(tmp_path / "bag", plugin)
+    paths = sorted(bag.glob("bag_*"))
+    if fails == "third part":  # with an error that is not of the file
+        opened = bag_reader.open_regular
+
+        def open_but_one(path: Path) -> Any:
+            if path == paths[2]:
+                raise MemoryError
+            return opened(path)
+
+        monkeypatch.setattr(bag_reader, "open_regular", open_but_one)
+    else:  # the reader of damaged files fails in the middle
+        path = paths[1]
+        cut(path)
+        monkeypatch.setattr(damaged_mcap, "_Scan", refuse)
+        monkeypatch.setattr(damaged_db3.DamagedDb3, "_rows", refuse)
+    gc.disable()
+    try:
+        with pytest.raises((InputError, MemoryError)):
+            BagReader(path if fails == "damaged part" else bag)
+        left = [name for name in open_files() if str(tmp_path) in name]
+    finally:
+        gc.enable()
+    assert left == []
+
+
+def refuse(*_: Any) -> Any:
+    raise RuntimeError("not expected")
+
+
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+def test_too_many_open_files_are_no_damage(tmp_path: Path, plugin: str) -> None:
+    """Parts that cannot be opened because of the machine are not left out."""
+    bag = split_bag(tmp_path / "bag", plugin, 40)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = os.dup(0) + 6  # the first number that is free
+    os.close(limit - 6)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+        with pytest.raises(InputError) as raised:
+            numbers(bag)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert str(raised.value).endswith(
+        "read: this process has too many files open: raise the limit with `ulimit -n 65536`"
+    )
 
 
 def test_any_damage_of_a_bag_is_said_or_refused(tmp_path: Path) -> None:

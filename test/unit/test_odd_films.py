@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import re
 import struct
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from test_odd_pictures import GRAY, RGB, RGBA, STORED, bits_of, near
 
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.media import FrameReader, FrameWriter, play_clip, read_picture
+from face_perception.media.ffmpeg_log import errors_of_ffmpeg
 
 av = pytest.importorskip("av")
 
@@ -484,6 +487,73 @@ KEY = {
     "encryption_key": "11" * 16,
     "encryption_kid": "22" * 16,
 }
+
+
+@pytest.fixture
+def harmed_film(tmp_path: Path) -> Path:
+    """A film whose container has damage that FFmpeg only logs."""
+    path = film(tmp_path / "film.mkv", [k / 25 for k in range(100)])
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 300] = b"\xff" * 300
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def level() -> Iterator[None]:
+    yield
+    av.logging.set_level(None)
+
+
+@pytest.mark.usefixtures("level")
+@pytest.mark.parametrize("name", [None, "PANIC", "ERROR", "VERBOSE"])
+def test_the_log_of_ffmpeg_stays_as_the_program_set_it(
+    harmed_film: Path, name: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is said of the film does not depend on the level, and the program gets its messages."""
+    with FrameReader(harmed_film) as clip:
+        expected = len(list(clip)), clip.damage
+    level = name and getattr(av.logging, name)
+    caplog.set_level("DEBUG", "libav")
+    for capture in (contextlib.nullcontext([]), av.logging.Capture()):
+        caplog.clear()
+        av.logging.set_level(level)
+        with capture as captured, FrameReader(harmed_film) as clip:
+            assert (len(list(clip)), clip.damage) == expected
+        assert av.logging.get_level() == level
+        logged = [record.message for record in caplog.records] + [log[2] for log in captured]
+        assert any("Unknown-sized" in text for text in logged) == (name in ("ERROR", "VERBOSE"))
+
+
+@pytest.mark.usefixtures("level")
+def test_the_log_is_restored_when_the_last_thread_has_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", "libav")
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        errors = first.enter_context(errors_of_ffmpeg(av))
+        av.logging.log(av.logging.ERROR, "test", "of the first thread")
+
+        def read() -> None:
+            second.enter_context(errors_of_ffmpeg(av))
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+        other = threading.Thread(
+            target=av.logging.log, args=(av.logging.ERROR, "test", "of others")
+        )
+        other.start()
+        other.join()
+        first.close()
+        assert [text for *_, text in errors] == ["of the first thread"]
+        for _ in range(2):  # PyAV leaves repeated messages out, which would be another film's
+            with errors_of_ffmpeg(av) as errors:
+                av.logging.log(av.logging.ERROR, "test", "again")
+            assert len(errors) == 1
+    assert av.logging.get_level() is None
+    assert not caplog.records, "as if nobody had asked"
 
 
 @pytest.mark.parametrize("fragments", ["faststart", "frag_keyframe+empty_moov"])

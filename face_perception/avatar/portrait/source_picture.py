@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from face_perception import faces, media
 from face_perception.avatar.portrait.lip_visibility import lips_visible
-from face_perception.errors import InputError
+from face_perception.errors import InputError, machine_limit
 from face_perception.faces import FaceTracker
+from face_perception.outside_files import reason_of
 from face_perception.paths import expanded
 from face_perception.types import Camera, Face, Frame, Image
 
@@ -71,9 +72,8 @@ def read_picture(path: str | Path) -> Image:
     try:
         return media.read_picture(file)
     except OSError as error:
-        raise PortraitError(
-            f"portrait {file}: {error.strerror or error}: use a PNG or JPEG of one face"
-        ) from error
+        fix = "" if machine_limit(error) else ": use a PNG or JPEG of one face"
+        raise PortraitError(f"portrait {file}: {reason_of(error)}{fix}") from error
     except InputError as error:
         raise PortraitError(f"portrait {error}") from error
 
