@@ -15,6 +15,7 @@ from face_perception.files import open_regular
 from face_perception.media.bounded_bags import bound_decompression, unpacked_message
 from face_perception.media.damaged_db3 import DamagedDb3, has_log
 from face_perception.media.damaged_mcap import DamagedMcap, is_unfinished
+from face_perception.media.input_file import open_input
 from face_perception.outside_files import one_error, reason_of
 
 METADATA = "metadata.yaml"
@@ -84,7 +85,6 @@ class BagReader:
             if not (at / METADATA).exists() and len(self._files) == 1:
                 (at,) = self._files
         else:
-            open_regular(path).close()  # no pipe, no device
             self._files, self._missing, self._others = [path], [], ""
         if len(self._files) > 1:
             with one_error(self.name, _FIX):
@@ -92,6 +92,9 @@ class BagReader:
             self.unfinished = parts.unfinished
             self._read_topics()
             return
+        for file in self._files:
+            if not has_log(file):
+                open_input(file, "a bag").close()  # no pipe, no pointer; not empty
         with one_error(self.name, _FIX):
             self.unfinished = at in self._files and _is_mcap(at) and is_unfinished(at)
             must_recover = self.unfinished or any(map(has_log, self._files))

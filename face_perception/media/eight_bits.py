@@ -75,9 +75,12 @@ def looks_like_depth(values: npt.NDArray[np.uint16]) -> bool:
     """Returns whether 16-bit gray values look like a depth image in millimetres.
 
     A depth image has holes without a measurement, which are 0, and no value between 0 and the
-    nearest depth that a sensor measures. A gray image has dark pixels of all values.
+    nearest depth that a sensor measures. A gray image has dark pixels of all values, or has 8 bits
+    that were multiplied by 256 or 257.
     """
     holes = np.count_nonzero(values == 0)
     if holes < _HOLES * values.size or holes == values.size:
         return False
-    return not np.any((values > 0) & (values < _NEAREST))
+    if np.any((values > 0) & (values < _NEAREST)):
+        return False
+    return bool(np.any(values % 256) and np.any(values % 257))

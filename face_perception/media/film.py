@@ -61,6 +61,8 @@ _STEADY_CONTAINERS = ("mxf", "gxf")
 _STEADY_FROM, _STEADY = 10, 0.9
 _STEADY_OVER = 31  # frames before a gap, which must be steady
 _LONGEST_GAP = 60.0  # seconds; a longer gap is an error in the stamps
+# How files of sound begin that are not in a container of films: MP3, FLAC, AMR, AIFF and WAV.
+_SOUNDS, _SOUNDS_OF_FORM = (b"ID3", b"\xff\xfb", b"fLaC", b"#!AMR"), (b"WAVE", b"AIFF", b"AIFC")
 _SIXTEEN_BIT_GRAY = ("gray16le", "gray16be")
 
 
@@ -73,18 +75,19 @@ class Film:
     and stretched as a player shows them. Damaged and encrypted frames are left out; after the
     iteration, ``damage`` says how many, and whether the file is cut off.
 
-    ``name`` is for messages. Raises InputError, which gives the name, the reason and the fix, if
-    the file is not a film that can be decoded, and MissingDependencyError without PyAV.
+    ``name`` is for messages. ``kind`` is FFmpeg's name of the container, if it is known. Raises
+    InputError, which gives the name, the reason and the fix, if the file is not a film that can be
+    decoded, and MissingDependencyError without PyAV.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, kind: str | None = None) -> None:
         self._av = import_av(f"{name} is read")
         self._name, self._file = name, file
         self._missing = missing_part(file)
         self._bytes = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
-            self._container = open_container(self._av, file)
+            self._container = open_container(self._av, file, kind)
         except Exception as error:  # FFmpegError, and what PyAV raises for damaged values
             raise self._unreadable(error) from error
         try:
@@ -94,6 +97,7 @@ class Film:
             self._damaged, self._encrypted, self._complete = 0, 0, False
             self._gaps = FrameGaps()
             self._harmed = False  # whether the container is damaged
+            self._steps_back = 0
             self._first_packets = self._read_first_packets()
             self.rate = self._find_rate()
             stated = int(self._stream.frames)
@@ -114,10 +118,12 @@ class Film:
         self.begin = float(self._begin)
 
     def __iter__(self) -> Iterator[tuple[Image, float]]:
-        last = -1.0
+        last = before = -1.0
         for image, time in itertools.chain([self._first], self._decoded):
             # Some containers have no stamps, or repeat a stamp.
             stamp = -1.0 if time is None else float(time - self._begin)
+            self._steps_back += time is not None and stamp < before - 1 / self.rate
+            before = stamp
             last = stamp if stamp > last else last + 1 / self.rate if last >= 0 else 0.0
             yield image, last
 
@@ -139,6 +145,10 @@ class Film:
         missing = self._gaps.missing() - self._damaged if harmed else 0
         if missing > 0:
             problems.append(f"{missing} frame(s) are missing between the others, by their times")
+        if self._steps_back:
+            problems.append(
+                f"its times step back {self._steps_back} time(s), and are not known from there on"
+            )
         if self._missing and self._complete:
             problems.append(f"it is cut off: it lacks {self._missing}")
         if self._harmed and not problems:
@@ -160,15 +170,21 @@ class Film:
                 f"{self._name} is cut off: it lacks {self._missing}: copy it again, record again, "
                 "or repair it with a tool such as untrunc"
             )
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
         if error is None:
             return InputError(
                 f"{self._name} has no frame that can be decoded: convert it, or copy it again"
             )
+        self._file.seek(0)
+        if is_sound(self._file.read(12)):
+            return self._only_sound()
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
         return InputError(
             f"{self._name} is not a picture or film that can be read ({reason}): convert it to "
             "JPEG or MP4, for example"
         )
+
+    def _only_sound(self) -> InputError:
+        return InputError(f"{self._name} has no film in it, only sound: give a film")
 
     def _encrypted_film(self) -> InputError:
         return InputError(
@@ -182,7 +198,7 @@ class Film:
         if stream is None or _is_cover(stream):
             if self._missing:
                 raise self._unreadable(None)
-            raise InputError(f"{self._name} has no film in it, only sound: give a film")
+            raise self._only_sound()
         if stream.codec_context is None:
             raise InputError(
                 f"{self._name} is a film in a format that PyAV cannot decode: convert it to H.264"
@@ -406,15 +422,17 @@ def import_av(purpose: str) -> Any:
     return av
 
 
-def open_container(av: Any, file: BinaryIO) -> Any:
+def open_container(av: Any, file: BinaryIO, kind: str | None = None) -> Any:
     """Opens the container of a film with PyAV. Raises what PyAV raises, and ValueError.
 
-    FFmpeg must open nothing but ``file``: other containers name files and addresses.
+    FFmpeg must open nothing but ``file``: other containers name files and addresses. ``kind`` is
+    its name of the container, if it is known.
     """
     check_picture_list(file)
     file.seek(0)
     return av.open(
         NamelessFile(file),
+        format=kind,
         buffer_size=1 << 18,
         metadata_errors="replace",
         container_options={"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": ""},
@@ -426,6 +444,15 @@ def _is_encrypted(packet: Any) -> bool:
     # PyAV 14.0 cannot tell: such a film then has no frame that can be decoded.
     asked = getattr(packet, "has_sidedata", None)
     return asked is not None and bool(asked("encryption_info"))
+
+
+def is_sound(start: bytes) -> bool:
+    """Returns whether a file that starts with these 12 bytes or more has sound only.
+
+    >>> is_sound(b"RIFF....WAVEfmt "), is_sound(b"RIFF....AVI LIST")
+    (True, False)
+    """
+    return start.startswith(_SOUNDS) or start[8:12] in _SOUNDS_OF_FORM
 
 
 def _is_cover(stream: Any) -> bool:

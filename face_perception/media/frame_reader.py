@@ -103,7 +103,8 @@ class FrameReader(Closable):
 
     def _open_file(self) -> None:
         self._file = open_input(self.path, _WANTED)
-        if format_of(_start(self._file)) and not _is_mjpeg(self._file):
+        mjpeg = _is_mjpeg(self._file)
+        if format_of(_start(self._file)) and not mjpeg:
             picture = Picture(self._file, str(self.path))
             self.still, self.count = picture.still, picture.count
             if picture.still:
@@ -113,7 +114,8 @@ class FrameReader(Closable):
                 self.rate = 1 / next(picture.frames())[1]
                 self._images = _with_stamps(picture)
             return
-        self._source = film = Film(self._file, str(self.path))
+        # FFmpeg takes a film of large JPEG pictures for one picture.
+        self._source = film = Film(self._file, str(self.path), "mjpeg" if mjpeg else None)
         self.count, self.rate, self.begin = film.count, film.rate, film.begin
         self._images = (_Shown(image, stamp) for image, stamp in film)
 

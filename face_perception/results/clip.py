@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from face_perception.errors import InputError
 from face_perception.markers import Marker
 from face_perception.outside_files import one_error
 from face_perception.results.clip_markers import read_markers
@@ -154,9 +155,12 @@ def read_clips(path: str | os.PathLike[str], warn: Warn | None = None) -> list[C
         return [read_clip(path, warn)]
     markers = markers_beside(table)
     by_clip = itertools.groupby(read_table_rows(table), lambda row: str(row["clip"]))
-    return [
+    clips = [
         replace(_clip(name, table, rows), markers=markers.get(name, ())) for name, rows in by_clip
     ]
+    if not clips:
+        raise InputError(f"{table} has no rows: make it again with `face-perception table`")
+    return clips
 
 
 def _clip(name: str, path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> Clip:

@@ -19,7 +19,7 @@ from face_perception.errors import InputError
 from face_perception.files import named_errors, open_regular
 from face_perception.markers import marker_before
 from face_perception.media import is_session
-from face_perception.outside_files import one_error
+from face_perception.outside_files import StandInError, one_error, refuse_stand_in
 from face_perception.results.clip_markers import read_markers
 from face_perception.results.columns import Column, Value, cells, marker_columns, with_degrees
 from face_perception.results.schema import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_FIELDS, JsonField
@@ -53,6 +53,9 @@ def read_rows(path: str | os.PathLike[str], warn: Warn | None = None) -> Iterato
 def _lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yields the lines of a file of results. Raises what ``read_rows`` raises."""
     with open_regular(path) as file, named_errors(path):
+        with one_error(os.fspath(path), FIX):
+            _check_start(file.read(100))
+        file.seek(0)
         number, last = 0, -1
         while line := file.readline(_LONGEST + 1):
             number += 1
@@ -73,6 +76,21 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
                     if missing:
                         raise InputError(f"a face has no {min(missing)!r}")
             yield {**found, "faces": faces}
+        if last < 0:
+            raise InputError(
+                f"{os.fspath(path)} has no line of results, because the analysis was not finished: "
+                "run it again"
+            )
+
+
+def _check_start(start: bytes) -> None:
+    """Raises InputError if a file that starts so is something else than lines of text."""
+    refuse_stand_in(start)
+    if b"\0" in start:
+        raise StandInError(
+            "it is a picture, a film or other data, not results: analyse it first with "
+            "`face-perception annotate FILE --output FOLDER`"
+        )
 
 
 def _refuse_constant(name: str) -> None:

@@ -14,7 +14,7 @@ from face_perception.errors import InputError
 from face_perception.files import open_regular
 from face_perception.markers import Marker
 from face_perception.media import is_session
-from face_perception.outside_files import one_error
+from face_perception.outside_files import one_error, refuse_stand_in
 from face_perception.results.frame_table import UNIT_COLUMNS
 from face_perception.results.parquet_support import require_pyarrow
 from face_perception.results.schema import FACE_FIELDS, LINE_FIELDS, JsonField
@@ -75,6 +75,11 @@ def markers_beside(frames: Path) -> dict[str, tuple[Marker, ...]]:
 
 def _rows(path: Path, *needed: str) -> Iterator[Mapping[str, Any]]:
     """Yields the rows of a table, by the names of its columns, which must have the ``needed``."""
+    with open_regular(path) as file, one_error(f"{path}", _FIX):
+        start = file.read(100)
+        refuse_stand_in(start)
+        if not start:
+            raise InputError("it is empty")
     csv_table = path.suffix.lower() == ".csv"
     return _csv_rows(path, needed) if csv_table else _parquet_rows(path, needed)
 

@@ -165,6 +165,23 @@ def test_a_damaged_bag_is_named(tmp_path: Path, plugin: str, damage: Any, file: 
         list(FrameReader(bag))
 
 
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (pointer, r"it is a Git LFS pointer and not the file itself \(run `git lfs pull`\)$"),
+        (lambda path: path.write_bytes(b""), "is empty: copy or record it again$"),
+    ],
+)
+def test_what_is_no_bag_is_named(tmp_path: Path, plugin: str, spoil: Any, reason: str) -> None:
+    bag = write_bag(tmp_path / "bag", raw_images(), plugin)
+    (path,) = [*bag.glob("*.mcap"), *bag.glob("*.db3")]
+    spoil(path)
+    for given in (bag, path):
+        with pytest.raises(InputError, match=reason):
+            FrameReader(given)
+
+
 def split_bag(folder: Path, plugin: str, count: int = 12) -> Path:
     """Writes a recording of several files, each of four images of ``noise``."""
     info: Any = {}
@@ -292,14 +309,14 @@ def test_no_file_stays_open_after_an_error(
     bag = split_bag(tmp_path / "bag", plugin)
     paths = sorted(bag.glob("bag_*"))
     if fails == "third part":  # with an error that is not of the file
-        opened = bag_reader.open_regular
+        opened = bag_reader.open_input
 
-        def open_but_one(path: Path) -> Any:
+        def open_but_one(path: Path, wanted: str) -> Any:
             if path == paths[2]:
                 raise MemoryError
-            return opened(path)
+            return opened(path, wanted)
 
-        monkeypatch.setattr(bag_reader, "open_regular", open_but_one)
+        monkeypatch.setattr(bag_reader, "open_input", open_but_one)
     else:  # the reader of damaged files fails in the middle
         path = paths[1]
         cut(path)

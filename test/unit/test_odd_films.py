@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import re
 import struct
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_odd_pictures import GRAY, RGB, RGBA, STORED, bits_of, near
 
 from face_perception.errors import InputError, MissingDependencyError
@@ -595,6 +597,16 @@ def test_pictures_in_a_row_are_a_film(tmp_path: Path) -> None:
         read_picture(path)
 
 
+def test_large_pictures_in_a_row_are_a_film(tmp_path: Path) -> None:
+    """FFmpeg sees only the first picture when it guesses what the file is."""
+    data = io.BytesIO()
+    noise = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
+    Image.fromarray(noise).save(data, "JPEG", quality=95)
+    (tmp_path / "a.mjpeg").write_bytes(data.getvalue() * 3)
+    clip = FrameReader(tmp_path / "a.mjpeg")
+    assert (clip.still, len(list(clip)), clip.damage) == (False, 3, "")
+
+
 @pytest.mark.parametrize("view", ["smaller", "cut off"])
 def test_what_follows_a_jpeg_is_not_always_a_film(view: str, tmp_path: Path) -> None:
     path = film(tmp_path / "a.mjpeg", [0.0], container="mjpeg", **MJPEG)
@@ -602,6 +614,29 @@ def test_what_follows_a_jpeg_is_not_always_a_film(view: str, tmp_path: Path) -> 
     data = path.read_bytes()
     path.write_bytes(data + (smaller.read_bytes() if view == "smaller" else data[:20]))
     assert FrameReader(path).still
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"RIFF\x24\0\0\0WAVEfmt ", b"ID3\x04", b"\xff\xfb\x90\x64", b"fLaC", b"FORM\0\0\0\0AIFF"],
+)
+def test_a_file_of_sound_is_named_as_such(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "a.wav").write_bytes(start.ljust(2000, b"\0"))
+    with pytest.raises(InputError, match=r"a\.wav has no film in it, only sound: give a film"):
+        FrameReader(tmp_path / "a.wav")
+
+
+def test_times_that_step_back_are_said(tmp_path: Path) -> None:
+    """A damaged time of a cluster: nothing else is damaged, and FFmpeg says nothing."""
+    path = film(tmp_path / "film.mkv", [k / 5 for k in range(60)])
+    data = bytearray(path.read_bytes())
+    clusters = [found.start() for found in re.finditer(rb"\x1f\x43\xb6\x75", data)]
+    at = data.index(b"\xe7\x82", clusters[1])  # the time, in two bytes
+    data[at + 2] = 0x7F
+    path.write_bytes(data)
+    with FrameReader(path) as clip:
+        assert len(list(clip)) == 60
+    assert clip.damage == "its times step back 1 time(s), and are not known from there on"
 
 
 def test_sound_is_no_film(tmp_path: Path) -> None:

@@ -182,6 +182,15 @@ def depth_image() -> np.ndarray:
     return depth
 
 
+@pytest.mark.parametrize("factor", [256, 257])
+def test_black_in_a_picture_of_eight_bits_is_no_hole(tmp_path: Path, factor: int) -> None:
+    """Programs save 8 bits as 16 by multiplying: there are zeros, and no values up to 255."""
+    gray = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
+    gray[:8] = 0
+    Image.fromarray(gray.astype(np.uint16) * factor).save(tmp_path / "a.png")
+    assert np.array_equal(read_picture(tmp_path / "a.png")[..., 0], gray)
+
+
 def test_depth_images_are_refused_by_name(tmp_path: Path) -> None:
     metres = (depth_image() / 1000).astype(np.float32)
     metres[0, 0] = np.nan

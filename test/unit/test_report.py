@@ -192,6 +192,36 @@ def test_clips_without_faces_and_pictures_have_a_page(tmp_path: Path) -> None:
     assert "one picture" in text
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n"
+HEAD = b"clip,frame,stamp,face_id\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.jsonl", b"", "a.jsonl has no line of results, because the analysis was not finished"),
+        ("a.jsonl", b"\n\n", "has no line of results, because the analysis was not finished"),
+        ("a.jsonl", POINTER, "a Git LFS pointer and not the file itself .run `git lfs pull`.$"),
+        (
+            "a.mp4",
+            b"\0\0\0\x20ftypisom",
+            "a film or other data, not results: analyse it first",
+        ),
+        ("a.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "face-perception annotate FILE --output FOLDER`$"),
+        ("frames.csv", b"", "frames.csv cannot be read: it is empty: give a table of frames"),
+        ("frames.csv", POINTER, "a Git LFS pointer and not the file itself .run `git lfs pull`.$"),
+        ("frames.csv", HEAD, "frames.csv has no rows: make it again with `face-perception table`"),
+        ("frames.parquet", b"", "frames.parquet cannot be read: it is empty"),
+    ],
+)
+def test_what_has_no_results_is_refused(
+    name: str, content: bytes, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=reason):
+        read_clips(tmp_path / name)
+
+
 def test_gaze_angles_are_relative_to_the_camera(session: Path) -> None:
     clip = read_clip(session)
     (look,) = (e for e in find_events(clip) if e.target == "robot" and e.person == "<ada>")
