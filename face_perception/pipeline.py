@@ -21,12 +21,14 @@ from face_perception.affect import (
 from face_perception.attention import AttentionTracker, Sphere, WhoSpeaks
 from face_perception.errors import InputError
 from face_perception.faces import (
+    HIDDEN_BELOW,
     MAX_FACES,
     FaceTracker,
     FaceTrackerSettings,
     crop_face,
     flip_averaging,
     load_tracker,
+    mouth_visibility,
     plausible_camera,
     recompute_for_camera,
 )
@@ -265,8 +267,14 @@ class Perception:
         if self._appearance is not None:
             looks = dict(zip(ids, self._appearance.estimate(crops), strict=True))
         return [
-            units_of.estimate(face, stamp, shapes.get(face.face_id), looks.get(face.face_id))
-            for face in faces
+            units_of.estimate(
+                face,
+                stamp,
+                shapes.get(face.face_id),
+                looks.get(face.face_id),
+                mouth_seen=mouth_visibility(crop) >= HIDDEN_BELOW,
+            )
+            for face, crop in zip(faces, crops, strict=True)
         ]
 
     def _process_still(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:

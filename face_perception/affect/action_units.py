@@ -347,15 +347,18 @@ class LandmarkActionUnits:
         stamp: float,
         blendshapes: Blendshapes | None = None,
         appearance: Mapping[int, float] | None = None,
+        *,
+        mouth_seen: bool = True,
     ) -> ActionUnits:
         """Returns the action units of ``face`` in the image of ``stamp`` (seconds).
 
         Call it once for each face and image. ``blendshapes`` of the face add AU 17 and contribute
         to AU 4. The ``appearance`` of the face, as ``AppearanceNet`` estimates it, adds AU 6 and 9
         and contributes to AU 1, 2, 4, 15, 20 and 26. A unit that cannot be measured is missing from
-        the result; without a head pose only AU 45 is present. Forgets the face first if the stamp
-        goes back, or if the face was last estimated more than ``faces.ID_EXPIRES_AFTER`` seconds
-        ago.
+        the result: without a head pose all but AU 45, and with a hidden mouth (``mouth_seen`` is
+        false, see ``faces.mouth_visibility``) those of the mouth, 6 and 9. Forgets the face first
+        if the stamp goes back, or if the face was last estimated more than
+        ``faces.ID_EXPIRES_AFTER`` seconds ago.
         """
         state = self._states.get(face.face_id)
         if state is None or faces.id_expired(state.stamp, stamp):
@@ -365,7 +368,7 @@ class LandmarkActionUnits:
             state.smooth.reset()
         units: dict[int, ActionUnit] = {}
         blink = _blink_intensity(face)
-        state.measures = measure_face(face, blendshapes, appearance)
+        state.measures = measure_face(face, blendshapes, appearance, mouth_seen=mouth_seen)
         state.why_not_neutral = "the face cannot be measured without a head pose"
         if face.pose is not None and state.measures is not None:
             measures = FaceMeasures(*(float(v) for v in state.smooth(state.measures, stamp)))

@@ -68,7 +68,8 @@ class ExpressionNet:
         """Returns the expression of each crop, in order, from one run of the network.
 
         ``source`` is the model's name; ``confidence`` is ``entropy_confidence`` of the
-        probabilities. Raises InputError if a crop is not RGB uint8 [160, 160, 3].
+        probabilities, times ``faces.mouth_visibility`` of the crop. Raises InputError if a crop is
+        not RGB uint8 [160, 160, 3].
         """
         return [expression for expression, _ in self.estimate_affect(crops)]
 
@@ -86,7 +87,7 @@ class ExpressionNet:
         found = infer_batch(self._model, {"face": batch})
         name = self._model.name
         expressions = [
-            Expression(crop.face_id, name, p, entropy_confidence(p))
+            Expression(crop.face_id, name, p, entropy_confidence(p) * faces.mouth_visibility(crop))
             for crop, p in zip(crops, found["probability"].astype(np.float64), strict=True)
         ]
         if _VALENCE_AROUSAL not in found:
@@ -169,9 +170,10 @@ class ExpressionSmoother:
     def update(self, new: Expression, stamp: float) -> Expression:
         """Returns the smoothed expression of one face in the image of ``stamp`` (seconds).
 
-        The confidence is that of the smoothed probabilities. The average of a face starts again if
-        its stamp goes back, after ``faces.ID_EXPIRES_AFTER`` seconds without the face, and after
-        probabilities that are NaN.
+        The confidence is that of the smoothed probabilities, reduced as that of ``new`` is reduced
+        from that of its probabilities, for example by a hidden mouth. The average of a face starts
+        again if its stamp goes back, after ``faces.ID_EXPIRES_AFTER`` seconds without the face, and
+        after probabilities that are NaN.
         """
         return self.update_affect(new, derive_valence_arousal(new), stamp)[0]
 
@@ -183,7 +185,9 @@ class ExpressionSmoother:
         since, before = self._last.pop(new.face_id, (math.nan, values))
         mean = before + self._share(stamp - since) * (values - before)
         probability = mean[:-2]
-        confidence = entropy_confidence(probability)
+        own = entropy_confidence(new.probability)
+        reduced = new.confidence / own if 0 <= new.confidence < own else 1.0
+        confidence = entropy_confidence(probability) * reduced
         if np.isfinite(mean).all():
             self._last[new.face_id] = (stamp, mean)
         return (

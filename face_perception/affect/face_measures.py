@@ -43,6 +43,7 @@ _BROWS_DOWN = [BLENDSHAPES.index(name) for name in ("browDownLeft", "browDownRig
 _CHIN_RAISE = BLENDSHAPES.index("mouthShrugLower")
 # Action units whose appearance is a measure.
 APPEARANCE_UNITS = (1, 2, 4, 6, 9, 15, 20, 26)
+MOUTH_MEASURES = ("corner_lift", "mouth_width", "mouth_opening", "jaw", "chin_raise")
 _HALF_SIZE = 40.0  # pixels between the outer canthi at which the confidence is halved
 
 
@@ -130,12 +131,15 @@ def measure_face(
     face: Face,
     blendshapes: Blendshapes | None = None,
     appearance: Mapping[int, float] | None = None,
+    *,
+    mouth_seen: bool = True,
 ) -> FaceMeasures | None:
     """Returns the measures of a face, including those of ``blendshapes`` and ``appearance``.
 
     ``appearance`` is by action unit, as ``AppearanceNet`` estimates it; units that are not among
-    ``APPEARANCE_UNITS`` are ignored. Returns None if the face cannot be measured, for example
-    without a head pose.
+    ``APPEARANCE_UNITS`` are ignored. If the mouth is not seen, its measures are NaN, and so is the
+    appearance, which comes from the whole face. Returns None if the face cannot be measured, for
+    example without a head pose.
     """
     features = None if face.pose is None else measure_landmarks(face.landmarks, face.pose)
     if features is None:
@@ -145,8 +149,11 @@ def measure_face(
         strength = blendshapes.strength
         more["brow_down"] = float(strength[_BROWS_DOWN].mean())
         more["chin_raise"] = float(strength[_CHIN_RAISE])
+    seen = (appearance or {}) if mouth_seen else {}
     for code in APPEARANCE_UNITS:
-        more[appearance_measure(code)] = (appearance or {}).get(code, math.nan)
+        more[appearance_measure(code)] = seen.get(code, math.nan)
+    if not mouth_seen:
+        more.update(dict.fromkeys(MOUTH_MEASURES, math.nan))
     return features._replace(**more)
 
 

@@ -34,6 +34,7 @@ from face_perception.types import (
 T = TypeVar("T")
 
 _ENLARGED = 134  # side in pixels to which the published code enlarges a face before it crops 112
+_UPPER_FACE = 9  # FACS numbers up to this are of the upper face
 _LOGITS = ("au_logits", "expression_logits", "va_logits")
 
 
@@ -93,16 +94,21 @@ class MultitaskDecoder:
             raise facts.wrong("va_values", "must have half as many values as va_logits")
         self.bins = np.array(bins)
 
-    def decode(self, face_id: str, logits: Mapping[str, FloatArray]) -> FaceAffect:
+    def decode(
+        self, face_id: str, logits: Mapping[str, FloatArray], mouth: float = 1.0
+    ) -> FaceAffect:
         """Returns the results of one face.
 
         ``logits`` has ``au_logits`` [8], ``expression_logits`` [7] and ``va_logits`` [40]: 20 bins
-        of valence, then 20 of arousal. A confidence is ``entropy_confidence`` of the probabilities.
+        of valence, then 20 of arousal. A confidence is ``entropy_confidence`` of the probabilities,
+        times ``mouth`` (``faces.mouth_visibility``) but for units of the upper face.
         """
         au, expression, va = (np.asarray(logits[name], np.float64) for name in _LOGITS)
         units = {
             code: ActionUnit(
-                probability=p, confidence=entropy_confidence((p, 1 - p)), threshold=threshold
+                probability=p,
+                confidence=entropy_confidence((p, 1 - p)) * (mouth if code > _UPPER_FACE else 1),
+                threshold=threshold,
             )
             for code, p, threshold in sorted(
                 zip(self.codes, map(float, _sigmoid(au)), self.thresholds, strict=True)
@@ -112,13 +118,13 @@ class MultitaskDecoder:
         valence, arousal = (_softmax(half) for half in np.split(va, 2))
         return FaceAffect(
             ActionUnits(face_id, self.source, MappingProxyType(units)),
-            Expression(face_id, self.source, probability, entropy_confidence(probability)),
+            Expression(face_id, self.source, probability, entropy_confidence(probability) * mouth),
             ValenceArousal(
                 face_id,
                 self.source,
                 float(valence @ self.bins),
                 float(arousal @ self.bins),
-                (entropy_confidence(valence) + entropy_confidence(arousal)) / 2,
+                (entropy_confidence(valence) + entropy_confidence(arousal)) / 2 * mouth,
             ),
         )
 
@@ -157,7 +163,11 @@ class MultitaskNet:
             return []
         logits = self._model.infer({"face": multitask_input(crops)})
         return [
-            self._decoder.decode(crop.face_id, {name: logits[name][i] for name in _LOGITS})
+            self._decoder.decode(
+                crop.face_id,
+                {name: logits[name][i] for name in _LOGITS},
+                faces.mouth_visibility(crop),
+            )
             for i, crop in enumerate(crops)
         ]
 

@@ -114,11 +114,11 @@ class NeutralFace:
         """Learns from the measures of an image that counts for ``seconds``.
 
         Learns only the mouth and the chin while the eyes close or the mouth is wide open, because
-        both move lids and brows.
+        both move lids and brows. Learns nothing from measures that are NaN.
         """
         if self._set:
             return
-        still = eyes_open and measures[_OPENING] < _WIDE_OPEN
+        still = eyes_open and not measures[_OPENING] >= _WIDE_OPEN  # NaN: the mouth is hidden
         for group in self._groups if still else self._groups[_UPPER_FACE:]:
             group.update(measures, seconds)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         fit_similarity,
     )
     from face_perception.faces.focal_length_correction import plausible_camera, recompute_for_camera
+    from face_perception.faces.hidden_mouth import HIDDEN_BELOW, mouth_visibility
     from face_perception.faces.id_expiry import ID_EXPIRES_AFTER, id_expired
     from face_perception.faces.landmarks import (
         CHIN,
@@ -75,6 +76,7 @@ __all__ = [
     "CHIN",
     "CROP_SIDE",
     "FACE_OVAL",
+    "HIDDEN_BELOW",
     "ID_EXPIRES_AFTER",
     "LANDMARK_COUNT",
     "LEFT_BROW_LOWER",
@@ -121,6 +123,7 @@ __all__ = [
     "landmark_frame",
     "landmark_yaw_pitch",
     "load_tracker",
+    "mouth_visibility",
     "plausible_camera",
     "project_points",
     "recompute_for_camera",

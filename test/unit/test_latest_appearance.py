@@ -23,7 +23,7 @@ def test_it_is_given_for_stamps_near_its_own(crop: FaceCrop) -> None:
     latest.see(10.0, [crop])
     (wanted,) = network.estimate([crop])
     for stamp in (9.8, 10.0, 10.4):
-        assert latest.at(stamp) == {"ada": wanted}
+        assert {name: look.appearance for name, look in latest.at(stamp).items()} == {"ada": wanted}
     for stamp in (9.0, 10.6, 1000.0):
         assert latest.at(stamp) == {}, "another time, as of a bag that starts again"
 

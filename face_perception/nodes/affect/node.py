@@ -169,7 +169,13 @@ class AffectNode(PerceptionNode[AffectParameters]):
             of = {found.face_id: found for found in shapes}
             seen = self._appearance.at(stamp) if self._appearance else {}
             units = [
-                self._units_of.estimate(face, stamp, of.get(face.face_id), seen.get(face.face_id))
+                self._units_of.estimate(
+                    face,
+                    stamp,
+                    of.get(face.face_id),
+                    look.appearance if (look := seen.get(face.face_id)) else None,
+                    mouth_seen=look is None or look.mouth_seen,
+                )
                 for face in faces
             ]
             self._units_of.keep([face.face_id for face in faces], stamp)
