@@ -314,7 +314,7 @@ class LandmarkActionUnits:
 
         Uses ``measures``, or those of the face in its last image. With ``measures`` the face need
         not have been seen yet. Raises InputError, naming the reason, if the face is not tracked, is
-        turned away, or has closed eyes.
+        turned away, or has closed eyes or a hidden mouth.
         """
         state = self._states.get(face_id)
         if state is None:
@@ -375,7 +375,9 @@ class LandmarkActionUnits:
             state.measures = measures
             eyes_open = not blink > _BLINKING
             frontal = frontal_cosine(face.pose) > _LEARN_TURN
-            state.why_not_neutral = "" if eyes_open and frontal else "the eyes are closed"
+            state.why_not_neutral = "" if mouth_seen else "the mouth is hidden"
+            if not eyes_open:
+                state.why_not_neutral = "the eyes are closed"
             if not frontal:
                 state.why_not_neutral = "the head is turned away"
             elif elapsed > 0:

@@ -28,7 +28,7 @@ _LEAST = 4.0  # slope of eyes without any contrast
 
 # The visibility goes from 0 to 1 between each pair. They were chosen on 90 people in press
 # photographs with covers drawn on them, and on CK+, whose pressed lips and bared teeth have edges
-# like those of folds; docs/trust.md has figures of others.
+# like those of folds; docs/affect.md has figures of others.
 # Contrast of the mouth relative to the eyes, plus twice the darkness of the nostrils relative to
 # the skin. Half of the faces are above 1.2, half of those with a plain mask below 0.35.
 _CONTRAST = (0.40, 0.54)
@@ -82,7 +82,8 @@ def _darkness_of_nostrils(gray: Image) -> float:
     below = np.partition(below, (below.size // 25, below.size // 2))
     cheeks = sorted(gray[_CHEEKS].tolist())
     skin = (cheeks[2] + cheeks[3]) / 2 + 10
-    return (float(below[below.size // 2]) - float(below[below.size // 25])) / skin
+    darker = float(below[below.size // 2]) - float(below[below.size // 25])
+    return darker / float(skin)
 
 
 def _mean(slope: np.ndarray, where: tuple[slice, slice]) -> float:

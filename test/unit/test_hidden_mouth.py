@@ -16,6 +16,7 @@ from face_perception.affect import (
     LandmarkActionUnits,
     load_appearance,
 )
+from face_perception.errors import InputError
 from face_perception.faces import crop_face, load_tracker, mouth_visibility
 from face_perception.inference import load, sample_photo
 from face_perception.media import read_picture
@@ -109,6 +110,8 @@ def test_units_of_a_hidden_mouth_are_left_out(photo: tuple[Any, Face]) -> None:
     assert found.neutral == Neutral.LEARNED
     assert {1, 2, 4} <= set(found.units)
     assert math.isfinite(found.units[1].intensity)
+    with pytest.raises(InputError, match="the mouth is hidden"):
+        units.set_neutral(face.face_id)
     found = units.estimate(face, 3.0)
     assert found.units[12].intensity > 0.8, "relative to the neutral face of the population"
     assert {12, 25} <= set(found.units)
