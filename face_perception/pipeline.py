@@ -206,14 +206,15 @@ class Perception:
             gazes = self._people.update(stamp, frame.camera, faces, gazes)
         blendshapes = self._blendshapes.estimate(faces) if self._blendshapes else []
         crops = [crop_face(frame.image, face) for face in faces]
-        affects = self._affect.estimate(stamp, crops)
+        mouths = [mouth_visibility(crop) for crop in crops]
+        affects = self._affect.estimate(stamp, crops, mouths)
         units = [affect.units for affect in affects if affect.units is not None]
         return FrameResult(
             stamp=stamp,
             camera=frame.camera,
             faces=tuple(faces),
             gazes=tuple(gazes),
-            action_units=tuple(units or self._units(stamp, faces, blendshapes, crops)),
+            action_units=tuple(units or self._units(stamp, faces, blendshapes, crops, mouths)),
             expressions=tuple(affect.expression for affect in affects),
             valence_arousal=tuple(affect.valence_arousal for affect in affects),
             attention=self._attend(stamp, faces, gazes),
@@ -256,6 +257,7 @@ class Perception:
         faces: Sequence[Face],
         blendshapes: Sequence[Blendshapes],
         crops: Sequence[FaceCrop],
+        mouths: Sequence[float],
     ) -> list[ActionUnits]:
         units_of, ids = self._action_units, [face.face_id for face in faces]
         units_of.keep(ids, stamp)
@@ -272,9 +274,9 @@ class Perception:
                 stamp,
                 shapes.get(face.face_id),
                 looks.get(face.face_id),
-                mouth_seen=mouth_visibility(crop) >= HIDDEN_BELOW,
+                mouth_seen=mouth >= HIDDEN_BELOW,
             )
-            for face, crop in zip(faces, crops, strict=True)
+            for face, mouth in zip(faces, mouths, strict=True)
         ]
 
     def _process_still(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:

@@ -63,30 +63,35 @@ class AffectEstimator:
         if isinstance(self._multitask, MultitaskSequence):
             self._multitask.reset()
 
-    def estimate(self, stamp: float, crops: Sequence[FaceCrop]) -> list[CropAffect]:
+    def estimate(
+        self, stamp: float, crops: Sequence[FaceCrop], mouths: Sequence[float] | None = None
+    ) -> list[CropAffect]:
         """Returns the results of each crop of one image, in order.
 
         Call it once for each image, in the order of their ``stamp`` (s). Forgets faces that are not
-        among ``crops``. Raises InputError if a crop is not RGB uint8 [160, 160, 3].
+        among ``crops``. ``mouths`` are the results of ``faces.mouth_visibility`` for the crops, if
+        they are known. Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
         if self._expressions is not None:
             found = [
                 CropAffect(*self._smooth.update_affect(expression, affect, stamp), None)
-                for expression, affect in self._expressions.estimate_affect(crops)
+                for expression, affect in self._expressions.estimate_affect(crops, mouths)
             ]
             self._smooth.keep([crop.face_id for crop in crops])
             return found
         return [
             CropAffect(one.expression, one.valence_arousal, one.units)
-            for one in self._multitask_results(stamp, crops)
+            for one in self._multitask_results(stamp, crops, mouths)
         ]
 
-    def _multitask_results(self, stamp: float, crops: Sequence[FaceCrop]) -> list[FaceAffect]:
+    def _multitask_results(
+        self, stamp: float, crops: Sequence[FaceCrop], mouths: Sequence[float] | None
+    ) -> list[FaceAffect]:
         if isinstance(self._multitask, MultitaskSequence):
             # Without a look-ahead, the last results are those of this image.
             return self._multitask.estimate(stamp, stamp, crops)[-1][1]
         assert self._multitask is not None
-        return self._multitask.estimate(crops)
+        return self._multitask.estimate(crops, mouths)
 
 
 def load_affect(name: str = "expression", *, threads: int = 1) -> AffectEstimator:

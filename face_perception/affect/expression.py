@@ -73,22 +73,29 @@ class ExpressionNet:
         """
         return [expression for expression, _ in self.estimate_affect(crops)]
 
-    def estimate_affect(self, crops: Sequence[FaceCrop]) -> list[tuple[Expression, ValenceArousal]]:
+    def estimate_affect(
+        self, crops: Sequence[FaceCrop], mouths: Sequence[float] | None = None
+    ) -> list[tuple[Expression, ValenceArousal]]:
         """Returns what ``estimate`` does, and valence and arousal of each crop.
 
-        They are those of the network, with the confidence of the expression, or derived from the
-        expression if the network does not estimate them.
+        ``mouths`` are the visibilities of the mouths, if they are known. Valence and arousal are
+        those of the network, with the confidence of the expression, or derived from the expression
+        if the network does not estimate them.
         """
         if not crops:
             return []
+        if mouths is None:
+            mouths = [faces.mouth_visibility(crop) for crop in crops]
         batch = np.stack(
             [expression_input(c, self._window, self._side, gray=self._gray) for c in crops]
         )
         found = infer_batch(self._model, {"face": batch})
         name = self._model.name
         expressions = [
-            Expression(crop.face_id, name, p, entropy_confidence(p) * faces.mouth_visibility(crop))
-            for crop, p in zip(crops, found["probability"].astype(np.float64), strict=True)
+            Expression(crop.face_id, name, p, entropy_confidence(p) * mouth)
+            for crop, p, mouth in zip(
+                crops, found["probability"].astype(np.float64), mouths, strict=True
+            )
         ]
         if _VALENCE_AROUSAL not in found:
             return [(e, derive_valence_arousal(e)) for e in expressions]

@@ -154,10 +154,13 @@ class MultitaskNet:
         self._model = model
         self._decoder = MultitaskDecoder(model)
 
-    def estimate(self, crops: Sequence[FaceCrop]) -> list[FaceAffect]:
+    def estimate(
+        self, crops: Sequence[FaceCrop], mouths: Sequence[float] | None = None
+    ) -> list[FaceAffect]:
         """Returns the results of each crop, in order, from one run of the network.
 
-        Raises InputError if a crop is not RGB uint8 [160, 160, 3].
+        ``mouths`` are the visibilities of the mouths, if they are known. Raises InputError if a
+        crop is not RGB uint8 [160, 160, 3].
         """
         if not crops:
             return []
@@ -166,7 +169,7 @@ class MultitaskNet:
             self._decoder.decode(
                 crop.face_id,
                 {name: logits[name][i] for name in _LOGITS},
-                faces.mouth_visibility(crop),
+                faces.mouth_visibility(crop) if mouths is None else mouths[i],
             )
             for i, crop in enumerate(crops)
         ]

@@ -27,7 +27,9 @@ class _Script:
     def track(self, frame: Frame) -> list[Face]:
         return list(self.faces)
 
-    def estimate(self, stamp: float, crops: Sequence[FaceCrop]) -> list[CropAffect]:
+    def estimate(
+        self, stamp: float, crops: Sequence[FaceCrop], mouths: Sequence[float]
+    ) -> list[CropAffect]:
         found = [Expression(crop.face_id, "none", np.full(7, 1 / 7)) for crop in crops]
         return [CropAffect(one, derive_valence_arousal(one), None) for one in found]
 
