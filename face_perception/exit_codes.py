@@ -15,5 +15,6 @@ def exit_reason(code: int) -> str:
     if code == EXIT_STUCK:
         return "its watchdog ended it"
     if code < 0:
-        return signal.Signals(-code).name
+        # Real-time signals have no names.
+        return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     return f"exit code {code}"

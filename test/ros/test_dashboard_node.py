@@ -266,6 +266,18 @@ def test_pictures_have_boxes_however_late_the_faces_are(
     assert topics.most["/faces"] == topics.most["/image"]
 
 
+def test_results_without_a_picture_fit_the_area_on_the_page() -> None:
+    camera = Camera.assume(1920, 1080)
+    results = {"faces": Result(Header(), (face("face_1", 960, 540),), camera)}
+    scale, size = shown_values.area(results, 640)
+    assert size == (640, 360)
+    lines = shown_values.shapes(results, scale)["lines"]
+    points = np.concatenate([line["points"] for line in lines])
+    assert (points >= 0).all()
+    assert (points <= size).all()
+    assert shown_values.area({}, 640) == (1.0, (0, 0))
+
+
 def test_the_page_says_why_boxes_picture_or_people_are_missing() -> None:
     nan = float("nan")
     for (image, faces, lag), said in {

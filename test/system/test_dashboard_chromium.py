@@ -26,6 +26,7 @@ PERSON = {
 STATE: dict[str, Any] = {
     "stamp": 1.0,
     "picture": True,
+    "size": [0, 0],
     "lines": [
         {"points": [[60, 50], [120, 50], [120, 130]], "closed": True, "colour": "#0f0", "width": 2}
     ],
@@ -63,9 +64,13 @@ class Dashboard:
         while not self._stop.wait(0.1):
             self.page.show(STATE, jpeg)
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Sends nothing more."""
         self._stop.set()
         self._thread.join()
+
+    def close(self) -> None:
+        self.stop()
         self.page.close()
 
 
@@ -183,6 +188,21 @@ def test_a_choice_and_a_text_stay_while_the_page_is_updated(
         "face_2",
         "bob",
     ]  # fmt: skip
+
+
+def test_the_page_says_that_nothing_comes_and_has_the_size_of_the_camera(
+    browser: Browser, dashboard: Dashboard
+) -> None:
+    dashboard.stop()
+    state = "document.querySelector('#state').textContent"
+    dashboard.page.show({**STATE, "picture": False, "size": [320, 180]})
+    size = "[pen.canvas.width, pen.canvas.height]"
+    eventually(lambda: browser.value(size) == [320, 180])
+    assert browser.value(state) == ""
+    browser.value("heard -= 20000")
+    eventually(lambda: "no news for 2" in browser.value(state))
+    dashboard.page.show(STATE)
+    eventually(lambda: browser.value(state) == "")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -44,7 +44,8 @@ class DashboardParameters(WebSettings):
     )
     width: int = setting(
         640,
-        "Width of the picture on the page; a wider image is made smaller.",
+        "Width of the picture on the page; a wider image is made smaller. Without a picture: "
+        "width of the black area on which results are drawn.",
         minimum=64,
         maximum=1920,
         unit="pixels",
@@ -70,7 +71,7 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
 
     def without_effect(self, values: DashboardParameters) -> Iterable[tuple[str, Iterable[str]]]:
         if not values.picture:
-            yield "picture is false", ("width", "compressed")
+            yield "picture is false", ("compressed",)
 
     def start(self) -> None:
         values = self.values
@@ -121,10 +122,13 @@ class DashboardNode(PerceptionNode[DashboardParameters]):
         # An image that is shown already is not made again.
         if not found.image or found.image is not self._shown.image:
             self._shown = self._made(found.image)
-        jpeg, scale = self._shown.jpeg, self._shown.scale
+        jpeg, scale, size = self._shown.jpeg, self._shown.scale, (0, 0)
+        if not jpeg:
+            scale, size = shown_values.area(found.results, self.values.width)
         data = {
             "stamp": found.stamp,
             "picture": bool(jpeg),
+            "size": size,
             # Boxes of another image would be beside the faces.
             **shown_values.shapes({} if found.image and found.lag else found.results, scale),
             "people": shown_values.people(found.results),

@@ -45,6 +45,19 @@ def state(image_silence: float, faces_silence: float, found: Snapshot, topic: st
     return ""
 
 
+def area(results: Mapping[str, Result[Any]], width: int) -> tuple[float, tuple[int, int]]:
+    """Returns the scale and the size in pixels of an area for the results of a camera.
+
+    It is at most ``width`` pixels wide. The size is (0, 0) without a camera.
+    """
+    faces: Result[Face] | None = results.get("faces")
+    if faces is None or faces.camera is None:
+        return 1.0, (0, 0)
+    camera = faces.camera
+    scale = min(1.0, width / camera.width)
+    return scale, (round(camera.width * scale), max(1, round(camera.height * scale)))
+
+
 def shapes(results: Mapping[str, Result[Any]], scale: float) -> dict[str, Any]:
     """Returns the lines and labels to draw; ``scale`` is pixels of the picture per image pixel."""
     faces: Result[Face] | None = results.get("faces")
