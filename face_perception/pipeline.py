@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from face_perception.affect import (
     load_appearance,
     measure_face,
     median_measures,
+    why_not_neutral,
 )
 from face_perception.attention import AttentionTracker, Sphere, WhoSpeaks
 from face_perception.errors import InputError
@@ -46,6 +48,11 @@ from face_perception.types import (
     Gaze,
     Neutral,
 )
+
+# Intensity of AU 45 above which the eyes in a single picture count as closed. How far this person
+# usually opens them is not known: of 300 press photographs of neutral faces, 59 are above 0.3 (many
+# have narrow eyes), 7 above 0.9 (nearly all of them closed).
+_CLOSED = 0.9
 
 
 class Perception:
@@ -235,21 +242,36 @@ class Perception:
         """Sets the neutral face to the median over the largest face of each frame.
 
         The neutral face is used as described in the class. The tracked faces are not affected.
-        Raises InputError if no face can be measured in any frame.
+        Leaves out frames in which the head is turned away, the eyes are closed or the mouth is
+        hidden. Raises InputError if no frame is left, with the most frequent reason.
         """
-        self._neutral = median_measures(self._measure(frame) for frame in frames)
+        measures: list[FaceMeasures | None] = []
+        reasons: Counter[str] = Counter()
+        for frame in frames:
+            measured, reason = self._measure(frame)
+            measures.append(measured)
+            reasons[reason] += 1
+        if not any(measures):
+            reason = reasons.most_common(1)[0][0] if reasons else "it has no frames"
+            raise InputError(f"{reason}: give a picture of a neutral face that looks ahead")
+        self._neutral = median_measures(measures)
 
-    def _measure(self, frame: Frame) -> FaceMeasures | None:
-        faces = [face for face in self._tracker.detect(frame) if face.pose is not None]
+    def _measure(self, frame: Frame) -> tuple[FaceMeasures | None, str]:
+        """Returns the measures of the largest face, or None and why it cannot be neutral."""
+        faces = self._tracker.detect(frame)
         if not faces:
-            return None
+            return None, "no face was found"
         face = _largest(faces)
         crop = crop_face(frame.image, face)
-        return measure_face(
+        seen = mouth_visibility(crop) >= HIDDEN_BELOW
+        if reason := why_not_neutral(face, mouth_seen=seen, closed_above=_CLOSED):
+            return None, reason
+        measures = measure_face(
             face,
             self._blendshapes.estimate([face])[0] if self._blendshapes else None,
             self._appearance.estimate([crop])[0] if self._appearance else None,
         )
+        return measures, "" if measures else "the face cannot be measured"
 
     def _units(
         self,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from face_perception.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from face_perception.affect.action_units import LandmarkActionUnits
+    from face_perception.affect.action_units import LandmarkActionUnits, why_not_neutral
     from face_perception.affect.appearance_units import AppearanceNet, load_appearance
     from face_perception.affect.blendshapes import BlendshapesNet
     from face_perception.affect.estimator import AffectEstimator, CropAffect, load_affect
@@ -53,4 +53,5 @@ __all__ = [
     "load_multitask",
     "measure_face",
     "median_measures",
+    "why_not_neutral",
 ]

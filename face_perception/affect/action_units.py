@@ -23,7 +23,7 @@ from face_perception.affect.face_measures import (
 from face_perception.affect.neutral import NeutralFace
 from face_perception.errors import InputError, one_line
 from face_perception.smoothing import OneEuro
-from face_perception.types import ActionUnit, ActionUnits, Blendshapes, Face, Neutral
+from face_perception.types import ActionUnit, ActionUnits, Blendshapes, Face, HeadPose, Neutral
 
 _SOURCE, _SOURCE_WITH_APPEARANCE = "landmarks", "landmarks+appearance"
 
@@ -369,18 +369,12 @@ class LandmarkActionUnits:
         units: dict[int, ActionUnit] = {}
         blink = _blink_intensity(face)
         state.measures = measure_face(face, blendshapes, appearance, mouth_seen=mouth_seen)
-        state.why_not_neutral = "the face cannot be measured without a head pose"
+        state.why_not_neutral = why_not_neutral(face, mouth_seen=mouth_seen)
         if face.pose is not None and state.measures is not None:
             measures = FaceMeasures(*(float(v) for v in state.smooth(state.measures, stamp)))
             state.measures = measures
             eyes_open = not blink > _BLINKING
-            frontal = frontal_cosine(face.pose) > _LEARN_TURN
-            state.why_not_neutral = "" if mouth_seen else "the mouth is hidden"
-            if not eyes_open:
-                state.why_not_neutral = "the eyes are closed"
-            if not frontal:
-                state.why_not_neutral = "the head is turned away"
-            elif elapsed > 0:
+            if elapsed > 0 and _looks_ahead(face.pose):
                 state.neutral.update(measures, min(elapsed, _MAX_STEP), eyes_open)
             seen = visibility(face)
             units = _units(measures, state.neutral, seen)
@@ -437,6 +431,25 @@ def _units(measures: FaceMeasures, neutral: NeutralFace, seen: float) -> dict[in
 def _trust(known: float) -> float:
     """Returns the factor of the confidence: 1 if the person's neutral face is known, else 0.6."""
     return 0.6 + 0.4 * float(known)
+
+
+def why_not_neutral(face: Face, *, mouth_seen: bool = True, closed_above: float = _BLINKING) -> str:
+    """Returns why an image of a face cannot be that of its neutral face; empty if it can.
+
+    - ``mouth_seen``: whether ``faces.mouth_visibility`` is at least ``faces.HIDDEN_BELOW``.
+    - ``closed_above``: intensity of AU 45 above which the eyes count as closed.
+    """
+    if face.pose is None:
+        return "the face cannot be measured without a head pose"
+    if not _looks_ahead(face.pose):
+        return "the head is turned away"
+    if _blink_intensity(face) > closed_above:
+        return "the eyes are closed"
+    return "" if mouth_seen else "the mouth is hidden"
+
+
+def _looks_ahead(pose: HeadPose) -> bool:
+    return frontal_cosine(pose) > _LEARN_TURN
 
 
 def _blink_intensity(face: Face) -> float:

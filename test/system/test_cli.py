@@ -23,6 +23,7 @@ from waits import scaled
 
 from face_perception import results
 from face_perception.errors import error_text
+from face_perception.faces import load_tracker
 from face_perception.inference import sample_photo
 from face_perception.media import FrameReader
 from face_perception.types import (
@@ -152,7 +153,18 @@ def test_a_neutral_face_of_another_picture(tmp_path: Path, call_here: Call) -> N
     cv2.imwrite(str(blank), np.full((120, 160, 3), 128, np.uint8))
     refused = call_here("run", astronaut, "--neutral", blank)
     assert refused.returncode == 1
-    assert f"--neutral {blank}: no face could be measured" in refused.stderr
+    assert f"--neutral {blank}: no face was found" in refused.stderr
+    picture = cv2.imread(str(astronaut))
+    with FrameReader(astronaut) as clip:
+        (shot,) = clip
+    (found,) = load_tracker().detect(shot)
+    nose, chin = found.landmarks[[2, 152], 1].astype(int)
+    left, right = found.landmarks[[234, 454], 0].astype(int)
+    cv2.rectangle(picture, (left, nose), (right, chin), (200, 160, 120), -1)  # a mask
+    masked = tmp_path / "masked.png"
+    cv2.imwrite(str(masked), picture)
+    refused = call_here("run", astronaut, "--neutral", masked)
+    assert f"--neutral {masked}: the mouth is hidden: give a picture" in refused.stderr
 
 
 def test_a_film(clip: Path, tmp_path: Path, call_here: Call) -> None:
