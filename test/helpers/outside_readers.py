@@ -342,7 +342,6 @@ READERS = (
         InputError,
         _results,
         _read_results,
-        good=("empty",),  # of a clip without frames
         says_why=False,
     ),
     Reader(

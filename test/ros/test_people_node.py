@@ -145,7 +145,7 @@ def test_a_person_is_known_after_a_restart_until_forgotten(
         lambda: sorted(f.person_id for f in camera.faces[-1].faces) == ["", "anna"],
         "the faces have no person",
     )
-    assert "unknown -> anna (3 of 3 looks, distance 0." in node.log
+    node.wait_for_log("unknown -> anna (3 of 3 looks, distance 0.")
 
     listed = camera.call(ListPersons, "list_persons")
     assert (listed.person_ids, list(listed.looks), list(listed.recognised)) == (
