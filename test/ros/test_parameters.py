@@ -133,7 +133,7 @@ def test_a_call_is_offered_with_pictures_only(renderer: str, servers: Any) -> No
         ("attention", None, {"direction_sigma": 0.5, "direction_topic": "doa"}, []),
         ("session", None, {"lsl_name": "lab"}, ["lsl_name"]),
         ("dashboard", None, {"picture": False, "width": 320, "compressed": True},
-         ["width", "compressed"]),
+         ["compressed"]),
         ("hri", None, {"publish_tf": False, "frame_prefix": "left_"}, ["frame_prefix"]),
         ("affect", SimpleNamespace(_multitask=None), {"window": 8}, ["window"]),
         ("affect", SimpleNamespace(_multitask=1), {"expression_rate": 5.0}, ["expression_rate"]),
