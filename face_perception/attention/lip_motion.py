@@ -24,8 +24,8 @@ _MEASURED = np.concatenate(
 )
 _MOST_TURNED = math.cos(math.radians(60))  # beyond, one half of the lips hides the other
 _LONGEST_GAP = 0.25  # seconds between two images; the lips in a longer gap are unknown
-# Seconds back for which motion and rhythm are measured.
-MOTION_TIME, RHYTHM_TIME = 0.5, 1.2
+# Seconds back for which motion and rhythm are measured, and the least for the motion.
+MOTION_TIME, RHYTHM_TIME, _LEAST_MOTION_TIME = 0.5, 1.2, 0.3
 
 
 def _change_kernel() -> FloatArray:
@@ -111,21 +111,26 @@ class LipMotion(NamedTuple):
 
     - ``speed``: RMS of the change of the opening over the last 0.5 s, canthus distances per second.
     - ``rhythm``: speed by size of the movement over the last 1.2 s, radians per second: 8 for a
-      chewing motion 1.3 times a second, larger for speech.
+      chewing motion 1.3 times a second, larger for speech. NaN if it is not known.
     """
 
     speed: float
     rhythm: float
 
 
-def lip_motion(change: FloatArray, opening: FloatArray) -> LipMotion:
+def lip_motion(change: FloatArray, opening: FloatArray, since: float = math.inf) -> LipMotion:
     """Measures the motion from opening and change [N] on the grid; NaN before the lips were seen.
 
+    ``since``: seconds since the lips may have begun to speak. What they did before does not count:
+    the speed is that of this time, but of 0.3 s at least; the rhythm is not known before 1.2 s.
     Returns NaN where less than half of the time is known.
     """
-    recent = change[-round(MOTION_TIME / GRID_STEP) :]
+    recent = change[-round(min(max(since, _LEAST_MOTION_TIME), MOTION_TIME) / GRID_STEP) :]
+    speed = _rms(recent)
+    if since < RHYTHM_TIME:
+        return LipMotion(speed, math.nan)
     long = slice(-round(RHYTHM_TIME / GRID_STEP), None)
-    speed, size, fast = _rms(recent), _spread(opening[long]), _rms(change[long])
+    size, fast = _spread(opening[long]), _rms(change[long])
     return LipMotion(speed, fast / size if size > 0 else math.nan)
 
 

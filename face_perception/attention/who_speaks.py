@@ -36,8 +36,9 @@ _WINDOW = 1.2  # seconds over which lips and sound are compared
 # The clocks are compared on pieces of this length, which end so long ago that their sound has come
 # even if it is late and its stamps are early.
 _COMPARED, _LATE = 1.2, 0.8
-_VOICE_HOLD = 0.3  # seconds for which a voice counts after it was heard: pauses within words
+_VOICE_HOLD = 0.2  # seconds for which a voice counts after it was heard: pauses within words
 _TURN_HOLD = 0.4  # seconds; after a longer pause somebody else may speak
+_LIPS_EARLY = 0.1  # seconds by which lips move before the voice is heard
 _HEARD = 0.5  # probability of voice from which on the sound is speech
 _STALE = 0.5  # seconds without news of the voice after which it is not known
 _DYNAMIC = 45.0  # dB below the loudest sound of the last seconds; quieter sound is noise
@@ -210,6 +211,10 @@ class WhoSpeaks:
         grid = stamp - np.arange(round(_WINDOW / GRID_STEP))[::-1] * GRID_STEP
         known = self._voice_known(grid + shift)
         voice, turn = (_held(known, hold) for hold in (_VOICE_HOLD, _TURN_HOLD))
+        silent = np.flatnonzero(~(turn > _HEARD))
+        begin = int(silent[-1]) + 1 if len(silent) else 0  # of the turn, on the grid
+        spoken = (len(grid) - begin) * GRID_STEP
+        since = spoken + _LIPS_EARLY if 0 < spoken < _WINDOW else math.inf
         sound = self._sound_change(grid + shift)
         now = float(voice[-1])
         evidence: dict[str, float] = {}
@@ -219,7 +224,7 @@ class WhoSpeaks:
             own.opening.add(stamp, lip_opening(face))
             opening = own.opening.at(grid)
             change = _change(opening)
-            motion = lip_motion(change, opening)
+            motion = lip_motion(change, opening, since)
             if math.isnan(motion.speed):
                 continue
             if now < 1 - _HEARD and math.isfinite(step):
@@ -227,7 +232,7 @@ class WhoSpeaks:
             moved = _motion_evidence(motion, own.rest)
             if moved > 0:
                 speakers.append(own)
-            self._match(own, change, sound, turn, min(step, 1.0), moved)
+            self._match(own, change[begin:], sound[begin:], min(step, 1.0), moved)
             matched = own.match * (_moving(moved) if own.match > 0 else 1.0)
             found = max(-_MOST_EVIDENCE, min(moved + matched, _MOST_EVIDENCE))
             if now > _HEARD and found > _SURE:
@@ -269,16 +274,12 @@ class WhoSpeaks:
         own: _Lips,
         change: FloatArray,
         sound: FloatArray,
-        turn: FloatArray,
         step: float,
         moved: float,
     ) -> None:
-        """Adds the evidence of the comparison of lips and sound since the last pause."""
-        silent = np.flatnonzero(~(turn > _HEARD))
-        since = int(silent[-1]) + 1 if len(silent) else 0
-        a, b = change[since:], sound[since:]
-        known = np.isfinite(a) & np.isfinite(b)
-        a, b = a[known], b[known]
+        """Adds the evidence of the comparison of lips and sound [N] since the last pause."""
+        known = np.isfinite(change) & np.isfinite(sound)
+        a, b = change[known], sound[known]
         if len(a) < 3:
             own.match *= math.exp(-step / _PAUSE_MEMORY)
             return

@@ -19,7 +19,12 @@ from lips_scene import (
 )
 
 from face_perception.attention import SpeakerChoice, SpeakerSettings, WhoSpeaks, WhoSpeaksSettings
-from face_perception.attention.lip_motion import lip_opening
+from face_perception.attention.lip_motion import (
+    GRID_STEP,
+    change_per_second,
+    lip_motion,
+    lip_opening,
+)
 from face_perception.errors import InputError
 from face_perception.geometry import rotation_matrix
 from face_perception.speech import MOUTH_RATE, AudioChunk, SoundLevel
@@ -57,6 +62,27 @@ def test_of_two_who_move_their_lips_the_one_in_time_speaks(speech: tuple[Lips, S
     # Without the level of the sound nothing can tell them apart, and no one is certain.
     without = list(play({"a": lips, "b": silent}, Sound(sound.voice, []), SECONDS, WhoSpeaks()))
     assert np.median([max(p.values()) for t, p in without if t > 1]) < 0.9
+
+
+def test_a_turn_ends_soon_after_the_voice(speech: tuple[Lips, Sound]) -> None:
+    lips, sound = speech
+    voice = [(t, p if t < 5 else 0.02) for t, p in sound.voice]
+    end = max(t for t, p in voice if p > 0.5)
+    people = {"speaker": lips, "other": still_lips}
+    said = [t for t, p in play(people, Sound(voice, sound.level), 8, WhoSpeaks())
+            if p["speaker"] >= 0.5]  # fmt: skip
+    assert end - 0.1 < max(said) < end + 0.22
+
+
+def test_only_what_lips_did_since_the_voice_began_counts() -> None:
+    times = np.arange(60) * GRID_STEP
+    opening = np.where(times < 0.9, 0.05, 0.05 + 0.04 * np.sin(25 * times))
+    change = change_per_second(opening)
+    before, since = lip_motion(change, opening), lip_motion(change, opening, 0.3)
+    assert since.speed > 1.2 * before.speed
+    assert math.isnan(since.rhythm)
+    assert before.rhythm > 0
+    assert lip_motion(change, opening, 2.0) == before
 
 
 def test_speech_from_outside_the_picture_is_nobodys(speech: tuple[Lips, Sound]) -> None:
